@@ -1,0 +1,99 @@
+"""Files that are whole or absent, and that show when they were damaged."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+
+from tf_tickets.errors import FileError
+
+
+def write_whole(path, content: bytes) -> None:
+    """Write a file so that every reader sees all of it or none, also after a crash.
+
+    An existing file is replaced. Raises OSError where the disk is full or not writable.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def write_whole_folder(path):
+    """Make a folder so that every reader sees all of it or none; an existing one is replaced.
+
+    Yields:
+        The temporary folder, beside the target, to write into.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+        if path.exists():
+            shutil.rmtree(path)
+        os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+def sha256_of(path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_of_json(value) -> str:
+    """Return the SHA-256 of what a value is in JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_sealed_json(path, content: dict) -> None:
+    """Write a JSON file that carries the SHA-256 of its own content."""
+    sealed = {**content, "sha256": sha256_of_json(content)}
+    write_whole(path, (json.dumps(sealed, indent=2) + "\n").encode())
+
+
+def read_sealed_json(path) -> dict:
+    """Return what `write_sealed_json` wrote.
+
+    Raises:
+        FileError: if the file is missing, cannot be read, or was changed since; it is named.
+    """
+    try:
+        content = json.loads(pathlib.Path(path).read_bytes())
+        seal = content.pop("sha256")
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise FileError(f"{path} is damaged: it is not the JSON that was written.") from error
+    if seal != sha256_of_json(content):
+        raise FileError(f"{path} is damaged: its content does not match its SHA-256.")
+    return content
+
+
+def _sync_folder(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""TF-MOT's pruner with one threshold over all layers, for Keras 3 models."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_tickets.interop import Pruning, PruningSchedule
+from tf_tickets.pruning.hold import HeldMasks
+from tf_tickets.pruning.scores import magnitude_scores
+from tf_tickets.pruning.selection import global_masks
+
+
+class GlobalPruning(Pruning):
+    """Magnitude pruning that ranks the weights of all layers together (K4).
+
+    TF-MOT's `Pruning` gives each layer the same sparsity. Here the schedule's sparsity is that of
+    the pool; what was removed stays removed. It runs eagerly: between rounds, or in a callback.
+
+    Args:
+        step_fn: returns the schedule's step, a scalar integer: for `IterativeSparsity` the round.
+        held: the masks to update, as `hold` yields them.
+        schedule: any TF-MOT `PruningSchedule`.
+    """
+
+    def __init__(self, step_fn: Callable, held: HeldMasks, schedule: PruningSchedule):
+        self._held = held
+        super().__init__(
+            step_fn,
+            [(variable.value, mask.value, tf.Variable(0.0)) for variable, mask in held.pairs],
+            schedule,
+            block_size=(1, 1),
+            block_pooling_type="AVG",
+        )
+
+    def conditional_mask_update(self) -> None:
+        """Prune to the sparsity of this step where the schedule says that one is due.
+
+        Raises:
+            SettingError: if the sparsity is out of range or less than what is removed already.
+            DivergedError: if a weight is NaN or infinite; the masks are left as they were.
+        """
+        due, sparsity = self._pruning_schedule(self._step_fn())
+        if due:
+            scores = magnitude_scores([variable for variable, _ in self._held.pairs])
+            self._held.assign(global_masks(scores, float(sparsity), within=self._held.masks))

@@ -1,0 +1,48 @@
+"""How sparse to be, and when."""
+
+import tensorflow as tf
+
+from tf_tickets.errors import SettingError
+from tf_tickets.interop import PruningSchedule
+
+
+class IterativeSparsity(PruningSchedule):
+    """Each round removes the same fraction of what is left: 1 - (1 - rate)^round.
+
+    A TF-MOT `PruningSchedule` whose step is the round; any other TF-MOT schedule works in its
+    place. With the paper's rate of 0.2: 0.2, 0.36, 0.488, ... 0.9885 after 20 rounds (K3).
+
+    Args:
+        rate: fraction of the remaining weights that a round removes, in (0, 1).
+        rounds: number of rounds, at least 1.
+
+    Raises:
+        SettingError: if either is out of range.
+
+    Example:
+        >>> [round(float(IterativeSparsity(0.2, 20)(k)[1]), 3) for k in (1, 2, 3, 20)]
+        [0.2, 0.36, 0.488, 0.988]
+    """
+
+    def __init__(self, rate: float = 0.2, rounds: int = 20):
+        if not 0 < rate < 1:
+            raise SettingError(f"`rate` must be in (0, 1). Received: rate={rate}")
+        if rounds < 1:
+            raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+        self.rate = rate
+        self.rounds = rounds
+
+    def __call__(self, step):
+        """Return (whether to prune at this round, the sparsity then) as scalar tensors.
+
+        The sparsity is float64: in float32 it would misplace whole weights of a large pool.
+        """
+        step = tf.cast(step, tf.float64)
+        due = tf.logical_and(step >= 1, step <= self.rounds)
+        return due, 1 - (1 - tf.constant(self.rate, tf.float64)) ** step
+
+    def get_config(self):
+        return {
+            "class_name": self.__class__.__name__,
+            "config": {"rate": self.rate, "rounds": self.rounds},
+        }

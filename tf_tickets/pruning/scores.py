@@ -1,0 +1,64 @@
+"""Which weights may be pruned, and how much each is worth keeping."""
+
+import keras
+import numpy as np
+
+from tf_tickets.errors import SettingError
+
+
+def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
+    """Return the kernels of a model that may be pruned, in the model's order.
+
+    Only kernels: the trainable variables of two axes or more whose name ends in "kernel". Never a
+    bias, nor a normalisation's gamma or beta: they are few, and without them a layer is broken.
+
+    Args:
+        model: a built Keras model of any kind.
+        scope: `None` for the whole model; the name of one of `model.components`; a layer or a
+            model within the model; or a predicate that is given each kernel and says whether it
+            may be pruned.
+
+    Raises:
+        SettingError: if no kernel is left; the message says what there is.
+    """
+    part = _part_in_scope(model, scope)
+    kernels = [variable for variable in part.trainable_variables if _is_kernel(variable)]
+    if callable(scope) and not isinstance(scope, keras.layers.Layer):
+        kernels = [variable for variable in kernels if scope(variable)]
+    if not kernels:
+        raise SettingError(
+            f"There is no kernel to prune: scope={scope!r} matches none of the "
+            f"{len(model.trainable_variables)} trainable variables of {model.name}."
+        )
+    return kernels
+
+
+def _part_in_scope(model, scope):
+    if isinstance(scope, keras.layers.Layer):
+        return scope
+    if not isinstance(scope, str):
+        return model
+    components = getattr(model, "components", {})
+    if scope not in components:
+        raise SettingError(
+            f"{model.name} has no component {scope!r}. "
+            f"Choose one of: {', '.join(components) or 'none, it has no components'}."
+        )
+    return components[scope]
+
+
+def _is_kernel(variable):
+    return variable.name.endswith("kernel") and len(variable.shape) >= 2
+
+
+def magnitude_scores(variables) -> dict[str, np.ndarray]:
+    """Return the magnitude of every weight: variable path -> float array, higher means keep.
+
+    Args:
+        variables: Keras variables, as `prunable` returns them.
+
+    Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
+    """
+    return {
+        variable.path: np.abs(keras.ops.convert_to_numpy(variable.value)) for variable in variables
+    }

@@ -1,0 +1,126 @@
+"""From scores to masks: one threshold over the whole pool, with exact counts."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.pruning.masks import Masks
+
+
+def global_masks(
+    scores: Mapping[str, np.ndarray], sparsity: float, within: Masks | None = None
+) -> Masks:
+    """Return the masks that keep the highest scores of all variables pooled together.
+
+    Exactly `round((1 - sparsity) * pool)` weights are kept. Of equal scores the one that comes
+    first is kept: earlier variable, then lower index in C order. No variable is ever emptied: each
+    keeps its best weight, at the cost of the lowest that is kept elsewhere.
+
+    Args:
+        scores: variable path -> float array shaped like the variable; higher means keep.
+        sparsity: fraction of the whole pool to remove, in [0, 1), what is already removed included.
+        within: masks of the same variables; what they remove stays removed.
+
+    Raises:
+        SettingError: if `sparsity` is outside [0, 1), leaves fewer weights than variables, or is
+            less than `within` has removed already.
+        DivergedError: if a score is NaN or infinite.
+
+    Source: paper K, sections 3.1 and 4 (K2, K4).
+    """
+    _check_finite(scores)
+    pool = sum(score.size for score in scores.values())
+    num_kept = _num_kept(sparsity, pool, len(scores))
+    candidates = [score[within[path]] if within else score.ravel() for path, score in scores.items()]
+    if sum(candidate.size for candidate in candidates) < num_kept:
+        raise SettingError(
+            f"Cannot prune to sparsity {sparsity:.4f}: {within.sparsity:.4f} is removed already, "
+            "and removed weights do not come back."
+        )
+    kept = _keep_highest(candidates, num_kept)
+    if not all(mask.any() for mask in kept):
+        kept = _keep_highest([_with_best_certain(c) for c in candidates], num_kept)
+    return Masks(
+        {
+            path: _expand(mask, within[path]) if within else mask.reshape(score.shape)
+            for mask, (path, score) in zip(kept, scores.items(), strict=True)
+        }
+    )
+
+
+def _check_finite(scores):
+    for path, score in scores.items():
+        # The extremes show a NaN or an infinity at a fraction of the cost of `isfinite` on it all.
+        if score.size and not (np.isfinite(score.max()) and np.isfinite(score.min())):
+            raise DivergedError(f"A score of {path} is NaN or infinite: nothing was pruned on it.")
+
+
+def _num_kept(sparsity, pool, num_variables):
+    if not 0 <= sparsity < 1:
+        hint = f" Did you mean {sparsity / 100}?" if 1 < sparsity < 100 else ""
+        raise SettingError(f"`sparsity` must be in [0, 1). Received: sparsity={sparsity}.{hint}")
+    num_kept = round((1 - sparsity) * pool)
+    if num_kept < num_variables:
+        raise SettingError(
+            f"Sparsity {sparsity} of {pool} weights leaves {num_kept}, fewer than the "
+            f"{num_variables} variables, of which none may be emptied."
+        )
+    return num_kept
+
+
+def _keep_highest(candidates: list, num_kept: int) -> list:
+    """Return a bool array for each 1-D array, `True` on the `num_kept` highest of all."""
+    threshold = _kth_largest(candidates, num_kept)
+    kept = [candidate >= threshold for candidate in candidates]
+    surplus = sum(np.count_nonzero(mask) for mask in kept) - num_kept
+    for mask, candidate in zip(reversed(kept), reversed(candidates), strict=True):
+        if not surplus:
+            break
+        ties = np.flatnonzero(candidate == threshold)[-surplus:]
+        mask[ties] = False
+        surplus -= ties.size
+    return kept
+
+
+def _kth_largest(candidates: list, k: int):
+    """Return the k-th largest value of several 1-D arrays, counted together from 1.
+
+    A sorted sample brackets the value, so that only the few percent inside the bracket have to be
+    gathered and partitioned; when the sample misled, all are.
+    """
+    low, high = _bracket(candidates, k)
+    above = sum(np.count_nonzero(candidate > high) for candidate in candidates)
+    inside = np.concatenate([c[(c >= low) & (c <= high)] for c in candidates])
+    if not above < k <= above + inside.size:
+        above, inside = 0, np.concatenate(candidates)
+    index = inside.size - (k - above)
+    return np.partition(inside, index)[index]
+
+
+def _bracket(candidates, k, sample_size=65_536):
+    """Return two values between which the k-th largest very probably lies."""
+    size = sum(candidate.size for candidate in candidates)
+    stride = max(1, size // sample_size)
+    sample = np.sort(np.concatenate([candidate[::stride] for candidate in candidates]))
+    fraction = 1 - k / size
+    # Six standard deviations of the sampled rank, and one for rounding.
+    margin = int(6 * np.sqrt(sample.size * fraction * (1 - fraction))) + 1
+    rank = int(fraction * sample.size)
+    low, high = rank - margin, rank + margin
+    return (
+        sample[low] if low > 0 else -np.inf,
+        sample[high] if high < sample.size else np.inf,
+    )
+
+
+def _with_best_certain(candidate):
+    candidate = candidate.copy()
+    candidate[candidate.argmax()] = np.inf
+    return candidate
+
+
+def _expand(kept, within):
+    mask = np.zeros(within.shape, bool)
+    mask[within] = kept
+    return mask

@@ -1,0 +1,154 @@
+"""A run folder: finished stages that stay whole, and one process at a time."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import warnings
+
+import filelock
+
+from tf_tickets.errors import FileError
+from tf_tickets.files import (
+    read_sealed_json,
+    sha256_of,
+    sha256_of_json,
+    write_sealed_json,
+    write_whole,
+    write_whole_folder,
+)
+
+
+class RunFolder:
+    """The folder of one run, made of stages that are each written whole.
+
+    A stage is a folder whose `done.json` holds the SHA-256 of its files and of the stages that it
+    was made from. One whose hashes agree is never made again; any other is. So a run that was
+    broken off, or whose files were damaged, is mended by running the same command again.
+
+        run.json          every setting that changes the result
+        results.jsonl     one line per evaluated ticket, rewritten whole after every stage
+        seed-0/...        the stages
+
+    Args:
+        path: the folder; made if absent.
+        settings: what changes the result, as JSON can hold it.
+
+    Raises:
+        FileError: on entering, if another process works in the folder, if it belongs to other
+            settings, or if it cannot be written.
+    """
+
+    def __init__(self, path, settings: dict):
+        self.path = pathlib.Path(path)
+        self._settings = settings
+        self._lock = filelock.FileLock(self.path / ".lock")
+
+    @classmethod
+    def named(cls, parent, name: str, settings: dict) -> "RunFolder":
+        """Return the folder for these settings within `parent`: a readable name and a hash."""
+        return cls(pathlib.Path(parent) / f"{name}-{sha256_of_json(settings)[:8]}", settings)
+
+    def __enter__(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise FileError(
+                f"Another process is working in {self.path}. Wait for it, or choose another "
+                "--output."
+            ) from error
+        except OSError as error:
+            raise FileError(
+                f"Cannot write to {self.path}: {error.strerror}. Choose another --output."
+            ) from error
+        try:
+            self._check_settings()
+        except FileError:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self._lock.release()
+
+    def _check_settings(self):
+        path = self.path / "run.json"
+        if not path.exists():
+            write_sealed_json(path, self._settings)
+        elif read_sealed_json(path) != self._settings:
+            raise FileError(
+                f"{self.path} holds a run of other settings (see its run.json). "
+                "Choose another --output."
+            )
+
+    @contextlib.contextmanager
+    def stage(self, name: str, made_from=()):
+        """Make one stage: yields the folder to write into, and seals it.
+
+        Args:
+            name: the stage's path within the run, such as "seed-0/round-03/winning".
+            made_from: names of the stages that this one was computed from.
+        """
+        with write_whole_folder(self.path / name) as folder:
+            yield folder
+            write_sealed_json(
+                folder / "done.json",
+                {"files": _hashes(folder), "made_from": self._seals(made_from)},
+            )
+
+    def is_done(self, name: str, made_from=()) -> bool:
+        """Return whether a stage is there, undamaged, and made from the stages as they are now.
+
+        A stage that is damaged or out of date is named in a warning and removed.
+        """
+        folder = self.path / name
+        if not folder.exists():
+            return False
+        try:
+            self._check_stage(folder, made_from)
+        except FileError as error:
+            warnings.warn(f"{error} The stage {name} is made again.", stacklevel=2)
+            shutil.rmtree(folder)
+            return False
+        return True
+
+    def _check_stage(self, folder, made_from):
+        done = read_sealed_json(folder / "done.json")
+        found = _hashes(folder)
+        for file in {**done["files"], **found}:
+            if done["files"].get(file) != found.get(file):
+                raise FileError(f"{folder / file} is damaged: its SHA-256 is not that in done.json.")
+        if done["made_from"] != self._seals(made_from):
+            raise FileError(f"{folder} was made from stages that have changed since.")
+
+    def _seals(self, stages):
+        return {stage: sha256_of(self.path / stage / "done.json") for stage in stages}
+
+    def write_results(self, records: list[dict]) -> None:
+        """Replace results.jsonl with one line for each record."""
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        write_whole(self.path / "results.jsonl", lines.encode())
+
+
+def _hashes(folder):
+    return {
+        file.relative_to(folder).as_posix(): sha256_of(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file != folder / "done.json"
+    }
+
+
+def read_results(path) -> list[dict]:
+    """Return the records of a results.jsonl, in its order.
+
+    Raises:
+        FileError: if the file is missing or a line is no JSON; the message names it.
+    """
+    try:
+        lines = pathlib.Path(path).read_text().splitlines()
+        return [json.loads(line) for line in lines]
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise FileError(f"{path} is damaged: a line of it is no JSON.") from error
