@@ -1,1 +1,54 @@
-"""Winning lottery tickets in deep generative models, with Keras 3 and TensorFlow."""
+"""Winning lottery tickets in deep generative models, with Keras 3 and TensorFlow.
+
+The public names are loaded when first used: `import tf_tickets as tt` alone loads no TensorFlow,
+so that a command can refuse a bad option at once.
+"""
+
+import importlib
+
+_MODULE_OF = {
+    "DivergedError": "errors",
+    "Evaluator": "metrics",
+    "Experiment": "experiments",
+    "FileError": "errors",
+    "GlobalPruning": "pruning.pruner",
+    "IterativeMagnitudePruning": "search.magnitude",
+    "IterativeSparsity": "pruning.schedules",
+    "Masks": "pruning.masks",
+    "ProgressBar": "progress",
+    "RunFolder": "runs",
+    "SettingError": "errors",
+    "TensorBoardLog": "progress",
+    "Ticket": "tickets",
+    "choose_winning_ticket": "search.controls",
+    "compare_arms": "search.controls",
+    "decisive_metric": "experiments",
+    "describe": "experiments",
+    "export_saved_model": "export",
+    "fit_steps": "training",
+    "global_masks": "pruning.selection",
+    "hold": "pruning.hold",
+    "magnitude_scores": "pruning.scores",
+    "mean_metrics": "search.controls",
+    "prunable": "pruning.scores",
+    "read_results": "runs",
+    "resolve_precision": "precision",
+    "restore_snapshot": "pruning.snapshot",
+    "take_snapshot": "pruning.snapshot",
+    "versions": "experiments",
+}
+_SUBMODULES = ("callbacks", "data", "metrics", "models", "plots", "recipes", "report")
+
+__all__ = [*_MODULE_OF, *_SUBMODULES]
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"tf_tickets.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"tf_tickets.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'tf_tickets' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

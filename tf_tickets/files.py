@@ -36,8 +36,11 @@ def write_whole_folder(path):
         The temporary folder, beside the target, to write into.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, replaced = (
+        path.with_name(f".{path.name}.{state}") for state in ("partial", "replaced")
+    )
+    for left_over in (partial, replaced):
+        shutil.rmtree(left_over, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -46,10 +49,11 @@ def write_whole_folder(path):
                 with open(file, "rb") as opened:
                     os.fsync(opened.fileno())
         if path.exists():
-            shutil.rmtree(path)
+            os.rename(path, replaced)  # whole: removing it in place would show half of it
         os.rename(partial, path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left_over in (partial, replaced):
+            shutil.rmtree(left_over, ignore_errors=True)
     _sync_folder(path.parent)
 
 

@@ -41,7 +41,8 @@ class RunFolder:
 
     def __init__(self, path, settings: dict):
         self.path = pathlib.Path(path)
-        self._settings = settings
+        # As they come back from run.json: a tuple as a list.
+        self._settings = json.loads(json.dumps(settings))
         self._lock = filelock.FileLock(self.path / ".lock")
 
     @classmethod
@@ -64,7 +65,7 @@ class RunFolder:
             ) from error
         try:
             self._check_settings()
-        except FileError:
+        except (FileError, OSError):
             self._lock.release()
             raise
         return self
@@ -100,27 +101,20 @@ class RunFolder:
     def is_done(self, name: str, made_from=()) -> bool:
         """Return whether a stage is there, undamaged, and made from the stages as they are now.
 
-        A stage that is damaged or out of date is named in a warning and removed.
+        One that is not is removed, and named in a warning if it is damaged: a flipped bit or a
+        missing file.
         """
         folder = self.path / name
         if not folder.exists():
             return False
         try:
-            self._check_stage(folder, made_from)
+            up_to_date = _checked_sources(folder) == self._seals(made_from)
         except FileError as error:
             warnings.warn(f"{error} The stage {name} is made again.", stacklevel=2)
+            up_to_date = False
+        if not up_to_date:
             shutil.rmtree(folder)
-            return False
-        return True
-
-    def _check_stage(self, folder, made_from):
-        done = read_sealed_json(folder / "done.json")
-        found = _hashes(folder)
-        for file in {**done["files"], **found}:
-            if done["files"].get(file) != found.get(file):
-                raise FileError(f"{folder / file} is damaged: its SHA-256 is not that in done.json.")
-        if done["made_from"] != self._seals(made_from):
-            raise FileError(f"{folder} was made from stages that have changed since.")
+        return up_to_date
 
     def _seals(self, stages):
         return {stage: sha256_of(self.path / stage / "done.json") for stage in stages}
@@ -129,6 +123,16 @@ class RunFolder:
         """Replace results.jsonl with one line for each record."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
         write_whole(self.path / "results.jsonl", lines.encode())
+
+
+def _checked_sources(folder):
+    """Return the seals of the stages that one was made from, its own files being as sealed."""
+    done = read_sealed_json(folder / "done.json")
+    found = _hashes(folder)
+    for file in {**done["files"], **found}:
+        if done["files"].get(file) != found.get(file):
+            raise FileError(f"{folder / file} is damaged: its SHA-256 is not that in done.json.")
+    return done["made_from"]
 
 
 def _hashes(folder):

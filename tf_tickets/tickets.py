@@ -40,9 +40,10 @@ class Ticket:
     def __init__(self, masks: Masks, weights: Mapping[str, np.ndarray], config: Mapping):
         self.masks = masks
         self.config = dict(config)
-        self.weights = {path: np.array(value) for path, value in weights.items()}
+        # In C order, which is how they are written.
+        self.weights = {path: np.array(value, order="C") for path, value in weights.items()}
         for path, mask in masks.items():
-            if path not in weights or weights[path].shape != mask.shape:
+            if path not in self.weights or self.weights[path].shape != mask.shape:
                 raise SettingError(f"There are no weights of shape {mask.shape} for {path}.")
             self.weights[path][~mask] = 0
         for value in self.weights.values():
@@ -82,15 +83,16 @@ class Ticket:
         for name, value in self.weights.items():
             if name in self.masks:
                 tensors[f"mask:{name}"] = np.packbits(self.masks[name])
-                tensors[f"kept:{name}"] = value[self.masks[name]]
+                tensors[f"kept:{name}"] = _without_bfloat16(value[self.masks[name]])
             else:
-                tensors[f"whole:{name}"] = value
+                tensors[f"whole:{name}"] = _without_bfloat16(value)
         header = {
             "format": _FORMAT,
             "config": self.config,
             # The order of the variables settles ties, so it is kept.
             "weights": list(self.weights),
             "masks": {name: mask.shape for name, mask in self.masks.items()},
+            "bfloat16": [name for name, value in self.weights.items() if _is_bfloat16(value)],
         }
         header = json.dumps({**header, "sha256": _digest(tensors, header)})
         # One entry: safetensors writes several in an order that changes from process to process.
@@ -115,8 +117,10 @@ class Ticket:
                 else tensors[f"whole:{name}"]
                 for name in header["weights"]
             }
+            for name in header["bfloat16"]:
+                weights[name] = weights[name].view("bfloat16")
             return cls(Masks(masks), weights, header["config"])
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise FileError(f"{path} is no ticket that this version can read: {error}.") from error
 
 
@@ -131,8 +135,10 @@ def _read(path):
         seal = header.pop("sha256")
     except OSError as error:
         raise FileError(f"Cannot read the ticket {path}: {error.strerror}.") from error
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(f"{path} is damaged or no ticket: {error}.") from error
+    except RecursionError as error:
+        raise FileError(f"{path} is no ticket: its header is nested too deeply.") from error
     if header.get("format") != _FORMAT:
         raise FileError(f"{path} is no ticket that this version can read: expected {_FORMAT}.")
     if seal != _digest(tensors, header):
@@ -149,6 +155,15 @@ def _digest(tensors, header):
     return digest.hexdigest()
 
 
+def _is_bfloat16(value):
+    return value.dtype.name == "bfloat16"
+
+
+def _without_bfloat16(value):
+    # A dtype that NumPy only knows through an extension, and safetensors' NumPy side does not.
+    return value.view("uint16") if _is_bfloat16(value) else value
+
+
 def _unpack(packed, shape):
     size = int(np.prod(shape))
     if packed.ndim != 1 or packed.size != (size + 7) // 8:
@@ -157,6 +172,8 @@ def _unpack(packed, shape):
 
 
 def _expand(kept, mask):
+    if kept.shape != (np.count_nonzero(mask),):
+        raise ValueError(f"{np.count_nonzero(mask)} weights are kept, and {kept.size} are stored")
     value = np.zeros(mask.shape, kept.dtype)
     value[mask] = kept
     return value

@@ -1,5 +1,6 @@
 """Training by optimizer steps, so that a search can step in anywhere."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -70,15 +71,8 @@ def _whole_epochs(start: int, stop: int, epoch_steps: int) -> Iterator[tuple[int
 
     Keras's `fit` takes one number of steps for all its epochs.
     """
-    ends = {start, stop}
-    ends |= {end for end in (_up(start, epoch_steps), _down(stop, epoch_steps)) if start < end < stop}
-    ends = sorted(ends)
-    yield from zip(ends, ends[1:], strict=False)
-
-
-def _up(step, epoch_steps):
-    return math.ceil(step / epoch_steps) * epoch_steps
-
-
-def _down(step, epoch_steps):
-    return step // epoch_steps * epoch_steps
+    first_whole = math.ceil(start / epoch_steps) * epoch_steps
+    last_whole = stop // epoch_steps * epoch_steps
+    within = {step for step in (first_whole, last_whole) if start < step < stop}
+    ends = sorted({start, stop} | within)
+    yield from itertools.pairwise(ends)

@@ -1,0 +1,23 @@
+"""How good a generative model is: losses, Frechet distance, score and accuracy.
+
+Nothing here knows of pruning. Distances, scores and accuracy rest on the features of a network,
+either a classifier trained on the data set itself or Inception; the names tell which.
+"""
+
+from tf_tickets.metrics.accuracy import classifier_accuracy, classifier_score
+from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator, is_better
+from tf_tickets.metrics.features import FeatureExtractor, load_classifier, load_inception
+from tf_tickets.metrics.frechet import Moments, frechet_distance
+
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "Evaluator",
+    "FeatureExtractor",
+    "Moments",
+    "classifier_accuracy",
+    "classifier_score",
+    "frechet_distance",
+    "is_better",
+    "load_classifier",
+    "load_inception",
+]

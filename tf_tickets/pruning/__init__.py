@@ -1,0 +1,1 @@
+"""Masks over the weights of any Keras model: scoring, selecting, holding; knows no data."""

@@ -1,10 +1,12 @@
 """Keeping pruned weights at zero while anything trains the model."""
 
 import contextlib
+import functools
+from collections.abc import Callable, Iterator
 
 import keras
 
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, by_path
 
 
 class MaskConstraint(keras.constraints.Constraint):
@@ -13,16 +15,21 @@ class MaskConstraint(keras.constraints.Constraint):
     Args:
         mask: `keras.Variable` of the weight's shape and dtype, 1 where the weight is kept and 0
             where not. Assigning to it changes the constraint without a new trace.
+        averages: returns the weight's moving averages, which are masked with it. Keras updates
+            them just before it applies constraints, and in the end puts them in the weight's place.
         inner: the constraint that the variable had before, applied first, or `None`.
     """
 
-    def __init__(self, mask: keras.Variable, inner=None):
+    def __init__(self, mask: keras.Variable, averages: Callable[[], list], inner=None):
         self.mask = mask
+        self.averages = averages
         self.inner = inner
 
     def __call__(self, weights):
         if self.inner is not None:
             weights = self.inner(weights)
+        for average in self.averages():
+            average.assign(average * self.mask)
         return weights * self.mask
 
 
@@ -36,16 +43,17 @@ class HeldMasks:
 
     def __init__(self, model: keras.Model, masks: Masks):
         masks.check_fits(model.variables)
-        variables = {variable.path: variable for variable in model.variables}
-        self.pairs = [(variables[path], _mask_variable(variables[path])) for path in masks]
+        variables = by_path(variable for variable in model.variables if variable.path in masks)
+        with model.distribute_strategy.scope():
+            self.pairs = [(variables[path], _mask_variable(variables[path])) for path in masks]
+        self._model = model
+        self._constraints = []
         self.assign(masks)
 
     @property
     def masks(self) -> Masks:
         """The masks held at this moment."""
-        return Masks(
-            {v.path: keras.ops.convert_to_numpy(mask.value) != 0 for v, mask in self.pairs}
-        )
+        return Masks({v.path: mask.numpy() != 0 for v, mask in self.pairs})
 
     def assign(self, masks: Masks) -> None:
         """Hold the model to other masks of the same variables from now on.
@@ -61,21 +69,57 @@ class HeldMasks:
     def apply(self) -> None:
         """Set to zero now what the masks remove."""
         for variable, mask in self.pairs:
-            variable.assign(variable.value * mask.value)
+            for value in (variable, *self._averages(variable)):
+                value.assign(value.value * mask.value)
 
     def attach(self) -> None:
         """Make the masks the variables' constraints, on top of those that they have."""
         for variable, mask in self.pairs:
-            variable.constraint = MaskConstraint(mask, variable.constraint)
+            # The averages are looked up when a step is traced: only then are they sure to exist.
+            averages = functools.partial(self._averages, variable)
+            variable.constraint = MaskConstraint(mask, averages, variable.constraint)
+            self._constraints.append(variable.constraint)
 
     def detach(self) -> None:
         """Give the variables back the constraints that they had."""
-        for variable, _ in self.pairs:
-            variable.constraint = variable.constraint.inner
+        for (variable, _), constraint in zip(self.pairs, self._constraints, strict=True):
+            variable.constraint = _without(variable.constraint, constraint)
+
+    def _averages(self, variable) -> list:
+        """Return the moving averages of a variable that the model's optimizers keep, if any."""
+        return [
+            average
+            for optimizer in _optimizers(self._model)
+            if optimizer.use_ema and optimizer.built
+            for trained, average in zip(
+                optimizer._trainable_variables,
+                optimizer._model_variables_moving_average,
+                strict=True,
+            )
+            if trained is variable
+        ]
 
 
 def _mask_variable(variable):
     return keras.Variable("ones", shape=variable.shape, dtype=variable.dtype, trainable=False)
+
+
+def _without(constraint, removed):
+    # Not always the outermost: a hold that an exception left open may end after a later one began.
+    if constraint is removed:
+        return removed.inner
+    if isinstance(constraint, MaskConstraint):
+        constraint.inner = _without(constraint.inner, removed)
+    return constraint
+
+
+def _optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
+    """Yield the optimizers that a model or an optimizer has, however they are nested."""
+    for value in vars(owner).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, keras.optimizers.Optimizer):
+                yield item
+                yield from _optimizers(item)
 
 
 @contextlib.contextmanager
@@ -87,7 +131,8 @@ def hold(model: keras.Model, masks: Masks):
 
     Args:
         model: a built Keras model, compiled or not.
-        masks: masks of some of its variables.
+        masks: masks of some of its variables. The moving averages that its optimizers keep of these
+            (`use_ema`) are masked too.
 
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.

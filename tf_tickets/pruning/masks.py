@@ -115,7 +115,8 @@ class Masks(Mapping):
         Args:
             variables: Keras variables, of which some may have no mask.
         """
-        shapes = {variable.path: tuple(variable.shape) for variable in variables}
+        named = by_path(variable for variable in variables if variable.path in self)
+        shapes = {path: tuple(variable.shape) for path, variable in named.items()}
         for path, mask in self.items():
             if path not in shapes:
                 raise SettingError(f"These masks are for another model: it has no variable {path}.")
@@ -133,11 +134,31 @@ class Masks(Mapping):
                 raise SettingError(f"There is no mask for {variable.path}.")
 
     def _check_same_variables(self, other):
-        for path in {**self, **other}:
-            here = self[path].shape if path in self else "absent"
-            there = other[path].shape if path in other else "absent"
-            if here != there:
-                raise SettingError(
-                    f"The masks are of different variables: {path} is {here} in the first and "
-                    f"{there} in the second."
-                )
+        check_same_variables(self, other, "The masks")
+
+
+def check_same_variables(first: Mapping, second: Mapping, what: str) -> None:
+    """Raise SettingError, naming the first difference, unless paths and shapes are the same."""
+    for path in {**first, **second}:
+        here = first[path].shape if path in first else "absent"
+        there = second[path].shape if path in second else "absent"
+        if here != there:
+            raise SettingError(
+                f"{what} are of different variables: {path} is {here} in the first and "
+                f"{there} in the second."
+            )
+
+
+def by_path(variables) -> dict:
+    """Return variable path -> variable.
+
+    Raises:
+        SettingError: if two share a path, so that it cannot name one of them.
+    """
+    named = {}
+    for variable in variables:
+        if named.setdefault(variable.path, variable) is not variable:
+            raise SettingError(
+                f"Two variables are called {variable.path}: give their layers names of their own."
+            )
+    return named

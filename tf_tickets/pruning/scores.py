@@ -1,9 +1,12 @@
 """Which weights may be pruned, and how much each is worth keeping."""
 
+import math
+
 import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.pruning.masks import by_path
 
 
 def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
@@ -19,7 +22,8 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             may be pruned.
 
     Raises:
-        SettingError: if no kernel is left; the message says what there is.
+        SettingError: if no kernel is left; the message says what there is. If two kernels share a
+            path.
     """
     part = _part_in_scope(model, scope)
     kernels = [variable for variable in part.trainable_variables if _is_kernel(variable)]
@@ -30,13 +34,18 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             f"There is no kernel to prune: scope={scope!r} matches none of the "
             f"{len(model.trainable_variables)} trainable variables of {model.name}."
         )
-    return kernels
+    return list(by_path(kernels).values())
+
+
+def num_values(variables) -> int:
+    """Return how many numbers the given Keras variables hold together."""
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def _part_in_scope(model, scope):
     if isinstance(scope, keras.layers.Layer):
         return scope
-    if not isinstance(scope, str):
+    if scope is None or callable(scope):
         return model
     components = getattr(model, "components", {})
     if scope not in components:
@@ -59,6 +68,4 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
 
     Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
     """
-    return {
-        variable.path: np.abs(keras.ops.convert_to_numpy(variable.value)) for variable in variables
-    }
+    return {variable.path: np.abs(variable.numpy()) for variable in variables}

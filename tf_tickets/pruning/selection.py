@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, check_same_variables
 
 
 def global_masks(
@@ -24,32 +24,34 @@ def global_masks(
 
     Raises:
         SettingError: if `sparsity` is outside [0, 1), leaves fewer weights than variables, or is
-            less than `within` has removed already.
+            less than `within` has removed already; if there are no scores, or `within` is of other
+            variables.
         DivergedError: if a score is NaN or infinite.
 
     Source: paper K, sections 3.1 and 4 (K2, K4).
     """
-    _check_finite(scores)
+    _check(scores, within)
     pool = sum(score.size for score in scores.values())
     num_kept = _num_kept(sparsity, pool, len(scores))
-    candidates = [score[within[path]] if within else score.ravel() for path, score in scores.items()]
-    if sum(candidate.size for candidate in candidates) < num_kept:
+    if within is not None and within.num_kept < num_kept:
         raise SettingError(
             f"Cannot prune to sparsity {sparsity:.4f}: {within.sparsity:.4f} is removed already, "
             "and removed weights do not come back."
         )
-    kept = _keep_highest(candidates, num_kept)
-    if not all(mask.any() for mask in kept):
-        kept = _keep_highest([_with_best_certain(c) for c in candidates], num_kept)
+    kept = _keep_candidates(scores, within, num_kept)
     return Masks(
         {
-            path: _expand(mask, within[path]) if within else mask.reshape(score.shape)
+            path: mask.reshape(score.shape) if within is None else _expand(mask, within[path])
             for mask, (path, score) in zip(kept, scores.items(), strict=True)
         }
     )
 
 
-def _check_finite(scores):
+def _check(scores, within):
+    if not scores:
+        raise SettingError("There are no scores to choose weights by.")
+    if within is not None:
+        check_same_variables(scores, within, "The scores and the masks to stay within")
     for path, score in scores.items():
         # The extremes show a NaN or an infinity at a fraction of the cost of `isfinite` on it all.
         if score.size and not (np.isfinite(score.max()) and np.isfinite(score.min())):
@@ -58,7 +60,7 @@ def _check_finite(scores):
 
 def _num_kept(sparsity, pool, num_variables):
     if not 0 <= sparsity < 1:
-        hint = f" Did you mean {sparsity / 100}?" if 1 < sparsity < 100 else ""
+        hint = f" Did you mean {sparsity / 100:g}?" if 1 < sparsity < 100 else ""
         raise SettingError(f"`sparsity` must be in [0, 1). Received: sparsity={sparsity}.{hint}")
     num_kept = round((1 - sparsity) * pool)
     if num_kept < num_variables:
@@ -67,6 +69,19 @@ def _num_kept(sparsity, pool, num_variables):
             f"{num_variables} variables, of which none may be emptied."
         )
     return num_kept
+
+
+def _keep_candidates(scores, within, num_kept) -> list:
+    """Return for each variable a bool array over its weights that `within` has left."""
+    # A copy of 10^8 scores is worth saving.
+    candidates = [
+        score.ravel() if within is None or within[path].all() else score[within[path]]
+        for path, score in scores.items()
+    ]
+    kept = _keep_highest(candidates, num_kept)
+    if not all(mask.any() for mask in kept if mask.size):
+        kept = _keep_highest([_with_best_certain(c) for c in candidates], num_kept)
+    return kept
 
 
 def _keep_highest(candidates: list, num_kept: int) -> list:
@@ -116,7 +131,8 @@ def _bracket(candidates, k, sample_size=65_536):
 
 def _with_best_certain(candidate):
     candidate = candidate.copy()
-    candidate[candidate.argmax()] = np.inf
+    if candidate.size:
+        candidate[candidate.argmax()] = np.inf
     return candidate
 
 

@@ -16,13 +16,14 @@ def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.n
         optimizer: whether to add the optimizer's state, under paths that begin with "optimizer/".
 
     Raises:
-        SettingError: if two variables share a path, so that the paths cannot name them.
+        SettingError: if two variables share a path, so that the paths cannot name them, or if
+            there is no optimizer.
     """
     state = {}
     for path, variable in _named_variables(model, optimizer):
         if path in state:
             raise SettingError(f"Two variables of {model.name} are called {path}: name the layers.")
-        state[path] = np.array(keras.ops.convert_to_numpy(variable.value))
+        state[path] = np.array(variable.numpy())
     return state
 
 
@@ -57,11 +58,18 @@ def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
 def _named_variables(model, optimizer):
     for variable in model.weights:
         yield variable.path, variable
-    # Keras numbers random generators over the whole process, so their own paths do not last.
+    # Keras numbers random generators and optimizers over the whole process, so their own paths do
+    # not last.
     weights = {id(variable) for variable in model.weights}
     states = [variable for variable in model.variables if id(variable) not in weights]
     for number, variable in enumerate(states):
         yield f"random_state/{number}", variable
     if optimizer:
-        for variable in model.optimizer.variables:
-            yield f"optimizer/{variable.path}", variable
+        for number, variable in enumerate(_optimizer(model).variables):
+            yield f"optimizer/{number}/{variable.name}", variable
+
+
+def _optimizer(model):
+    if getattr(model, "optimizer", None) is None:
+        raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
+    return model.optimizer

@@ -1,0 +1,1 @@
+"""The searches for tickets, and the controls that make their claims honest."""

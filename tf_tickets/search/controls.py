@@ -83,6 +83,12 @@ def choose_winning_ticket(comparisons: Sequence[Comparison]) -> Comparison | Non
     return max((c for c in comparisons if c.wins), key=lambda c: c.weight_sparsity, default=None)
 
 
+def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, float]:
+    """Return each metric's mean over the seeds, for one round and arm."""
+    metrics = records[0]["metrics"]
+    return {name: float(np.mean(_values(records, name, number, arm))) for name in metrics}
+
+
 def _values(records, metric, number, arm):
     return [
         record["metrics"][metric]

@@ -15,7 +15,7 @@ from tf_tickets.interop import PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks, hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.pruner import GlobalPruning
-from tf_tickets.pruning.scores import prunable
+from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.tickets import Ticket
@@ -74,7 +74,7 @@ class IterativeMagnitudePruning:
             before (K2).
         restore_optimizer: return the optimizer to its state at the rewind point; fresh otherwise.
         illustrate: `illustrate(model, path)` writes a PNG of what the trained model makes.
-        observer: is told of every stage.
+        observers: are told of every stage.
 
     Raises:
         SettingError: if a number is out of range or an arm is unknown.
@@ -97,7 +97,7 @@ class IterativeMagnitudePruning:
         one_shot: bool = False,
         restore_optimizer: bool = False,
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
-        observer: Observer | None = None,
+        observers: Sequence[Observer] = (),
     ):
         _check(num_steps, rounds, rewind_step, arms)
         self.build = build
@@ -112,7 +112,7 @@ class IterativeMagnitudePruning:
         self.one_shot = one_shot
         self.restore_optimizer = restore_optimizer
         self.illustrate = illustrate
-        self.observer = observer or Observer()
+        self.observers = observers
 
     def run(self, seeds: Sequence[int], folder: RunFolder) -> list[dict]:
         """Make every stage that is not done yet, and return the records of all.
@@ -131,14 +131,16 @@ class IterativeMagnitudePruning:
                 earlier stages stay.
         """
         stages = list(self._stages(seeds))
-        self.observer.search_begins(stages)
+        for observer in self.observers:
+            observer.search_begins(stages)
         trainer = _Trainer(self, seeds[0])
         records = []
         with hold(trainer.model, Masks.all_kept(trainer.pool)) as held:
             for stage in stages:
                 records.append(self._finished(stage, folder, trainer, held))
                 folder.write_results(records)
-                self.observer.stage_ends(stage, records[-1])
+                for observer in self.observers:
+                    observer.stage_ends(stage, records[-1])
         return records
 
     def _stages(self, seeds) -> Iterator[Stage]:
@@ -153,7 +155,8 @@ class IterativeMagnitudePruning:
         """Return the record of a stage, which is made first if it is not done."""
         sources = [source.name for source in self.sources(stage)]
         if not folder.is_done(stage.name, sources):
-            self.observer.stage_begins(stage)
+            for observer in self.observers:
+                observer.stage_begins(stage)
             with folder.stage(stage.name, sources) as path:
                 record = trainer.make(stage, path, folder, held)
                 (path / "result.json").write_text(json.dumps(record))
@@ -197,7 +200,7 @@ class _Trainer:
         self.model = search.build(seed)
         self.model.optimizer.build(self.model.trainable_variables)
         self.pool = prunable(self.model, search.scope)
-        self._num_kernels = sum(int(np.prod(v.shape)) for v in prunable(self.model))
+        self._num_kernels = num_values(prunable(self.model))
         self._fresh_optimizer = {
             path: value
             for path, value in take_snapshot(self.model, optimizer=True).items()
@@ -233,10 +236,14 @@ class _Trainer:
         if stage.arm == "dense":
             return self._prepare_dense(stage, path, held)
         if stage.arm == "random":
-            winning = Ticket.load(folder.path / self.search.sources(stage)[0].name / "ticket.safetensors")
+            winning = Ticket.load(
+                folder.path / self.search.sources(stage)[0].name / "ticket.safetensors"
+            )
             self._start_from(self._fresh_weights(stage), held, winning.masks)
             return 0
-        rewind = Ticket.load(folder.path / Stage(stage.seed, 0, "dense").name / "rewind.safetensors")
+        rewind = Ticket.load(
+            folder.path / Stage(stage.seed, 0, "dense").name / "rewind.safetensors"
+        )
         self._prune(stage, folder, held)
         self._start_from(rewind.weights, held, held.masks)
         return self.search.rewind_step
@@ -269,7 +276,7 @@ class _Trainer:
         if first_step < last_step:
             self.search.train(self.model, _derived_seed(seed, "data"), first_step, last_step)
         for variable in self.model.trainable_variables:
-            if not np.isfinite(np.sum(keras.ops.convert_to_numpy(variable.value))):
+            if not np.isfinite(np.sum(variable.numpy())):
                 raise DivergedError(
                     f"Training diverged: {variable.path} is NaN or infinite. The round was stopped "
                     "and nothing was pruned on it; earlier rounds are kept. Try a lower learning "
@@ -277,12 +284,12 @@ class _Trainer:
                 )
 
     def _counts(self, masks):
-        pool = sum(int(np.prod(variable.shape)) for variable in self.pool)
+        pool = num_values(self.pool)
         removed = masks.size - masks.num_kept
         return {
             "weight_sparsity": removed / pool,
             "network_sparsity": removed / self._num_kernels,
-            "params": self.model.count_params(),
+            "params": num_values(self.model.trainable_variables),
             "prunable": pool,
             "kept": pool - removed,
         }
@@ -291,4 +298,4 @@ class _Trainer:
 def _derived_seed(*parts) -> int:
     """Return a seed that depends on all parts and on nothing else, such as the process."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:4], "little")
+    return int.from_bytes(digest[:4], "little") >> 1  # below 2**31, as tf.data wants it

@@ -1,0 +1,124 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_tickets import (
+    DivergedError,
+    GlobalPruning,
+    IterativeSparsity,
+    Masks,
+    SettingError,
+    global_masks,
+    hold,
+    magnitude_scores,
+    prunable,
+)
+from tf_tickets.interop import Pruning, sparsity
+
+L = keras.layers
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((20,)), L.Dense(30, name="first"), L.Dense(10, name="second")], name="net"
+    )
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", jit_compile=False)
+    return model
+
+
+@pytest.fixture
+def held(model):
+    with hold(model, Masks.all_kept(prunable(model))) as held:
+        yield held
+
+
+def test_it_is_tf_mots_pruning(held):
+    assert isinstance(GlobalPruning(lambda: 0, held, IterativeSparsity()), Pruning)
+
+
+def test_iterative_rounds_pool_all_layers_and_count_exactly(model, held):
+    pool = 20 * 30 + 30 * 10
+    step = tf.Variable(0, dtype=tf.int64)
+    pruner = GlobalPruning(lambda: step, held, IterativeSparsity(0.2, 20))
+    pruner.conditional_mask_update()
+    assert held.masks.sparsity == 0.0, "round 0 is dense"
+    before = held.masks
+    for number in range(1, 21):
+        step.assign(number)
+        expected = global_masks(
+            magnitude_scores(prunable(model)), 1 - 0.8**number, within=held.masks
+        )
+        pruner.conditional_mask_update()
+        assert held.masks == expected
+        assert held.masks <= before
+        assert held.masks.num_kept == round(0.8**number * pool)
+        for kernel in prunable(model):
+            assert not kernel.numpy()[~held.masks[kernel.path]].any()
+        before = held.masks
+    per_layer = [mask.mean() for mask in before.values()]
+    assert abs(per_layer[0] - per_layer[1]) > 0.001, "one threshold, not one for each layer"
+
+
+def test_polynomial_decay_prunes_from_a_callback_while_fit_goes_on(model, held):
+    schedule = sparsity.PolynomialDecay(0.1, 0.8, begin_step=4, end_step=20, frequency=4)
+    pruner = GlobalPruning(lambda: model.optimizer.iterations.value, held, schedule)
+    seen = {}
+
+    class Prune(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            pruner.conditional_mask_update()
+            seen[int(model.optimizer.iterations)] = held.masks.sparsity
+
+    inputs = np.random.default_rng(0).normal(size=(96, 20)).astype("float32")
+    model.fit(inputs, inputs[:, :10], batch_size=4, verbose=0, callbacks=[Prune()])
+    found = [round(seen[step], 3) for step in (3, 4, 8, 12, 16, 20, 23)]
+    expected = [0.0, 0.1] + [round(0.8 - 0.7 * (1 - k / 16) ** 3, 3) for k in (4, 8, 12, 16)]
+    np.testing.assert_allclose(found, [*expected, 0.8], atol=1.5e-3)
+    for kernel in prunable(model):
+        assert not kernel.numpy()[~held.masks[kernel.path]].any()
+
+
+def test_constant_sparsity_keeps_its_count_while_weights_change(model, held):
+    step = tf.Variable(0)
+    pruner = GlobalPruning(lambda: step, held, sparsity.ConstantSparsity(0.5, 2, frequency=2))
+    inputs = np.random.default_rng(0).normal(size=(32, 20)).astype("float32")
+    counts = []
+    for number in range(7):
+        step.assign(number)
+        pruner.conditional_mask_update()
+        counts.append(held.masks.num_kept)
+        model.fit(inputs, inputs[:, :10], verbose=0)
+    assert counts == [900, 900, 450, 450, 450, 450, 450]
+
+
+def test_tf_mots_own_mask_op_sees_the_masks(model, held):
+    pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.5, 1))
+    pruner.conditional_mask_update()
+    for kernel in prunable(model):
+        kernel.assign(np.ones(kernel.shape))
+    pruner.weight_mask_op()
+    for kernel in prunable(model):
+        np.testing.assert_array_equal(kernel.numpy() != 0, held.masks[kernel.path])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nothing_is_pruned_on_a_broken_training(model, held, bad):
+    pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.5, 1))
+    second = model.get_layer("second").kernel
+    value = second.numpy().copy()
+    value[3, 4] = bad
+    second.assign(value)
+    with pytest.raises(DivergedError, match="net/second/kernel is NaN or infinite"):
+        pruner.conditional_mask_update()
+    assert held.masks.sparsity == 0.0
+    np.testing.assert_array_equal(second.numpy(), value)
+
+
+def test_a_schedule_may_not_bring_weights_back(held):
+    held.assign(Masks({path: np.zeros_like(mask) for path, mask in held.masks.items()}))
+    pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.2, 1))
+    with pytest.raises(SettingError, match="removed weights do not come back"):
+        pruner.conditional_mask_update()

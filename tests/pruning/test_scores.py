@@ -1,0 +1,107 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets import SettingError, magnitude_scores, prunable
+
+L = keras.layers
+
+
+@pytest.fixture
+def model():
+    """An encoder and a decoder with every kind of variable that must not be pruned."""
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.Conv2D(4, 3, name="conv"),
+            L.BatchNormalization(name="bn"),
+            L.SeparableConv2D(4, 3, name="separable"),
+            L.Flatten(),
+            L.LayerNormalization(name="ln"),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [keras.Input(encoder.output_shape[1:]), L.Dense(5, name="dense"), L.PReLU(name="prelu")],
+        name="decoder",
+    )
+    images = keras.Input((8, 8, 3))
+    whole = keras.Model(images, decoder(encoder(images)))
+    whole.components = {"encoder": encoder, "decoder": decoder}
+    return whole
+
+
+def names(variables):
+    return ["/".join(variable.path.split("/")[-2:]) for variable in variables]
+
+
+def test_kernels_only_and_in_the_models_order(model):
+    assert names(prunable(model)) == [
+        "conv/kernel",
+        "separable/depthwise_kernel",
+        "separable/pointwise_kernel",
+        "dense/kernel",
+    ]
+
+
+def test_a_frozen_kernel_is_not_pruned(model):
+    model.components["decoder"].trainable = False
+    assert "dense/kernel" not in names(prunable(model))
+
+
+def test_scope_is_a_component_a_layer_or_a_predicate(model):
+    decoder = model.components["decoder"]
+    assert names(prunable(model, "decoder")) == ["dense/kernel"]
+    assert names(prunable(model, decoder)) == ["dense/kernel"]
+    assert names(prunable(model, decoder.get_layer("dense"))) == ["dense/kernel"]
+    assert names(prunable(model, lambda kernel: len(kernel.shape) == 2)) == ["dense/kernel"]
+
+
+def test_an_unknown_component_is_told_which_there_are(model):
+    with pytest.raises(SettingError, match=r"no component 'critic'\. Choose one of: encoder, dec"):
+        prunable(model, "critic")
+    with pytest.raises(SettingError, match="no component 3"):
+        prunable(model, 3)
+    with pytest.raises(SettingError, match="none, it has no components"):
+        prunable(model.components["encoder"], "encoder")
+
+
+def test_a_scope_without_kernels_is_an_error(model):
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, model.components["encoder"].get_layer("bn"))
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, lambda kernel: False)
+
+
+def test_a_shared_layer_is_counted_once():
+    shared = L.Dense(4, name="shared")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, shared(shared(inputs)))
+    assert names(prunable(model)) == ["shared/kernel"]
+
+
+def test_kernels_that_share_a_path_are_an_error():
+    class Twins(keras.Model):
+        def __init__(self):
+            super().__init__(name="twins")
+            self.first = L.Dense(3, name="twin")
+            self.second = L.Dense(3, name="twin")
+
+        def call(self, inputs):
+            return self.second(self.first(inputs))
+
+    model = Twins()
+    model(np.zeros((1, 3), "float32"))
+    with pytest.raises(SettingError, match="Two variables are called twins/twin/kernel"):
+        prunable(model)
+
+
+def test_magnitude_scores_are_absolute_values(model):
+    (kernel,) = prunable(model, "decoder")
+    value = np.random.default_rng(0).normal(size=kernel.shape).astype("float32")
+    value[0, :3] = [-2.0, 0.0, -0.0]
+    kernel.assign(value)
+    scores = magnitude_scores([kernel])
+    assert list(scores) == [kernel.path]
+    np.testing.assert_array_equal(scores[kernel.path], np.abs(value))
+    assert scores[kernel.path].dtype == np.float32

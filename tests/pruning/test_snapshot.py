@@ -1,0 +1,153 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets import SettingError, restore_snapshot, take_snapshot
+
+L = keras.layers
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.normal(size=(32, 6)).astype("float32")
+TARGETS = RANDOM.normal(size=(32, 1)).astype("float32")
+
+
+def build(seed=1, units=16, optimizer=None):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            L.Dense(units, name="first"),
+            L.BatchNormalization(name="bn"),
+            L.Dropout(0.5, name="dropout"),
+            L.GaussianNoise(0.1, name="noise"),
+            L.Dense(1, name="last"),
+        ],
+        name="net",
+    )
+    model.compile(optimizer or keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+def fit(model):
+    model.fit(INPUTS, TARGETS, batch_size=8, epochs=2, shuffle=False, verbose=0)
+
+
+def bits(snapshot):
+    return {path: (value.dtype, value.shape, value.tobytes()) for path, value in snapshot.items()}
+
+
+def test_holds_weights_statistics_and_random_states_but_no_metrics():
+    model = build()
+    fit(model)
+    paths = set(take_snapshot(model))
+    assert {"net/first/kernel", "net/bn/gamma", "net/bn/moving_variance"} <= paths
+    assert {"random_state/0", "random_state/1"} <= paths
+    assert len(paths) == 2 * 2 + 4 + 2
+
+
+def test_a_snapshot_is_a_copy():
+    model = build()
+    snapshot = take_snapshot(model)
+    before = bits(snapshot)
+    fit(model)
+    assert bits(snapshot) == before
+    assert bits(take_snapshot(model)) != before
+
+
+@pytest.mark.parametrize("optimizer", [False, True])
+def test_restoring_is_exact(optimizer):
+    model = build()
+    fit(model)
+    snapshot = take_snapshot(model, optimizer=optimizer)
+    fit(model)
+    changed = {
+        path
+        for path, value in take_snapshot(model, optimizer=optimizer).items()
+        if value.tobytes() != snapshot[path].tobytes()
+    }
+    assert {"net/bn/moving_mean", "random_state/0", "net/last/kernel"} <= changed
+    restore_snapshot(model, snapshot)
+    assert bits(take_snapshot(model, optimizer=optimizer)) == bits(snapshot)
+
+
+def test_training_from_a_snapshot_repeats_itself():
+    """Dropout, noise, statistics and the optimizer go the same way again."""
+    model = build()
+    fit(model)
+    snapshot = take_snapshot(model, optimizer=True)
+    fit(model)
+    once = bits(take_snapshot(model, optimizer=True))
+    restore_snapshot(model, snapshot)
+    fit(model)
+    assert bits(take_snapshot(model, optimizer=True)) == once
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [
+        lambda: keras.optimizers.Adam(0.01),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, momentum=0.9)),
+    ],
+    ids=["adam", "loss-scaled"],
+)
+def test_another_models_optimizer_takes_the_state(make_optimizer):
+    """Keras numbers optimizers over the process: `adam` here may be `adam_7` after a resume."""
+    first = build(optimizer=make_optimizer())
+    fit(first)
+    snapshot = take_snapshot(first, optimizer=True)
+    second = build(seed=2, optimizer=make_optimizer())
+    second.optimizer.build(second.trainable_variables)
+    assert first.optimizer.name != second.optimizer.name
+    restore_snapshot(second, snapshot)
+    assert bits(take_snapshot(second, optimizer=True)) == bits(snapshot)
+    fit(first)
+    fit(second)
+    assert bits(take_snapshot(second)) == bits(take_snapshot(first))
+
+
+def test_special_values_survive():
+    model = build()
+    kernel = model.get_layer("first").kernel
+    value = kernel.numpy().copy()
+    value[0, :5] = [-0.0, np.nan, np.inf, 1e-45, -np.inf]
+    kernel.assign(value)
+    snapshot = take_snapshot(model)
+    kernel.assign(np.zeros_like(value))
+    restore_snapshot(model, snapshot)
+    assert kernel.numpy().tobytes() == value.tobytes()
+
+
+def test_a_snapshot_of_another_network_names_the_first_difference():
+    model = build()
+    before = bits(take_snapshot(model))
+    with pytest.raises(
+        SettingError, match=r"net/first/kernel is \(6, 16\) in the model and \(6, 8"
+    ):
+        restore_snapshot(model, take_snapshot(build(units=8)))
+    with pytest.raises(SettingError, match="net/extra is absent in the model"):
+        restore_snapshot(model, {**take_snapshot(model), "net/extra": np.zeros(1)})
+    with pytest.raises(SettingError, match=r"net/last/bias is .* absent in the weights"):
+        snapshot = take_snapshot(model)
+        del snapshot["net/last/bias"]
+        restore_snapshot(model, snapshot)
+    assert bits(take_snapshot(model)) == before, "nothing was restored by halves"
+
+
+def test_variables_that_share_a_path_are_an_error():
+    class Twins(keras.Model):
+        def __init__(self):
+            super().__init__(name="twins")
+            self.first, self.second = L.Dense(4, name="same"), L.Dense(4, name="same")
+
+        def call(self, inputs):
+            return self.second(self.first(inputs))
+
+    twins = Twins()
+    twins(np.zeros((1, 4), "float32"))
+    with pytest.raises(SettingError, match="Two variables of twins are called twins/same/kernel"):
+        take_snapshot(twins)
+
+
+def test_there_is_no_optimizer_before_compile():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(4, name="only")], name="bare")
+    with pytest.raises(SettingError, match="bare has no optimizer yet"):
+        take_snapshot(model, optimizer=True)

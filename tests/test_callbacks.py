@@ -1,0 +1,166 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets import (
+    Masks,
+    SettingError,
+    Ticket,
+    callbacks,
+    global_masks,
+    hold,
+    magnitude_scores,
+    prunable,
+)
+
+L = keras.layers
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
+TARGETS = INPUTS[:, :1]
+
+
+def build(optimizer=None, **compile_options):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(32, "relu", name="first"), L.Dense(1, name="last")], name="net"
+    )
+    model.compile(
+        optimizer or keras.optimizers.Adam(0.01), "mse", **{"jit_compile": False, **compile_options}
+    )
+    return model
+
+
+def fit(model, *callbacks, epochs=1):
+    return model.fit(
+        INPUTS, TARGETS, batch_size=8, epochs=epochs, verbose=0, callbacks=list(callbacks)
+    )
+
+
+def half(model):
+    return global_masks(magnitude_scores(prunable(model)), 0.5)
+
+
+def num_revived(model, masks):
+    return sum(np.count_nonzero(k.numpy()[~masks[k.path]]) for k in prunable(model))
+
+
+CASES = {
+    "adamw": lambda: build(keras.optimizers.AdamW(0.01, weight_decay=0.1)),
+    "ema": lambda: build(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)),
+    "loss-scaled": lambda: build(
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, momentum=0.9))
+    ),
+    "jit": lambda: build(jit_compile=True),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_zeros_stay_through_fit_and_a_second_fit(case):
+    model = CASES[case]()
+    masks = half(model)
+    callback = callbacks.HoldMasks(masks)
+    for _ in range(2):
+        fit(model, callback)
+        assert num_revived(model, masks) == 0
+        assert all(kernel.constraint is None for kernel in prunable(model))
+
+
+def test_a_model_that_was_fitted_before_and_is_fitted_after():
+    model = build()
+    fit(model)
+    masks = half(model)
+    fit(model, callbacks.HoldMasks(masks))
+    assert num_revived(model, masks) == 0
+    fit(model)
+    assert num_revived(model, masks) > 50
+
+
+def test_a_ticket_will_do():
+    model = build()
+    ticket = Ticket.of_model(model, half(model), {})
+    fit(model, callbacks.HoldMasks(ticket))
+    assert num_revived(model, ticket.masks) == 0
+
+
+def test_within_a_hold_both_count():
+    model = build()
+    outer = half(model)
+    first = prunable(model)[0]
+    inner = global_masks({first.path: RANDOM.random(first.shape)}, 0.5)
+    with hold(model, outer):
+        fit(model, callbacks.HoldMasks(inner))
+        assert num_revived(model, outer) == 0
+        assert not first.numpy()[~inner[first.path]].any()
+        fit(model)
+        assert num_revived(model, outer) == 0
+        assert first.numpy()[~inner[first.path]].any()
+
+
+@pytest.mark.parametrize("hold_first", [True, False])
+def test_early_stopping_restores_a_sparse_model(hold_first):
+    model = build(keras.optimizers.SGD(0.05, momentum=0.9))
+    masks = half(model)
+    stop = keras.callbacks.EarlyStopping(
+        "loss", patience=0, min_delta=10.0, restore_best_weights=True
+    )
+    both = [callbacks.HoldMasks(masks), stop]
+    history = fit(model, *(both if hold_first else both[::-1]), epochs=4)
+    assert len(history.epoch) == 2
+    assert num_revived(model, masks) == 0
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("hold_first", [True, False])
+def test_backup_and_restore_resumes_a_sparse_training(tmp_path, hold_first):
+    model = build()
+    masks = half(model)
+
+    def both():
+        pair = [
+            callbacks.HoldMasks(masks),
+            keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False),
+        ]
+        return pair if hold_first else pair[::-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, *both(), Interrupt(), epochs=3)
+    resumed = build()
+    history = fit(resumed, *both(), epochs=3)
+    assert history.epoch == [1, 2]
+    assert num_revived(resumed, masks) == 0
+
+
+def test_a_dense_backup_is_pruned_as_it_is_resumed(tmp_path):
+    model = build()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+    fit(model, backup)
+    masks = half(model)
+    fit(model, callbacks.HoldMasks(masks), backup, epochs=2)
+    assert num_revived(model, masks) == 0
+
+
+def test_a_training_that_was_broken_off_does_not_hold_the_next():
+    model = build()
+    masks = half(model)
+    callback = callbacks.HoldMasks(masks)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, callback, Interrupt())
+    fit(model, callback)
+    assert num_revived(model, masks) == 0
+    assert all(kernel.constraint is None for kernel in prunable(model))
+    fit(model)
+    assert num_revived(model, masks) > 50
+
+
+def test_masks_of_another_model_stop_the_training_before_it_begins():
+    model = build()
+    before = model.get_weights()
+    with pytest.raises(SettingError, match="no variable other/kernel"):
+        fit(model, callbacks.HoldMasks(Masks({"other/kernel": np.ones(3, bool)})))
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)

@@ -1,0 +1,159 @@
+"""A recipe brought to life: its data, its model, its training, its metrics and its pictures."""
+
+import functools
+import importlib.metadata
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_tickets import data, metrics, models
+from tf_tickets.errors import SettingError
+from tf_tickets.files import write_whole
+from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.recipes import TABLE_1, Recipe
+from tf_tickets.training import fit_steps
+
+_NUM_PICTURES = 10
+
+
+class Experiment:
+    """What a search needs of one recipe: `build`, `train`, `evaluate`, `illustrate`, `num_steps`.
+
+    Args:
+        recipe: what to build, and how to train it.
+        limit: use only so many training images, and at most as many test images.
+        data_dir: folder of tensorflow_datasets.
+        inception: address or folder of an Inception network; without it a classifier trained on
+            the data set's labels gives the features.
+        callbacks: Keras callbacks for every training.
+
+    Raises:
+        SettingError, FileError: if the data or the Inception network cannot be had.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        limit: int | None = None,
+        data_dir: str | None = None,
+        inception: str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ):
+        self.recipe = recipe
+        self.train_images, self.test_images = (
+            data.load(recipe.dataset, split, recipe.image_size, limit, data_dir)
+            for split in ("train", "test")
+        )
+        self._inception = inception
+        self.callbacks = list(callbacks)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of one training."""
+        steps = data.steps_per_epoch(self.train_images, self.recipe.batch_size)
+        return self.recipe.epochs * steps
+
+    @functools.cached_property
+    def evaluate(self) -> metrics.Evaluator:
+        """`evaluate(model)` returns (metrics, protocol); its network is loaded on first use."""
+        extractor = (
+            metrics.load_inception(self._inception)
+            if self._inception
+            else metrics.load_classifier(self.train_images)
+        )
+        return metrics.Evaluator(self.train_images, self.test_images, extractor)
+
+    def build(self, seed: int) -> keras.Model:
+        """Return a new compiled model whose weights are drawn from the seed."""
+        return build_model(self.recipe, self.train_images.image_shape, seed)
+
+    def train(self, model: keras.Model, seed: int, start_step: int, stop_step: int) -> None:
+        """Train a model for the optimizer steps [start_step, stop_step)."""
+        fit_steps(
+            model,
+            self.train_images,
+            self.recipe.batch_size,
+            seed,
+            start_step,
+            stop_step,
+            self.callbacks,
+        )
+
+    def illustrate(self, model: keras.Model, path: pathlib.Path) -> None:
+        """Write a PNG of ten images side by side that the model makes.
+
+        Samples of a fixed seed where it can sample, reconstructions of test images otherwise.
+        """
+        if hasattr(model, "sample"):
+            images = model.sample(_NUM_PICTURES, seed=0)
+        else:
+            images = model.reconstruct(self.real_pictures())
+        strip = np.concatenate(keras.ops.convert_to_numpy(images), axis=1)
+        pixels = np.rint((strip + 1) * 127.5).clip(0, 255).astype(np.uint8)
+        write_whole(path, tf.io.encode_png(pixels).numpy())
+
+    def real_pictures(self) -> np.ndarray:
+        """Return the ten test images that pictures are compared with, (10, h, w, c) in [-1, 1]."""
+        examples = self.test_images.examples.take(_NUM_PICTURES)
+        return np.stack([image for image, _ in examples.as_numpy_iterator()])
+
+
+def read_pictures(path) -> np.ndarray:
+    """Return the images of a strip that `illustrate` wrote, (n, h, w, c) in [-1, 1]."""
+    strip = tf.io.decode_png(pathlib.Path(path).read_bytes()).numpy()
+    return np.stack(np.split(strip / 127.5 - 1, strip.shape[1] // strip.shape[0], axis=1))
+
+
+def build_model(recipe: Recipe, image_shape: tuple, seed: int) -> keras.Model:
+    """Return a new compiled model of a recipe, with weights drawn from the seed."""
+    keras.utils.set_random_seed(seed)
+    model = models.build(recipe.model, image_shape, **recipe.network)
+    model.compile(keras.optimizers.Adam(recipe.learning_rate))
+    return model
+
+
+def describe(recipe: Recipe) -> dict:
+    """Return the network's parameter counts, in all and by component, beside the paper's.
+
+    Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
+    moving statistics.
+    """
+    model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
+    dataset, params = TABLE_1[recipe.model]
+    return {
+        "params": num_values(model.trainable_variables),
+        "components": {
+            name: num_values(part.trainable_variables) for name, part in model.components.items()
+        },
+        "prunable": num_values(prunable(model)),
+        "paper": {"dataset": dataset, "params": params},
+    }
+
+
+def decisive_metric(name: str, inception: str | None) -> str:
+    """Return the metric's name, "frechet" being `fid` with an Inception network, else `fcd`.
+
+    Raises:
+        SettingError: if there is no such metric, or it needs the other kind of features.
+    """
+    if name == "frechet":
+        return "fid" if inception else "fcd"
+    absent = ("fcd", "classifier_score", "classifier_accuracy")
+    if not inception:
+        absent = ("fid", "inception_score")
+    known = [metric for metric in metrics.HIGHER_IS_BETTER if metric not in absent]
+    if name not in known:
+        hint = "" if inception else " (fid and inception_score need --inception)"
+        raise SettingError(
+            f"argument --metric: invalid choice: {name!r} (choose from {', '.join(known)}){hint}"
+        )
+    return name
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the bits of a result."""
+    names = ("tf-tickets", "tensorflow", "keras", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}

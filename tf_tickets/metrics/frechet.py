@@ -1,0 +1,91 @@
+"""The Frechet distance between two sets of images, from the moments of their features."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_tickets import interop
+from tf_tickets.errors import DivergedError, SettingError
+
+
+class Moments:
+    """Count, mean and covariance of features that come batch by batch.
+
+    A Frechet distance needs no more than these, so memory does not grow with the number of
+    images. Sums are kept in float64 around the running mean: a plain sum of squares would lose
+    the small variances next to large means.
+
+    Args:
+        num_features: length d of one image's features.
+
+    Source: Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for
+    computing sample variances".
+    """
+
+    def __init__(self, num_features: int):
+        self.count = 0
+        self.mean = np.zeros(num_features)
+        self._scatter = np.zeros((num_features, num_features))
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """The unbiased covariance, float64 of shape (d, d); needs two images or more."""
+        if self.count < 2:
+            raise SettingError(
+                f"A covariance needs at least 2 images. Received: {self.count}. Use more images."
+            )
+        return self._scatter / (self.count - 1)
+
+    def update(self, features):
+        """Add the images whose features are the rows of `features`, shape (n, d)."""
+        features = np.asarray(features, dtype=np.float64)
+        if len(features) == 0:
+            return
+        # Infinity minus infinity needs no warning here: `frechet_distance` refuses the result.
+        with np.errstate(invalid="ignore"):
+            mean = features.mean(axis=0)
+            centred = features - mean
+            self._add(len(features), mean, centred.T @ centred)
+
+    def merge(self, other: "Moments"):
+        """Add all images that `other` has seen."""
+        if other.count:
+            self._add(other.count, other.mean, other._scatter)
+
+    def _add(self, count: int, mean: np.ndarray, scatter: np.ndarray):
+        total = self.count + count
+        step = mean - self.mean
+        self._scatter += scatter + np.outer(step, step) * (self.count * count / total)
+        self.mean = self.mean + step * (count / total)
+        self.count = total
+
+
+def frechet_distance(real: Moments, generated: Moments) -> float:
+    """Return the squared Frechet distance between Gaussians with these moments.
+
+    It is |m_r - m_g|^2 + Tr(S_r + S_g - 2 (S_r S_g)^(1/2)): 0 where both agree, larger the further
+    the generated images are from the real ones. On Inception's features it is the FID. It is biased
+    upward for few images, so compare only distances from equal numbers of them.
+
+    Raises:
+        SettingError: if either has seen fewer than two images.
+        DivergedError: if features were NaN or infinite.
+
+    Source: Heusel et al., 2017, arXiv:1706.08500; the trace is TF-GAN's `trace_sqrt_product`.
+    """
+    for name, moments in (("real", real), ("generated", generated)):
+        if not np.all(np.isfinite(moments.covariance)):
+            raise DivergedError(
+                f"The Frechet distance is not finite: the features of the {name} images hold NaN "
+                "or infinity."
+            )
+    covariances = np.stack([real.covariance, generated.covariance])
+    traces = np.trace(covariances, axis1=1, axis2=2)
+    # TF-GAN takes no root of eigenvalues below 1e-10, which must not depend on the features' unit.
+    scale = max(traces) / len(real.mean) or 1.0
+    root = scale * interop.classifier_metrics().trace_sqrt_product(
+        *tf.constant(covariances / scale)
+    )
+    spread = np.sum(traces) - 2 * float(root)
+    shift = np.sum(np.square(real.mean - generated.mean))
+    # Rounding can leave a set's distance to itself a little below zero, which no distance is.
+    return max(float(shift + spread), 0.0)

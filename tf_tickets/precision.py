@@ -1,0 +1,31 @@
+"""Which Keras dtype policy suits the hardware."""
+
+import pathlib
+
+import tensorflow as tf
+
+POLICIES = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+
+
+def resolve_precision(policy: str) -> str:
+    """Return the name of the Keras dtype policy to use.
+
+    Args:
+        policy: one of POLICIES. "auto" is mixed_float16 where there is a GPU, mixed_bfloat16 on a
+            CPU with bfloat16 instructions, float32 elsewhere; any other name is returned as it is.
+
+    Source: paper K trains early-bird tickets in 16 bits (K10); Keras's policies are the analogue.
+    """
+    if policy != "auto":
+        return policy
+    if tf.config.list_physical_devices("GPU"):
+        return "mixed_float16"
+    return "mixed_bfloat16" if _cpu_has_bfloat16() else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
