@@ -7,6 +7,7 @@ run folder. The same command goes on where it was broken off.
 
 import dataclasses
 import json
+import logging
 import pathlib
 import sys
 import warnings
@@ -91,6 +92,7 @@ def main():
         import tensorflow as tf
 
         tf.zeros(())  # the first use of a device prints too
+    logging.getLogger("absl").setLevel(logging.ERROR)  # other packages' deprecations
     recipe = tt.recipes.resolve(
         options.model,
         options.dataset,
@@ -114,15 +116,20 @@ def _one_line_warning(message, *_):
 
 
 def _find(options, recipe):
-    console = rich.console.Console()
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 100)
     metric = tt.decisive_metric(recipe.metric, options.inception)
     experiment = tt.Experiment(recipe, options.limit, options.data_dir, options.inception)
     settings = _settings(options, recipe, experiment)
     name = f"{recipe.model}-{recipe.dataset}-{'one-shot' if options.one_shot else 'imp'}"
-    with tt.RunFolder.named(options.output, name, settings) as folder:
+    folder = tt.RunFolder.named(options.output, name, settings)
+    bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
+    search = _search(options, experiment, [bar, tt.TensorBoardLog(folder.path / "tensorboard")])
+    with folder:
         console.print(f"Run folder: {folder.path}", highlight=False, soft_wrap=True)
         console.print(f"Settings: {json.dumps(settings)}", highlight=False, soft_wrap=True)
-        records = _search(options, experiment, folder)
+        with bar:
+            experiment.load_features()
+            records = search.run(options.seeds, folder)
         comparisons = tt.compare_arms(
             records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
         )
@@ -157,11 +164,9 @@ def _settings(options, recipe, experiment):
     }
 
 
-def _search(options, experiment, folder):
-    bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
-    log = tt.TensorBoardLog(folder.path / "tensorboard")
-    experiment.callbacks += [bar, log]
-    search = tt.IterativeMagnitudePruning(
+def _search(options, experiment, observers):
+    experiment.callbacks += observers
+    return tt.IterativeMagnitudePruning(
         experiment.build,
         experiment.train,
         experiment.evaluate,
@@ -173,10 +178,8 @@ def _search(options, experiment, folder):
         arms=options.arms,
         one_shot=options.one_shot,
         illustrate=experiment.illustrate,
-        observers=[bar, log],
+        observers=observers,
     )
-    with bar:
-        return search.run(options.seeds, folder)
 
 
 def _print_outcome(console, metric, winner, chosen, folder):

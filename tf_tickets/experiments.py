@@ -1,6 +1,5 @@
 """A recipe brought to life: its data, its model, its training, its metrics and its pictures."""
 
-import functools
 import importlib.metadata
 import pathlib
 from collections.abc import Sequence
@@ -48,6 +47,7 @@ class Experiment:
             for split in ("train", "test")
         )
         self._inception = inception
+        self._evaluator = None
         self.callbacks = list(callbacks)
 
     @property
@@ -56,15 +56,26 @@ class Experiment:
         steps = data.steps_per_epoch(self.train_images, self.recipe.batch_size)
         return self.recipe.epochs * steps
 
-    @functools.cached_property
-    def evaluate(self) -> metrics.Evaluator:
-        """`evaluate(model)` returns (metrics, protocol); its network is loaded on first use."""
+    def load_features(self) -> None:
+        """Load the network behind the metrics; a classifier is trained where none is kept.
+
+        `evaluate` does it when it has to; doing it first shows a bad address before any training.
+
+        Raises:
+            FileError: if the Inception network cannot be loaded, or no classifier be kept.
+        """
         extractor = (
             metrics.load_inception(self._inception)
             if self._inception
             else metrics.load_classifier(self.train_images)
         )
-        return metrics.Evaluator(self.train_images, self.test_images, extractor)
+        self._evaluator = metrics.Evaluator(self.train_images, self.test_images, extractor)
+
+    def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
+        """Return a trained model's metrics and the protocol that they were taken by."""
+        if self._evaluator is None:
+            self.load_features()
+        return self._evaluator(model)
 
     def build(self, seed: int) -> keras.Model:
         """Return a new compiled model whose weights are drawn from the seed."""

@@ -35,7 +35,7 @@ class ProgressBar(Observer, keras.callbacks.Callback):
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=None)
+        self._task = self._progress.add_task("loading the network behind the metrics", total=None)
 
     def __enter__(self):
         self._progress.start()

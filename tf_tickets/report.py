@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 
 import numpy as np
-import rich.console
+import rich.box
 import rich.table
 
 from tf_tickets import plots
@@ -20,9 +20,14 @@ def table(
     records: Sequence[dict], comparisons: Sequence[Comparison], metric: str, chosen: Comparison
 ) -> rich.table.Table:
     """Return one row per round: sparsity, both arms' metric with its spread, p, and the verdict."""
-    made = rich.table.Table(title=f"{metric} by round (mean ± standard deviation over seeds)")
+    made = rich.table.Table(
+        title=f"{metric} by round (mean ± standard deviation over seeds)",
+        title_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for column in ("round", "sparsity", "kept", "winning", "random", "p", ""):
-        made.add_column(column, justify="right" if column else "left")
+        made.add_column(column, justify="right" if column else "left", no_wrap=True)
     dense = [record for record in records if record["arm"] == "dense"]
     made.add_row("0", "0.00 %", f"{dense[0]['kept']:,}", _spread(dense, metric), "", "", "dense")
     for comparison in comparisons:
@@ -45,7 +50,7 @@ def _spread(records, metric):
     values = [record["metrics"][metric] for record in records]
     if not values:
         return ""
-    spread = f" ± {np.std(values, ddof=1):.3g}" if len(values) > 1 else ""
+    spread = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
     return f"{np.mean(values):.4g}{spread}"
 
 
@@ -54,7 +59,7 @@ def _verdict(comparison, chosen):
         return "winning ticket"
     if comparison.wins:
         return "wins"
-    return "matches dense" if comparison.within_tolerance else ""
+    return "matches" if comparison.within_tolerance else ""
 
 
 def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
