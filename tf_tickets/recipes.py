@@ -52,9 +52,9 @@ class Recipe:
 _DIGITS = {
     "linear-ae": {"epochs": 20},
     "conv-ae": {"network": {"width": 8}, "epochs": 10},
-    "vae": {"network": {"width": 16}, "epochs": 10},
-    "beta-vae": {"network": {"width": 16}, "epochs": 10},
-    "resnet-vae": {"network": {"width": 8}, "epochs": 10},
+    "vae": {"network": {"width": 16}, "epochs": 5, "learning_rate": 2e-3},
+    "beta-vae": {"network": {"width": 16}, "epochs": 5, "learning_rate": 2e-3},
+    "resnet-vae": {"network": {"width": 8}, "epochs": 5, "learning_rate": 2e-3},
 }
 
 
