@@ -31,15 +31,17 @@ class Options:
     dataset: str = option(
         "digits", "the images to train on", ("digits", "mnist", "cifar10", "celeb_a")
     )
-    data_dir: str | None = option(None, "folder of tensorflow_datasets; else $TFDS_DATA_DIR")
-    limit: int | None = option(None, "use only so many training images, and as many test images")
-    image_size: int | None = option(None, "height and width in pixels")
+    data_dir: str | None = option(None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR)")
+    limit: int | None = option(
+        None, "use only so many training images, and at most as many test images"
+    )
+    image_size: int | None = option(None, "height and width in pixels (default: by recipe)")
     rounds: int = option(20, "pruning rounds after the dense one")
     rate: float = option(0.2, "fraction of the remaining weights that a round prunes")
     one_shot: bool = option(False, "prune the dense network at once to each round's sparsity")
     rewind_step: int = option(10, "optimizer step that survivors return to")
-    epochs: int | None = option(None, "passes over the data in each training")
-    batch_size: int | None = option(None, "images per optimizer step")
+    epochs: int | None = option(None, "passes over the data in each training (default: by recipe)")
+    batch_size: int | None = option(None, "images per optimizer step (default: by recipe)")
     component: str = option("both", "what to prune", ("both", "encoder", "decoder"))
     seeds: tuple[int, ...] = option((0, 1, 2), "each repeats the whole search")
     arms: tuple[str, ...] = option(
@@ -47,14 +49,18 @@ class Options:
         "random is the control: same masks, fresh weights",
         ("winning", "random"),
     )
-    metric: str | None = option(None, "the metric that decides which ticket wins")
+    metric: str | None = option(
+        None,
+        "the metric that decides which ticket wins (default: reconstruction_loss for an "
+        "autoencoder; fcd, or fid with --inception, for a VAE)",
+    )
     tolerance: float = option(
         0.1, "how much worse than dense a winning ticket may be, as a fraction"
     )
     inception: str | None = option(None, "Inception network for FID: a TF-Hub address or a folder")
     precision: str | None = option(
         None,
-        "Keras dtype policy; auto asks the hardware",
+        "Keras dtype policy; auto asks the hardware (default: by recipe)",
         ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     output: str = option("saved_models", "where the run folder is made")
@@ -128,7 +134,7 @@ def _find(options, recipe):
         console.print(f"Run folder: {folder.path}", highlight=False, soft_wrap=True)
         console.print(f"Settings: {json.dumps(settings)}", highlight=False, soft_wrap=True)
         with bar:
-            experiment.load_features()
+            experiment.load_features(bar.training_classifier)
             records = search.run(options.seeds, folder)
         comparisons = tt.compare_arms(
             records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
@@ -186,8 +192,11 @@ def _print_outcome(console, metric, winner, chosen, folder):
     if winner:
         line = (
             f"Winning ticket: round {winner.round}, {winner.weight_sparsity:.2%} of the weights "
-            f"removed; {metric} {winner.winning:.4g} against {winner.random:.4g} at random."
+            f"removed; {metric} {winner.winning:.4g} against {winner.random:.4g} at random"
+            f"{'' if winner.p is None else f', p = {winner.p:.2g}'}."
         )
+        if winner.p is None:
+            line += " Fewer than three seeds: chance is not ruled out."
     else:
         line = (
             f"No winning ticket: in no round is {metric} within the tolerance of dense and random "

@@ -32,9 +32,7 @@ def parse(options_class: type, arguments: Sequence[str], description: str):
         SystemExit: with status 2 and one line on stderr, if an option is unknown or has a value
             that the parser or the class refuses.
     """
-    parser = _OneLineParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = _OneLineParser(description=description)
     types_of = typing.get_type_hints(options_class)
     for field in dataclasses.fields(options_class):
         _add_option(parser, field, types_of[field.name])
@@ -57,6 +55,9 @@ def _add_option(parser, field, annotation):
     if annotation is bool:
         parser.add_argument(flag, action="store_true", help=text)
         return
+    if field.default is not None:
+        values = field.default if isinstance(field.default, tuple) else [field.default]
+        text += f" (default: {' '.join(map(str, values))})"
     if typing.get_origin(annotation) is tuple:
         kind, nargs = typing.get_args(annotation)[0], "+"
     else:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import pathlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -57,10 +57,13 @@ class Experiment:
         steps = data.steps_per_epoch(self.train_images, self.recipe.batch_size)
         return self.recipe.epochs * steps
 
-    def load_features(self) -> None:
+    def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the network behind the metrics; a classifier is trained where none is kept.
 
         `evaluate` does it when it has to; doing it first shows a bad address before any training.
+
+        Args:
+            progress: called, while a classifier is trained, with the steps done and all steps.
 
         Raises:
             FileError: if the Inception network cannot be loaded, or no classifier be kept.
@@ -68,7 +71,7 @@ class Experiment:
         extractor = (
             metrics.load_inception(self._inception)
             if self._inception
-            else metrics.load_classifier(self.train_images)
+            else metrics.load_classifier(self.train_images, progress=progress)
         )
         self._evaluator = metrics.Evaluator(self.train_images, self.test_images, extractor)
 

@@ -96,7 +96,7 @@ def _worth_packing(model: keras.Model) -> list[keras.Variable]:
     chosen = []
     for weight in model.weights:
         if weight.dtype == "float32":
-            values = keras.ops.convert_to_numpy(weight)
+            values = weight.numpy()
             if 5 * np.count_nonzero(values) < values.nbytes + _VARIABLE_OVERHEAD_BYTES:
                 chosen.append(weight)
     return chosen
@@ -118,7 +118,7 @@ class _PackedWeights(tf.saved_model.experimental.TrackableResource):
         self._others = [weight for weight in weights if not _fills_rows(weight)]
         self.weights = self._kernels + self._others
         self._num_rows = -(-sum(map(_size, self.weights)) // _ROW)
-        flat = [keras.ops.convert_to_numpy(weight).ravel() for weight in self.weights]
+        flat = [weight.numpy().ravel() for weight in self.weights]
         planes = _pack(np.concatenate([*flat, np.zeros(0, np.float32)]))
         self._planes_shape = planes.shape
         # TensorFlow has no checksum for a constant, but zlib has: damage shows at load.

@@ -44,6 +44,11 @@ class ProgressBar(Observer, keras.callbacks.Callback):
     def __exit__(self, *exception):
         self._progress.stop()
 
+    def training_classifier(self, steps_done: int, num_steps: int):
+        """Say how far the classifier behind the metrics is, which is trained once per data set."""
+        description = f"training the classifier behind the metrics, {steps_done / num_steps:.0%}"
+        self._progress.update(self._task, description=description)
+
     def search_begins(self, stages):
         """Learn how many trainings there will be."""
         self._progress.update(self._task, total=len(stages) * self._num_steps)

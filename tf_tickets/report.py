@@ -21,7 +21,7 @@ def table(
 ) -> rich.table.Table:
     """Return one row per round: sparsity, both arms' metric with its spread, p, and the verdict."""
     made = rich.table.Table(
-        title=f"{metric} by round (mean ± standard deviation over seeds)",
+        title=f"{metric} by round, mean ± standard deviation",
         title_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -106,7 +106,8 @@ def draw_figures(
         strip = folder.path / pathlib.Path(record["ticket"]).parent / "samples.png"
         rows.append((_label(record), read_pictures(strip)))
     recipe = experiment.recipe
-    plots.image_grid(rows, grid, title=f"{recipe.model} on {recipe.dataset}, by sparsity")
+    made = records[0]["protocol"]["generated"]  # samples or reconstructions
+    plots.image_grid(rows, grid, title=f"{recipe.model} on {recipe.dataset}: {made} by sparsity")
     return [curve, grid]
 
 

@@ -82,7 +82,7 @@ def test_seeds_that_agree_to_the_bit_are_compared_without_a_warning():
 
 
 def test_an_absent_metric_is_named_with_those_there_are():
-    with pytest.raises(SettingError, match="'fid'.*loss, accuracy"):
+    with pytest.raises(SettingError, match=r"'fid'.*loss, accuracy"):
         compare_arms(records(GOOD, {1: (GOOD, BAD)}), "fid", 0.1)
 
 

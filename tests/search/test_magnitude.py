@@ -189,7 +189,7 @@ def test_seeds_differ_and_repeat(tmp_path):
     records, path = search(tmp_path, seeds=(0, 1), rounds=1)
     first, second = (ticket(path, record) for record in of_arm(records, "winning"))
     assert first.masks.distance(second.masks) > 0
-    again, other_path = search(tmp_path / "again", seeds=(1,), rounds=1)
+    _, other_path = search(tmp_path / "again", seeds=(1,), rounds=1)
     assert all_bits(other_path).items() <= all_bits(path).items()
 
 
