@@ -127,7 +127,8 @@ def _find(options, recipe):
     experiment = tt.Experiment(recipe, options.limit, options.data_dir, options.inception)
     settings = _settings(options, recipe, experiment)
     name = f"{recipe.model}-{recipe.dataset}-{'one-shot' if options.one_shot else 'imp'}"
-    folder = tt.RunFolder.named(options.output, name, settings)
+    origin = {"options": dataclasses.asdict(options), "machine": tt.machine()}
+    folder = tt.RunFolder.named(options.output, name, settings, origin)
     bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
     search = _search(options, experiment, [bar, tt.TensorBoardLog(folder.path / "tensorboard")])
     with folder:

@@ -28,6 +28,7 @@ _MODULE_OF = {
     "fit_steps": "training",
     "global_masks": "pruning.selection",
     "hold": "pruning.hold",
+    "machine": "experiments",
     "magnitude_scores": "pruning.scores",
     "mean_metrics": "search.controls",
     "prunable": "pruning.scores",

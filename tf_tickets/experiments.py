@@ -1,7 +1,9 @@
 """A recipe brought to life: its data, its model, its training, its metrics and its pictures."""
 
 import importlib.metadata
+import os
 import pathlib
+import platform
 import random
 from collections.abc import Callable, Sequence
 
@@ -174,3 +176,13 @@ def versions() -> dict[str, str]:
     """Return the versions of what decides the bits of a result."""
     names = ("tf-tickets", "tensorflow", "keras", "numpy")
     return {name: importlib.metadata.version(name) for name in names}
+
+
+def machine() -> dict:
+    """Return what a reader of a result would ask of the machine that it was found on."""
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+    }

@@ -26,29 +26,32 @@ class RunFolder:
     was made from. One whose hashes agree is never made again; any other is. So a run that was
     broken off, or whose files were damaged, is mended by running the same command again.
 
-        run.json          every setting that changes the result
+        run.json          every setting that changes the result, and who made the run
         results.jsonl     one line per evaluated ticket, rewritten whole after every stage
         seed-0/...        the stages
 
     Args:
         path: the folder; made if absent.
         settings: what changes the result, as JSON can hold it.
+        origin: what else is worth noting of the command and machine that made the folder.
 
     Raises:
         FileError: on entering, if another process works in the folder, if it belongs to other
             settings, or if it cannot be written.
     """
 
-    def __init__(self, path, settings: dict):
+    def __init__(self, path, settings: dict, origin: dict | None = None):
         self.path = pathlib.Path(path)
+        self._origin = origin or {}
         # As they come back from run.json: a tuple as a list.
         self._settings = json.loads(json.dumps(settings))
         self._lock = filelock.FileLock(self.path / ".lock")
 
     @classmethod
-    def named(cls, parent, name: str, settings: dict) -> "RunFolder":
+    def named(cls, parent, name: str, settings: dict, origin: dict | None = None) -> "RunFolder":
         """Return the folder for these settings within `parent`: a readable name and a hash."""
-        return cls(pathlib.Path(parent) / f"{name}-{sha256_of_json(settings)[:8]}", settings)
+        path = pathlib.Path(parent) / f"{name}-{sha256_of_json(settings)[:8]}"
+        return cls(path, settings, origin)
 
     def __enter__(self):
         try:
@@ -76,8 +79,15 @@ class RunFolder:
     def _check_settings(self):
         path = self.path / "run.json"
         if not path.exists():
-            write_sealed_json(path, self._settings)
-        elif read_sealed_json(path) != self._settings:
+            write_sealed_json(path, {"settings": self._settings, "origin": self._origin})
+        try:
+            found = read_sealed_json(path)
+        except FileError as error:
+            raise FileError(
+                f"{error} Choose another --output, or delete the file if the folder's stages are "
+                "of these settings."
+            ) from error
+        if found["settings"] != self._settings:
             raise FileError(
                 f"{self.path} holds a run of other settings (see its run.json). "
                 "Choose another --output."

@@ -11,7 +11,9 @@ import time
 import pytest
 
 import tf_tickets as tt
+from tf_tickets.files import read_sealed_json, write_sealed_json
 
+SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "find_tickets.py"
 OPTIONS = "--model linear-ae --limit 64 --rounds 3 --epochs 2 --batch-size 32".split()
 OPTIONS += "--rewind-step 1 --seeds 0 --precision float32 --json".split()
 
@@ -97,11 +99,9 @@ def flip(file):
 def test_a_run_folder_of_other_settings_is_refused(run_script, uninterrupted, tmp_path):
     copy = tmp_path / uninterrupted.name
     copy.mkdir()
-    settings = json.loads((uninterrupted / "run.json").read_text())
-    settings.pop("sha256")
-    from tf_tickets.files import write_sealed_json
-
-    write_sealed_json(copy / "run.json", {**settings, "rate": 0.5})
+    content = read_sealed_json(uninterrupted / "run.json")
+    other = {**content["settings"], "rate": 0.5}
+    write_sealed_json(copy / "run.json", {**content, "settings": other})
     ran = run_script(*OPTIONS, "--output", tmp_path)
     assert ran.returncode == 1
     assert "other settings" in ran.stderr and ran.stderr.count("\n") == 1
@@ -116,7 +116,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupt
             "import resource, runpy, signal, sys;"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             f"resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, {resource.RLIM_INFINITY}));"
-            f"sys.argv = {[str(tt_script()), *OPTIONS, '--output', str(tmp_path)]!r};"
+            f"sys.argv = {[str(SCRIPT), *OPTIONS, '--output', str(tmp_path)]!r};"
             "runpy.run_path(sys.argv[0], run_name='__main__')",
         ],
         capture_output=True,
@@ -126,7 +126,3 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupt
     assert limited.returncode == 1
     assert limited.stderr.count("\n") == 1 and "run the same command again" in limited.stderr
     assert bits(run_of(run_script(*OPTIONS, "--output", tmp_path))) == bits(uninterrupted)
-
-
-def tt_script():
-    return pathlib.Path(__file__).parents[2] / "scripts" / "find_tickets.py"
