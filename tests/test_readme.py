@@ -58,7 +58,7 @@ def test_the_main_command_as_written_finds_a_winning_ticket(run_script, tmp_path
 def test_every_option_of_the_table_exists(run_script):
     shown = run_script("--help").stdout
     table = TEXT.split("## Options")[1].split("## ")[0]
-    options = set(re.findall(r"--[a-z-]+", table))
+    options = set(re.findall(r"--[a-z][a-z-]*", table))
     assert len(options) > 15
     assert all(option in shown for option in options - {"--help"})
 

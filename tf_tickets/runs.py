@@ -44,7 +44,7 @@ class RunFolder:
         self.path = pathlib.Path(path)
         self._origin = origin or {}
         # As they come back from run.json: a tuple as a list.
-        self._settings = json.loads(json.dumps(settings))
+        self.settings = json.loads(json.dumps(settings))
         self._lock = filelock.FileLock(self.path / ".lock")
 
     @classmethod
@@ -79,7 +79,7 @@ class RunFolder:
     def _check_settings(self):
         path = self.path / "run.json"
         if not path.exists():
-            write_sealed_json(path, {"settings": self._settings, "origin": self._origin})
+            write_sealed_json(path, {"settings": self.settings, "origin": self._origin})
         try:
             found = read_sealed_json(path)
         except FileError as error:
@@ -87,7 +87,7 @@ class RunFolder:
                 f"{error} Choose another --output, or delete the file if the folder's stages are "
                 "of these settings."
             ) from error
-        if found["settings"] != self._settings:
+        if found["settings"] != self.settings:
             raise FileError(
                 f"{self.path} holds a run of other settings (see its run.json). "
                 "Choose another --output."

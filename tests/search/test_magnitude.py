@@ -112,6 +112,12 @@ def test_survivors_start_from_the_rewind_point_bit_for_bit(searched):
             assert not value[~mask].any()
 
 
+def test_a_ticket_says_how_it_was_found(tmp_path):
+    records, path = search(tmp_path, rounds=1, settings={"images": "random"})
+    found = ticket(path, of_arm(records, "winning")[0]).config
+    assert found == {"seed": 0, "round": 1, "arm": "winning", "settings": {"images": "random"}}
+
+
 def test_the_rewind_point_is_the_dense_network_after_that_many_steps(tmp_path):
     seen = []
 

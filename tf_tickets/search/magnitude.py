@@ -1,11 +1,11 @@
 """Iterative magnitude pruning with rewinding, stage by stage, with its random control."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from tf_tickets.tickets import Ticket
 ARMS = ("winning", "random")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Stage:
     """One training of a search: round 0 is dense, later rounds have an arm each."""
 
@@ -212,7 +212,7 @@ class _Trainer:
         begun = time.perf_counter()
         first_step = self._prepare(stage, path, folder, held)
         masks = held.masks
-        config = {"seed": stage.seed, "round": stage.round, "arm": stage.arm}
+        config = {**dataclasses.asdict(stage), "settings": folder.settings}
         if stage.arm != "dense":
             Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
         self._train(stage.seed, first_step, self.search.num_steps)
@@ -223,7 +223,7 @@ class _Trainer:
         if self.search.illustrate:
             self.search.illustrate(self.model, path / "samples.png")
         return {
-            **config,
+            **dataclasses.asdict(stage),
             **self._counts(masks),
             "metrics": metrics,
             "protocol": protocol,
@@ -234,7 +234,7 @@ class _Trainer:
     def _prepare(self, stage, path, folder, held) -> int:
         """Set the masks and the weights that a stage starts from; return its first step."""
         if stage.arm == "dense":
-            return self._prepare_dense(stage, path, held)
+            return self._prepare_dense(stage, path, folder, held)
         if stage.arm == "random":
             winning = Ticket.load(
                 folder.path / self.search.sources(stage)[0].name / "ticket.safetensors"
@@ -248,13 +248,12 @@ class _Trainer:
         self._start_from(rewind.weights, held, held.masks)
         return self.search.rewind_step
 
-    def _prepare_dense(self, stage, path, held):
+    def _prepare_dense(self, stage, path, folder, held):
         self._start_from(self._fresh_weights(stage), held, Masks.all_kept(self.pool))
         self._train(stage.seed, 0, self.search.rewind_step)
         snapshot = take_snapshot(self.model, optimizer=self.search.restore_optimizer)
-        Ticket(Masks({}), snapshot, {"seed": stage.seed, "step": self.search.rewind_step}).save(
-            path / "rewind.safetensors"
-        )
+        config = {"seed": stage.seed, "step": self.search.rewind_step, "settings": folder.settings}
+        Ticket(Masks({}), snapshot, config).save(path / "rewind.safetensors")
         return self.search.rewind_step
 
     def _prune(self, stage, folder, held):
