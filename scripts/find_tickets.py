@@ -110,20 +110,30 @@ def main():
     )
     recipe = dataclasses.replace(recipe, precision=tt.resolve_precision(recipe.precision))
     keras.config.set_dtype_policy(recipe.precision)
+    metric = tt.decisive_metric(recipe.metric, options.inception)
     if options.describe:
         named = {"model": recipe.model, "dataset": recipe.dataset}
-        print(json.dumps({**named, **tt.describe(recipe), "recipe": dataclasses.asdict(recipe)}))
+        print(
+            json.dumps(
+                {
+                    **named,
+                    **tt.describe(recipe, _scope(options)),
+                    "recipe": dataclasses.asdict(recipe),
+                }
+            )
+        )
     else:
-        _find(options, recipe)
+        _find(options, recipe, metric)
 
 
 def _one_line_warning(message, *_):
     print(f"{pathlib.Path(sys.argv[0]).name}: warning: {message}", file=sys.stderr)
 
 
-def _find(options, recipe):
-    console = rich.console.Console(width=None if sys.stdout.isatty() else 100)
-    metric = tt.decisive_metric(recipe.metric, options.inception)
+def _find(options, recipe, metric):
+    # Without markup: a path may hold brackets.
+    width = None if sys.stdout.isatty() else 100
+    console = rich.console.Console(width=width, markup=False, emoji=False)
     experiment = tt.Experiment(recipe, options.limit, options.data_dir, options.inception)
     settings = _settings(options, recipe, experiment)
     name = f"{recipe.model}-{recipe.dataset}-{'one-shot' if options.one_shot else 'imp'}"
@@ -143,12 +153,12 @@ def _find(options, recipe):
         winner = tt.choose_winning_ticket(comparisons)
         chosen = winner or tt.report.sparsest(comparisons)
         stage = f"seed-{options.seeds[0]}/round-{chosen.round:02d}/winning"
-        tt.report.save_ticket(folder, experiment, stage)
+        exported = tt.report.save_ticket(folder, experiment, stage)
         tt.report.draw_figures(folder, experiment, records, metric, winner and winner.round)
     console.print(tt.report.table(records, comparisons, metric, winner))
-    _print_outcome(console, metric, winner, chosen, folder)
+    _print_outcome(console, metric, winner, chosen, folder, exported)
     if options.json:
-        print(json.dumps(_outcome(records, folder, winner)))
+        print(json.dumps(_outcome(records, folder, winner, exported)))
 
 
 def _settings(options, recipe, experiment):
@@ -181,7 +191,7 @@ def _search(options, experiment, observers):
         schedule=tt.IterativeSparsity(options.rate, options.rounds),
         rounds=options.rounds,
         rewind_step=options.rewind_step,
-        scope=None if options.component == "both" else options.component,
+        scope=_scope(options),
         arms=options.arms,
         one_shot=options.one_shot,
         illustrate=experiment.illustrate,
@@ -189,7 +199,11 @@ def _search(options, experiment, observers):
     )
 
 
-def _print_outcome(console, metric, winner, chosen, folder):
+def _scope(options):
+    return None if options.component == "both" else options.component
+
+
+def _print_outcome(console, metric, winner, chosen, folder, exported):
     if winner:
         line = (
             f"Winning ticket: round {winner.round}, {winner.weight_sparsity:.2%} of the weights "
@@ -198,23 +212,29 @@ def _print_outcome(console, metric, winner, chosen, folder):
         )
         if winner.p is None:
             line += " Fewer than three seeds: chance is not ruled out."
+    elif chosen.random is None:
+        line = (
+            f"Without the random arm no ticket can be said to win. Kept the ticket of round "
+            f"{chosen.round}, the sparsest that matches dense or else the last, to look at."
+        )
     else:
         line = (
             f"No winning ticket: in no round is {metric} within the tolerance of dense and random "
             f"worse. Kept the ticket of round {chosen.round} to look at."
         )
     console.print(line, highlight=False, soft_wrap=True)
-    for name in ("results.jsonl", "winning_ticket", "export/saved_model", "figures"):
-        console.print(f"  {folder.path / name}", highlight=False, soft_wrap=True)
+    made = [folder.path / name for name in ("results.jsonl", "winning_ticket", "figures")]
+    for path in (*made, exported):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
-def _outcome(records, folder, winner):
+def _outcome(records, folder, winner, exported):
     """Return the run as one JSON object."""
     outcome = {
         "run": str(folder.path),
         "dense": tt.mean_metrics(records, 0, "dense"),
         "winning_ticket": None,
-        "export": str(folder.path / "export" / "saved_model"),
+        "export": str(exported),
     }
     if winner:
         outcome["winning_ticket"] = {

@@ -63,6 +63,7 @@ def test_help_names_every_option_with_its_default(capsys):
         (FileError("bad file"), 1, "bad file"),
         (DivergedError("bad loss"), 1, "bad loss"),
         (OSError(28, "No space left on device", "a/file"), 1, "No space left on device (a/file)."),
+        (MemoryError(), 1, "Out of memory"),
         (KeyboardInterrupt(), 130, "run the same command again"),
     ],
 )

@@ -44,11 +44,12 @@ def test_elsewhere_nothing_is_written():
     assert text.strip() == ""
 
 
-def test_stages_of_an_earlier_run_count_as_done():
+def test_stages_of_an_earlier_run_are_no_work():
     bar = ProgressBar(4, rich.console.Console(file=io.StringIO()))
     bar.search_begins([DENSE, WINNING])
     bar.stage_ends(DENSE, RECORD)
-    assert bar._progress.tasks[0].completed == 4
+    task = bar._progress.tasks[0]
+    assert (task.completed, task.total) == (0, 4)
 
 
 def scalars(folder):
@@ -66,7 +67,7 @@ def scalars(folder):
 def test_tensorboard_gets_losses_by_epoch_and_metrics_by_round(tmp_path):
     log = TensorBoardLog(tmp_path)
     run(log)
-    assert scalars(tmp_path / "epochs" / WINNING.name) == {"loss": [(1, 0.25)]}
+    assert scalars(tmp_path / "losses" / WINNING.name) == {"loss": [(4, 0.25)]}
     assert scalars(tmp_path / "rounds" / "seed-0" / "winning") == {
         "weight_sparsity": [(1, 0.2)],
         "loss": [(1, 0.5)],

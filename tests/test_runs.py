@@ -201,12 +201,16 @@ def test_a_folder_that_cannot_be_written(tmp_path):
             pass
 
 
-def test_results_come_back_in_order(tmp_path):
-    records = [{"round": 0, "metrics": {"loss": 0.1 + 0.2}}, {"round": 1, "metrics": {}}]
+def test_results_come_back_in_order_one_line_for_each_stage(tmp_path):
+    def record(number, arm, loss):
+        return {"seed": 0, "round": number, "arm": arm, "metrics": {"loss": loss}}
+
+    dense, winning = record(0, "dense", 0.1 + 0.2), record(1, "winning", 1.0)
     with RunFolder(tmp_path / "run", SETTINGS) as run:
-        run.write_results([{"round": 9}])
-        run.write_results(records)
-    assert read_results(run.path / "results.jsonl") == records
+        run.write_results([record(1, "random", 2.0), winning])
+        run.write_results([record(1, "random", 3.0), dense])
+    found = read_results(run.path / "results.jsonl")
+    assert found == [dense, winning, record(1, "random", 3.0)]
 
 
 def test_damaged_results_are_named(tmp_path):

@@ -111,6 +111,13 @@ def exit_with_one_line(main: Callable[[], None]) -> None:
         sys.exit(_complain(name, error, status=2))
     except (FileError, DivergedError) as error:
         sys.exit(_complain(name, error, status=1))
+    except _out_of_memory() as error:
+        advice = "Try a smaller --batch-size, --image-size or --limit. Finished rounds are kept."
+        sys.exit(_complain(name, f"Out of memory ({type(error).__name__}). {advice}", status=1))
+    except BrokenPipeError:
+        # Whoever read stdout has left; Python would complain once more on closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         kept = "Finished rounds are kept; mend this and run the same command again."
@@ -118,6 +125,11 @@ def exit_with_one_line(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         kept = "Interrupted. Finished rounds are kept; run the same command again to go on."
         sys.exit(_complain(name, kept, status=130))
+
+
+def _out_of_memory() -> tuple:
+    tensorflow = sys.modules.get("tensorflow")
+    return (MemoryError, tensorflow.errors.ResourceExhaustedError) if tensorflow else (MemoryError,)
 
 
 def _complain(name, message, status):

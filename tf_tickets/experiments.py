@@ -134,11 +134,15 @@ def build_model(recipe: Recipe, image_shape: tuple, seed: int) -> keras.Model:
     return model
 
 
-def describe(recipe: Recipe) -> dict:
+def describe(recipe: Recipe, scope: str | None = None) -> dict:
     """Return the network's parameter counts, in all and by component, beside the paper's.
 
     Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
     moving statistics.
+
+    Args:
+        recipe: of the network.
+        scope: the component that may be pruned, or None for all.
     """
     model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
     dataset, params = TABLE_1[recipe.model]
@@ -147,7 +151,7 @@ def describe(recipe: Recipe) -> dict:
         "components": {
             name: num_values(part.trainable_variables) for name, part in model.components.items()
         },
-        "prunable": num_values(prunable(model)),
+        "prunable": num_values(prunable(model, scope)),
         "paper": {"dataset": dataset, "params": params},
     }
 

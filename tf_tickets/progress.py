@@ -1,6 +1,7 @@
 """What is seen of a search while it runs: a progress bar, and TensorBoard logs."""
 
 import pathlib
+import shutil
 
 import keras
 import rich.console
@@ -22,7 +23,7 @@ class ProgressBar(Observer, keras.callbacks.Callback):
         super().__init__()
         self._num_steps = num_steps
         self._stage = None
-        self._stages_done = 0
+        self._stages_done = self._stages_left = 0
         self._steps_done = 0
         self._progress = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -33,6 +34,7 @@ class ProgressBar(Observer, keras.callbacks.Callback):
             rich.progress.TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
+            speed_estimate_period=600,  # an epoch may take minutes
             transient=True,
         )
         self._task = self._progress.add_task("loading the network behind the metrics", total=None)
@@ -51,7 +53,7 @@ class ProgressBar(Observer, keras.callbacks.Callback):
 
     def search_begins(self, stages):
         """Learn how many trainings there will be."""
-        self._progress.update(self._task, total=len(stages) * self._num_steps)
+        self._stages_left = len(stages)
         self._num_rounds = max(stage.round for stage in stages)
 
     def stage_begins(self, stage: Stage):
@@ -61,14 +63,17 @@ class ProgressBar(Observer, keras.callbacks.Callback):
         self._show("")
 
     def stage_ends(self, stage, record):
-        """Count a whole training, whatever it began with."""
-        self._stages_done += 1
+        """Count a whole training, whatever it began with; one that was found done is no work."""
+        if stage == self._stage:
+            self._stages_done += 1
+        self._stages_left -= 1
         self._steps_done = 0
         self._show("")
 
     def on_train_batch_end(self, batch, logs=None):
         """Count an optimizer step."""
         self._steps_done += 1
+        self._progress.update(self._task, completed=self._completed())
 
     def on_epoch_end(self, epoch, logs=None):
         """Say which epoch has ended, and with which loss."""
@@ -84,12 +89,16 @@ class ProgressBar(Observer, keras.callbacks.Callback):
         self._progress.update(
             self._task,
             description=description,
-            completed=self._stages_done * self._num_steps + self._steps_done,
+            completed=self._completed(),
+            total=(self._stages_done + self._stages_left) * self._num_steps,
         )
+
+    def _completed(self):
+        return self._stages_done * self._num_steps + self._steps_done
 
 
 class TensorBoardLog(Observer, keras.callbacks.Callback):
-    """Writes each training's losses by epoch, and each arm's metrics by round.
+    """Writes each training's losses at the end of every epoch, and each arm's metrics by round.
 
     Args:
         folder: for the event files; `tensorboard --logdir` takes it.
@@ -101,12 +110,19 @@ class TensorBoardLog(Observer, keras.callbacks.Callback):
         self._losses = None
 
     def stage_begins(self, stage: Stage):
-        """Open the log of one training."""
-        self._losses = tf.summary.create_file_writer(str(self._folder / "epochs" / stage.name))
+        """Open the log of one training, in place of one that was broken off."""
+        folder = self._folder / "losses" / stage.name
+        shutil.rmtree(folder, ignore_errors=True)
+        self._losses = tf.summary.create_file_writer(str(folder))
+        self._steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Count an optimizer step of this training."""
+        self._steps += 1
 
     def on_epoch_end(self, epoch, logs=None):
-        """Log the losses of an epoch."""
-        with self._losses.as_default(step=epoch + 1):
+        """Log the losses of an epoch at the step it ended with; rewinding begins within one."""
+        with self._losses.as_default(step=self._steps):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)
 

@@ -17,11 +17,16 @@ from tf_tickets.tickets import Ticket
 
 
 def table(
-    records: Sequence[dict], comparisons: Sequence[Comparison], metric: str, chosen: Comparison
+    records: Sequence[dict],
+    comparisons: Sequence[Comparison],
+    metric: str,
+    chosen: Comparison | None,
 ) -> rich.table.Table:
     """Return one row per round: sparsity, both arms' metric with its spread, p, and the verdict."""
+    num_seeds = len({record["seed"] for record in records})
+    spread = f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
     made = rich.table.Table(
-        title=f"{metric} by round, mean ± standard deviation",
+        title=f"{metric} by round, {spread}",
         title_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -55,7 +60,7 @@ def _spread(records, metric):
 
 
 def _verdict(comparison, chosen):
-    if comparison == chosen and comparison.wins:
+    if comparison == chosen:
         return "winning ticket"
     if comparison.wins:
         return "wins"

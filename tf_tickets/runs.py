@@ -130,9 +130,23 @@ class RunFolder:
         return {stage: sha256_of(self.path / stage / "done.json") for stage in stages}
 
     def write_results(self, records: list[dict]) -> None:
-        """Replace results.jsonl with one line for each record."""
-        lines = "".join(json.dumps(record) + "\n" for record in records)
-        write_whole(self.path / "results.jsonl", lines.encode())
+        """Put one line for each record into results.jsonl, in place of an older one of its stage.
+
+        Lines of other stages stay: a run that asks for less, or is broken off, loses none.
+        """
+        path = self.path / "results.jsonl"
+        try:
+            known = read_results(path)
+        except FileError:  # not there yet, or damaged: the stages hold all of it
+            known = []
+        by_stage = {_stage_key(record): record for record in [*known, *records]}
+        lines = [json.dumps(by_stage[key]) + "\n" for key in sorted(by_stage)]
+        write_whole(path, "".join(lines).encode())
+
+
+def _stage_key(record):
+    arm = record["arm"]
+    return record["seed"], record["round"], ("dense", "winning", "random").index(arm)
 
 
 def _checked_sources(folder):

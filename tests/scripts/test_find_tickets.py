@@ -134,7 +134,7 @@ def test_running_it_again_makes_nothing_again(finished, run_script):
 def test_tensorboard_logs_are_written(finished):
     _, outcome = finished
     events = list((pathlib.Path(outcome["run"]) / "tensorboard").rglob("events.*"))
-    assert {"epochs", "rounds"} == {
+    assert {"losses", "rounds"} == {
         event.relative_to(pathlib.Path(outcome["run"]) / "tensorboard").parts[0] for event in events
     }
 

@@ -300,3 +300,18 @@ def test_observers_are_told_of_every_stage(tmp_path):
     records, _ = search(tmp_path, rounds=1, arms=("winning",), observers=[Notes()])
     dense, winning = (json.dumps(record["metrics"]) for record in records)
     assert told == [2, "seed-0/round-00/dense", dense, "seed-0/round-01/winning", winning]
+
+
+def test_rounds_that_would_empty_a_layer_are_refused_before_any_training(tmp_path):
+    def refusing_train(*arguments):
+        raise AssertionError("trained")
+
+    with pytest.raises(SettingError, match=r"leaves 1, fewer than the 2.*fewer rounds"):
+        search(tmp_path, refusing_train, rounds=25)
+
+
+def test_asking_for_less_keeps_the_lines_of_the_rest(tmp_path):
+    records, path = search(tmp_path, rounds=2)
+    fewer, _ = search(tmp_path, rounds=1, arms=("winning",))
+    assert [(r["round"], r["arm"]) for r in fewer] == [(0, "dense"), (1, "winning")]
+    assert tt.read_results(path / "results.jsonl") == records

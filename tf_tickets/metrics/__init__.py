@@ -5,7 +5,7 @@ either a classifier trained on the data set itself or Inception; the names tell 
 """
 
 from tf_tickets.metrics.accuracy import classifier_accuracy, classifier_score
-from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator, is_better
+from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator
 from tf_tickets.metrics.features import FeatureExtractor, load_classifier, load_inception
 from tf_tickets.metrics.frechet import Moments, frechet_distance
 
@@ -17,7 +17,6 @@ __all__ = [
     "classifier_accuracy",
     "classifier_score",
     "frechet_distance",
-    "is_better",
     "load_classifier",
     "load_inception",
 ]

@@ -28,19 +28,6 @@ HIGHER_IS_BETTER = {
 _NAMES = {"classifier": ("fcd", "classifier_score"), "inception": ("fid", "inception_score")}
 
 
-def is_better(metric: str, value: float, than: float) -> bool:
-    """Return whether `value` of this metric is strictly better than the other value.
-
-    Raises:
-        SettingError: if there is no metric of this name.
-    """
-    if metric not in HIGHER_IS_BETTER:
-        raise SettingError(
-            f"Unknown metric. Expected one of {', '.join(HIGHER_IS_BETTER)}. Received: {metric}."
-        )
-    return value > than if HIGHER_IS_BETTER[metric] else value < than
-
-
 class _Judged:
     """What the extractor said of a stream of images: all that the metrics ask."""
 

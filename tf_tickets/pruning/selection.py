@@ -32,7 +32,7 @@ def global_masks(
     """
     _check(scores, within)
     pool = sum(score.size for score in scores.values())
-    num_kept = _num_kept(sparsity, pool, len(scores))
+    num_kept = num_kept_of(sparsity, pool, len(scores))
     if within is not None and within.num_kept < num_kept:
         raise SettingError(
             f"Cannot prune to sparsity {sparsity:.4f}: {within.sparsity:.4f} is removed already, "
@@ -58,7 +58,12 @@ def _check(scores, within):
             raise DivergedError(f"A score of {path} is NaN or infinite: nothing was pruned on it.")
 
 
-def _num_kept(sparsity, pool, num_variables):
+def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:
+    """Return how many weights of a pool of so many variables stay at a sparsity.
+
+    Raises:
+        SettingError: if the sparsity is outside [0, 1), or would empty a variable.
+    """
     if not 0 <= sparsity < 1:
         hint = f" Did you mean {sparsity / 100:g}?" if 1 < sparsity < 100 else ""
         raise SettingError(f"`sparsity` must be in [0, 1). Received: sparsity={sparsity}.{hint}")

@@ -16,6 +16,7 @@ from tf_tickets.pruning.hold import HeldMasks, hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.selection import num_kept_of
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.tickets import Ticket
@@ -127,21 +128,30 @@ class IterativeMagnitudePruning:
             pool), `metrics`, `protocol`, `seconds` (of training), `ticket` (a path in the folder).
 
         Raises:
+            SettingError: if the last round would leave fewer weights than there are kernels.
             DivergedError: if a training ends with a NaN or infinite weight, or a metric is one;
                 earlier stages stay.
         """
         stages = list(self._stages(seeds))
+        trainer = _Trainer(self, seeds[0])
+        self._check_last_round(trainer.pool)
         for observer in self.observers:
             observer.search_begins(stages)
-        trainer = _Trainer(self, seeds[0])
         records = []
         with hold(trainer.model, Masks.all_kept(trainer.pool)) as held:
             for stage in stages:
                 records.append(self._finished(stage, folder, trainer, held))
-                folder.write_results(records)
                 for observer in self.observers:
                     observer.stage_ends(stage, records[-1])
+        folder.write_results(records)
         return records
+
+    def _check_last_round(self, pool):
+        sparsity = float(self.schedule(self.rounds)[1])
+        try:
+            num_kept_of(sparsity, num_values(pool), len(pool))
+        except SettingError as error:
+            raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
 
     def _stages(self, seeds) -> Iterator[Stage]:
         for seed in seeds:
@@ -160,6 +170,7 @@ class IterativeMagnitudePruning:
             with folder.stage(stage.name, sources) as path:
                 record = trainer.make(stage, path, folder, held)
                 (path / "result.json").write_text(json.dumps(record))
+            folder.write_results([record])
         return json.loads((folder.path / stage.name / "result.json").read_text())
 
     def sources(self, stage) -> list[Stage]:
@@ -209,14 +220,13 @@ class _Trainer:
 
     def make(self, stage: Stage, path: pathlib.Path, folder: RunFolder, held: HeldMasks) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
-        begun = time.perf_counter()
+        self._seconds = 0.0
         first_step = self._prepare(stage, path, folder, held)
         masks = held.masks
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         if stage.arm != "dense":
             Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
         self._train(stage.seed, first_step, self.search.num_steps)
-        seconds = time.perf_counter() - begun
         if stage.arm != "random":
             Ticket.of_model(self.model, masks, config).save(path / "trained.safetensors")
         metrics, protocol = self.search.evaluate(self.model)
@@ -227,7 +237,7 @@ class _Trainer:
             **self._counts(masks),
             "metrics": metrics,
             "protocol": protocol,
-            "seconds": round(seconds, 3),
+            "seconds": round(self._seconds, 3),
             "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
         }
 
@@ -273,7 +283,9 @@ class _Trainer:
 
     def _train(self, seed, first_step, last_step):
         if first_step < last_step:
+            begun = time.perf_counter()
             self.search.train(self.model, _derived_seed(seed, "data"), first_step, last_step)
+            self._seconds += time.perf_counter() - begun
         for variable in self.model.trainable_variables:
             if not np.isfinite(np.sum(variable.numpy())):
                 raise DivergedError(
