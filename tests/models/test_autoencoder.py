@@ -44,7 +44,9 @@ def test_components_are_the_two_parts():
     assert model.components == {"encoder": model.encoder, "decoder": model.decoder}
 
 
-@pytest.mark.parametrize("name", ["linear-ae", "conv-ae", "vae", "resnet-vae"])
+@pytest.mark.parametrize(
+    "name", ["linear-ae", "conv-ae", "vae", pytest.param("resnet-vae", marks=pytest.mark.slow)]
+)
 def test_training_learns_digits(name):
     digits = data.load("digits", "train", image_size=16, limit=128)
     options = {} if name == "linear-ae" else {"width": 4}

@@ -152,6 +152,7 @@ def test_describe_counts_as_table_1_does(model, dataset, run_here):
     assert described["recipe"]["epochs"] >= 1
 
 
+@pytest.mark.slow
 def test_real_cifar10(run_script, tfds_folder, tmp_path):
     ran = run_script(
         *"--model conv-ae --dataset cifar10 --limit 64 --rounds 1 --epochs 1".split(),
