@@ -73,6 +73,7 @@ def test_killed_at_many_moments_it_ends_with_the_same_bits(
     assert not list(run.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_run_do_not_meet(start_script, run_script, uninterrupted, tmp_path):
     first = start_script(*OPTIONS, "--output", tmp_path)
     while first.poll() is None and not list(tmp_path.rglob("done.json")):
@@ -118,6 +119,7 @@ def test_a_run_folder_of_other_settings_is_refused(run_script, uninterrupted, tm
     assert "other settings" in ran.stderr and ran.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupted, tmp_path):
     # The largest file that may be written, after which writing fails as on a full disk.
     limited = subprocess.run(
