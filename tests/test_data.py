@@ -45,7 +45,7 @@ def digits():
 def test_digits_are_whole_and_in_range(digits):
     assert (digits.num_images, digits.image_shape, digits.num_classes) == (1437, (32, 32, 1), 10)
     assert digits.digest == "digits-train-32-all"
-    images, labels = next(iter(data.evaluation_batches(digits, 2000)))
+    images, labels = next(iter(digits.examples.batch(2000)))
     assert images.shape == (1437, 32, 32, 1) and images.dtype == tf.float32
     assert labels.dtype == tf.int64
     assert images.numpy().min() == -1.0 and images.numpy().max() == 1.0
@@ -82,13 +82,11 @@ def test_an_epoch_shows_every_image_once_and_reshuffles(digits):
     assert (tags(batches(few, 20, 8, 0, 3).reshape(60, -1)) != first).any()
 
 
-def test_last_partial_batch_is_dropped_in_training_and_kept_in_evaluation(digits):
+def test_last_partial_batch_is_dropped_in_training(digits):
     assert data.steps_per_epoch(digits, 100) == 14
     stream = data.training_batches(digits, 100, 0, 0, 15)
     assert len(stream) == 15
     assert {batch.shape for batch in stream} == {(100, 32, 32, 1)}
-    sizes = [len(labels) for _, labels in data.evaluation_batches(digits, 100)]
-    assert sizes == [100] * 14 + [37] and len(data.evaluation_batches(digits, 100)) == 15
 
 
 @pytest.mark.parametrize("start", [1, 10, 13, 14, 15, 30])
@@ -144,7 +142,7 @@ def test_bad_batches_are_refused(digits, arguments, message):
 )
 def test_real_images(name, size, shape, num_available):
     dataset = data.load(name, "test", size, 300, data_dir=REAL_DATA)
-    images, labels = next(iter(data.evaluation_batches(dataset, 1000)))
+    images, labels = next(iter(dataset.examples.batch(1000)))
     assert images.shape == (300, *shape) and dataset.image_shape == shape
     assert -1 <= images.numpy().min() < -0.9 and 0.9 < images.numpy().max() <= 1
     assert len(np.unique(labels)) == 10
@@ -176,7 +174,7 @@ def test_a_stream_answers_as_memory_does(monkeypatch):
     monkeypatch.setattr(data, "_SHUFFLE_BYTES", 200 * 16 * 16 * 3)
     stream = data.load("cifar10", "test", 16, 500, REAL_DATA)
     assert not stream.in_memory and stream.digest == held.digest
-    pairs = zip(data.evaluation_batches(held, 64), data.evaluation_batches(stream, 64), strict=True)
+    pairs = zip(held.examples.batch(64), stream.examples.batch(64), strict=True)
     for (images, labels), (streamed_images, streamed_labels) in pairs:
         assert np.array_equal(images, streamed_images)
         assert np.array_equal(labels, streamed_labels)

@@ -194,20 +194,6 @@ def training_batches(
     return _finish(batches.map(_to_float, tf.data.AUTOTUNE), stop_step - start_step)
 
 
-def evaluation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Dataset:
-    """Return (images, labels) batches that cover the data once, in their fixed order.
-
-    The last batch holds what is left and may be smaller; a `batch_size` above the number of
-    images gives one batch. Images are float32 in [-1, 1], labels int64.
-
-    Raises:
-        SettingError: if `batch_size` is below 1.
-    """
-    _at_least("batch_size", batch_size, 1)
-    batches = dataset._pairs().batch(batch_size).map(_with_float_image, tf.data.AUTOTUNE)
-    return _finish(batches, -(-dataset.num_images // batch_size))
-
-
 def _shuffled_rows(dataset, batch_size, seed, epoch) -> tf.data.Dataset:
     num_used = steps_per_epoch(dataset, batch_size) * batch_size
     order = tf.random.experimental.stateless_shuffle(

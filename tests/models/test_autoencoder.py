@@ -52,9 +52,9 @@ def test_training_learns_digits(name):
     options = {} if name == "linear-ae" else {"width": 4}
     model = models.build(name, digits.image_shape, **options)
     model.compile(keras.optimizers.Adam(3e-3))
-    before = model.evaluate(data.evaluation_batches(digits, 128), verbose=0, return_dict=True)
+    before = model.evaluate(digits.examples.batch(128), verbose=0, return_dict=True)
     model.fit(data.training_batches(digits, 32, 0, 0, 40), verbose=0, shuffle=False)
-    after = model.evaluate(data.evaluation_batches(digits, 128), verbose=0, return_dict=True)
+    after = model.evaluate(digits.examples.batch(128), verbose=0, return_dict=True)
     assert after["loss"] < 0.9 * before["loss"]
 
 
