@@ -2,10 +2,10 @@
 
     python benchmarks/packed_export.py [--sparsity 0.9] [--turns 12]
 
-Each of the paper's networks is pruned by magnitude as it is drawn, exported in both forms and loaded
-again. The two answer the same batches in turns, in an order that alternates; the ratio of times is
-the median over the turns, for one image and for 64. The targets are for sparsity 0.9: at most 0.16
-of the bytes, at most 1.05 times the time.
+Each of the paper's networks is pruned by magnitude as it is drawn, exported in both forms and
+loaded again. The two answer the same batches in turns, in an order that alternates; the ratio of
+times is the median over the turns, for one image and for 64. The targets are for sparsity 0.9: at
+most 0.16 of the bytes, at most 1.05 times the time.
 """
 
 import argparse

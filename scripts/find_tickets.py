@@ -1,4 +1,4 @@
-"""Find winning tickets in an autoencoder or VAE: `python scripts/find_tickets.py --model vae`.
+"""Find winning tickets in an autoencoder, VAE or GAN: `python scripts/find_tickets.py --model vae`.
 
 Trains the dense network, then prunes, rewinds and retrains it round by round, beside a random
 control, for several seeds. Ends with a table, figures, a saved ticket and a sparse SavedModel in a
@@ -7,146 +7,120 @@ run folder. The same command goes on where it was broken off.
 
 import dataclasses
 import json
-import logging
-import pathlib
 import sys
-import warnings
-
-import rich.console
 
 import tf_tickets as tt
-from tf_tickets.cli import exit_with_one_line, option, parse, quiet_start
-from tf_tickets.errors import SettingError
+from tf_tickets import commands
+from tf_tickets.cli import exit_with_one_line, option, parse
+from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(commands.SearchOptions):
     """What can be chosen; what is None comes from the recipe of the model and data set."""
 
-    model: str = option(
-        "vae",
-        "the network to prune",
-        ("linear-ae", "conv-ae", "vae", "beta-vae", "resnet-vae"),
-    )
-    dataset: str = option(
-        "digits", "the images to train on", ("digits", "mnist", "cifar10", "celeb_a")
-    )
-    data_dir: str | None = option(None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR)")
-    limit: int | None = option(
-        None, "use only so many training images, and at most as many test images"
-    )
+    model: str = option("vae", "the network to prune", AUTOENCODERS + GANS)
+    dataset: str = option("digits", "the images to train on", DATASETS)
     image_size: int | None = option(None, "height and width in pixels (default: by recipe)")
+    width: int | None = option(None, "filters of the outermost layers (default: by recipe)")
     rounds: int = option(20, "pruning rounds after the dense one")
     rate: float = option(0.2, "fraction of the remaining weights that a round prunes")
     one_shot: bool = option(False, "prune the dense network at once to each round's sparsity")
-    rewind_step: int = option(10, "optimizer step that survivors return to")
-    epochs: int | None = option(None, "passes over the data in each training (default: by recipe)")
-    batch_size: int | None = option(None, "images per optimizer step (default: by recipe)")
-    component: str = option("both", "what to prune", ("both", "encoder", "decoder"))
+    component: str = option(
+        "both", "what to prune", ("both", "encoder", "decoder", "generator", "discriminator")
+    )
+    pool: str = option(
+        "model", "rank all weights together, or those of each component", ("model", "component")
+    )
+    discriminator_init: str = option(
+        "rewind",
+        "what the discriminator of a round starts from: the rewind point, what the round before "
+        "has trained, or fresh weights",
+        ("rewind", "trained", "fresh"),
+    )
+    distill_discriminator: bool = option(
+        False, "let the trained dense discriminator teach those of the rounds"
+    )
     seeds: tuple[int, ...] = option((0, 1, 2), "each repeats the whole search")
     arms: tuple[str, ...] = option(
         ("winning", "random"),
         "random is the control: same masks, fresh weights",
         ("winning", "random"),
     )
-    metric: str | None = option(
-        None,
-        "the metric that decides which ticket wins (default: reconstruction_loss for an "
-        "autoencoder; fcd, or fid with --inception, for a VAE)",
-    )
-    tolerance: float = option(
-        0.1, "how much worse than dense a winning ticket may be, as a fraction"
-    )
-    inception: str | None = option(None, "Inception network for FID: a TF-Hub address or a folder")
-    precision: str | None = option(
-        None,
-        "Keras dtype policy; auto asks the hardware (default: by recipe)",
-        ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-    )
-    output: str = option("saved_models", "where the run folder is made")
     describe: bool = option(False, "print the network and recipe as JSON, and stop")
-    json: bool = option(False, "end with one line of JSON on stdout")
 
     def __post_init__(self):
         """Check what needs no TensorFlow to be checked."""
-        for name in ("limit", "rounds", "epochs", "batch_size"):
+        super().__post_init__()
+        for name in ("image_size", "width", "rounds"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                _refuse(name, "must be at least 1", value)
+                refuse(name, "must be at least 1", value)
         if not 0 < self.rate < 1:
-            _refuse("rate", "must lie between 0 and 1", self.rate)
-        if not self.tolerance >= 0:
-            _refuse("tolerance", "must be at least 0", self.tolerance)
-        if self.rewind_step < 0:
-            _refuse("rewind_step", "must be at least 0", self.rewind_step)
-        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            _refuse("seeds", "must be different numbers, none below 0", self.seeds)
+            refuse("rate", "must lie between 0 and 1", self.rate)
+        commands.refuse_repeated_seeds(self.seeds)
         if "winning" not in self.arms:
-            _refuse("arms", "must include winning, whose masks random takes", self.arms)
+            refuse("arms", "must include winning, whose masks random takes", self.arms)
+        self._check_what_only_some_models_have()
 
+    def _check_what_only_some_models_have(self):
+        gan = self.model in GANS
+        parts = ("generator", "discriminator") if gan else ("encoder", "decoder")
+        if self.component not in ("both", *parts):
+            expected = f"must be both, {' or '.join(parts)} for --model {self.model}"
+            refuse("component", expected, self.component)
+        for name, default in (
+            ("discriminator_init", "rewind"),
+            ("distill_discriminator", False),
+            ("critic_steps", None),
+            ("gradient_penalty", None),
+            ("ema_decay", None),
+        ):
+            if not gan and getattr(self, name) != default:
+                refuse(name, f"is for GANs: {', '.join(GANS)}", f"--model {self.model}")
+        if self.pool == "component" and self.component != "both":
+            refuse("pool", "means nothing where one component is pruned", self.component)
 
-def _refuse(name, expected, value):
-    raise SettingError(f"argument --{name.replace('_', '-')}: {expected}. Received: {value}")
+    @property
+    def network(self):
+        return super().network | ({} if self.width is None else {"width": self.width})
+
+    @property
+    def scope(self):
+        """What may be pruned, as `tt.prunable` takes it."""
+        return None if self.component == "both" else self.component
 
 
 def main():
     """Read the options, find the tickets, and show them."""
     options = parse(Options, sys.argv[1:], __doc__.splitlines()[0])
-    warnings.showwarning = _one_line_warning
-    with quiet_start():
-        import keras
-        import tensorflow as tf
-
-        tf.zeros(())  # the first use of a device prints too
-    logging.getLogger("absl").setLevel(logging.ERROR)  # other packages' deprecations
-    recipe = tt.recipes.resolve(
-        options.model,
-        options.dataset,
-        image_size=options.image_size,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        metric=options.metric,
-        precision=options.precision,
+    commands.start_tensorflow()
+    recipe = commands.resolve_recipe(
+        options, options.model, options.dataset, image_size=options.image_size
     )
-    recipe = dataclasses.replace(recipe, precision=tt.resolve_precision(recipe.precision))
-    keras.config.set_dtype_policy(recipe.precision)
-    metric = tt.decisive_metric(recipe.metric, options.inception)
+    metric = commands.decisive_metric(options, recipe)
     if options.describe:
         named = {"model": recipe.model, "dataset": recipe.dataset}
-        print(
-            json.dumps(
-                {
-                    **named,
-                    **tt.describe(recipe, _scope(options)),
-                    "recipe": dataclasses.asdict(recipe),
-                }
-            )
-        )
+        described = {**named, **tt.describe(recipe, options.scope)}
+        print(json.dumps({**described, "recipe": dataclasses.asdict(recipe)}))
     else:
         _find(options, recipe, metric)
 
 
-def _one_line_warning(message, *_):
-    print(f"{pathlib.Path(sys.argv[0]).name}: warning: {message}", file=sys.stderr)
-
-
 def _find(options, recipe, metric):
-    # Without markup: a path may hold brackets.
-    width = None if sys.stdout.isatty() else 100
-    console = rich.console.Console(width=width, markup=False, emoji=False)
-    experiment = tt.Experiment(recipe, options.limit, options.data_dir, options.inception)
-    settings = _settings(options, recipe, experiment)
+    console = commands.new_console()
+    experiment = tt.Experiment(
+        recipe,
+        options.limit,
+        options.data_dir,
+        options.inception,
+        distill_discriminator=options.distill_discriminator,
+    )
     name = f"{recipe.model}-{recipe.dataset}-{'one-shot' if options.one_shot else 'imp'}"
-    origin = {"options": dataclasses.asdict(options), "machine": tt.machine()}
-    folder = tt.RunFolder.named(options.output, name, settings, origin)
-    bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
-    search = _search(options, experiment, [bar, tt.TensorBoardLog(folder.path / "tensorboard")])
+    folder = commands.new_folder(options, name, _settings(options, experiment))
+    search = _search(options, experiment)
     with folder:
-        console.print(f"Run folder: {folder.path}", highlight=False, soft_wrap=True)
-        console.print(f"Settings: {json.dumps(settings)}", highlight=False, soft_wrap=True)
-        with bar:
-            experiment.load_features(bar.training_classifier)
-            records = search.run(options.seeds, folder)
+        records = commands.run(search, experiment, options.seeds, folder, console)
         comparisons = tt.compare_arms(
             records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
         )
@@ -155,59 +129,46 @@ def _find(options, recipe, metric):
         stage = f"seed-{options.seeds[0]}/round-{chosen.round:02d}/winning"
         exported = tt.report.save_ticket(folder, experiment, stage)
         tt.report.draw_figures(folder, experiment, records, metric, winner and winner.round)
-    console.print(tt.report.table(records, comparisons, metric, winner))
+    console.print(*tt.report.tables(records, comparisons, metric, winner), sep="\n")
     _print_outcome(console, metric, winner, chosen, folder, exported)
     if options.json:
         print(json.dumps(_outcome(records, folder, winner, exported)))
 
 
-def _settings(options, recipe, experiment):
-    """Return what changes the result of a stage.
-
-    More rounds, seeds or arms only add stages, and the metric and its tolerance only choose.
-    """
-    training = dataclasses.asdict(recipe)
-    training.pop("metric")
-    return {
-        "recipe": training,
-        "train": experiment.train_images.digest,
-        "test": experiment.test_images.digest,
-        "rate": options.rate,
-        "one_shot": options.one_shot,
-        "rewind_step": options.rewind_step,
-        "component": options.component,
-        "inception": options.inception,
-        "versions": tt.versions(),
-    }
+def _settings(options, experiment):
+    """Return what changes the result of a stage."""
+    names = (
+        "rate",
+        "one_shot",
+        "component",
+        "pool",
+        "discriminator_init",
+        "distill_discriminator",
+    )
+    chosen = {name: getattr(options, name) for name in names}
+    return {**commands.common_settings(options, experiment), **chosen}
 
 
-def _search(options, experiment, observers):
-    experiment.callbacks += observers
-    return tt.IterativeMagnitudePruning(
-        experiment.build,
-        experiment.train,
-        experiment.evaluate,
-        num_steps=experiment.num_steps,
+def _search(options, experiment):
+    gan = options.model in GANS
+    return commands.new_search(
+        options,
+        experiment,
         schedule=tt.IterativeSparsity(options.rate, options.rounds),
         rounds=options.rounds,
-        rewind_step=options.rewind_step,
-        scope=_scope(options),
+        scope=options.scope,
+        pool=options.pool,
+        starts={"discriminator": options.discriminator_init} if gan else {},
         arms=options.arms,
         one_shot=options.one_shot,
-        illustrate=experiment.illustrate,
-        observers=observers,
     )
-
-
-def _scope(options):
-    return None if options.component == "both" else options.component
 
 
 def _print_outcome(console, metric, winner, chosen, folder, exported):
     if winner:
         line = (
             f"Winning ticket: round {winner.round}, {winner.weight_sparsity:.2%} of the weights "
-            f"removed; {metric} {winner.winning:.4g} against {winner.random:.4g} at random"
+            f"removed; {metric} {winner.mean:.4g} against {winner.random:.4g} at random"
             f"{'' if winner.p is None else f', p = {winner.p:.2g}'}."
         )
         if winner.p is None:
@@ -222,10 +183,10 @@ def _print_outcome(console, metric, winner, chosen, folder, exported):
             f"No winning ticket: in no round is {metric} within the tolerance of dense and random "
             f"worse. Kept the ticket of round {chosen.round} to look at."
         )
-    console.print(line, highlight=False, soft_wrap=True)
+    commands.print_line(console, line)
     made = [folder.path / name for name in ("results.jsonl", "winning_ticket", "figures")]
     for path in (*made, exported):
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+        commands.print_line(console, f"  {path}")
 
 
 def _outcome(records, folder, winner, exported):

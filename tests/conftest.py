@@ -10,10 +10,14 @@ TFDS_FOLDER = ROOT.parent / "shared" / "tfds"
 
 
 @pytest.fixture(scope="session")
-def start_script(tmp_path_factory):
+def cache(tmp_path_factory):
+    """One cache for the whole session, so that no test trains the same classifier twice."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def start_script(cache):
     """Start a script with options as a process of its own."""
-    # One cache for the whole session, so that no test trains the same classifier twice.
-    cache = tmp_path_factory.mktemp("cache")
 
     def start(*options, script="find_tickets.py", **environment):
         return subprocess.Popen(

@@ -12,6 +12,7 @@ ALLOWED = {
     "errors": set(),
     "files": set(),
     "cli": set(),
+    "commands": {"cli"},
     "precision": set(),
     "interop": set(),
     "data": set(),

@@ -49,6 +49,19 @@ def test_a_bad_option_is_one_line_and_status_2(words, message, capsys):
     assert message in written and written.count("\n") == 1
 
 
+def test_a_flag_of_another_name_fills_its_field(capsys):
+    @dataclasses.dataclass(frozen=True)
+    class Renamed:
+        source: str | None = option(None, "where it is from", flag="--from")
+        lasting: bool = option(False, "a flag", flag="--while")
+
+    assert parse(Renamed, ["--from", "a run", "--while"], "") == Renamed("a run", True)
+    assert parse(Renamed, [], "") == Renamed()
+    with pytest.raises(SystemExit):
+        parse(Renamed, ["--source", "a run"], "")
+    assert "unrecognized arguments: --source" in capsys.readouterr().err
+
+
 def test_help_names_every_option_with_its_default(capsys):
     with pytest.raises(SystemExit):
         parse(Options, ["--help"], "What it does.")

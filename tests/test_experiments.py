@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets import experiments, recipes
+from tf_tickets import experiments, models, recipes
 from tf_tickets.errors import SettingError
 from tf_tickets.experiments import Experiment
-from tf_tickets.pruning.snapshot import take_snapshot
+from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,90 @@ def test_a_model_that_samples_shows_the_same_samples_each_time(tmp_path):
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+SMALL = {"width": 4, "latent_dim": 4}
+
+
+def small_gan(model="sngan", limit=40, network=SMALL, **options):
+    """Return an experiment whose training takes a second."""
+    recipe = recipes.resolve(
+        model, "digits", image_size=8, batch_size=4, epochs=2, network=network, precision="float32"
+    )
+    return Experiment(recipe, limit=limit, **options)
+
+
+def test_every_update_of_a_discriminator_sees_a_batch_of_its_own():
+    assert small_gan(limit=43).num_steps == 2 * (43 // (4 * 5)), "SNGAN updates it five times"
+    assert small_gan("dcgan", limit=43).num_steps == 2 * (43 // 4)
+    gan = small_gan("dcgan", limit=19, network={**SMALL, "critic_steps": 2})
+    assert gan.num_steps == 2 * (19 // (4 * 2))
+    model = gan.build(0)
+    gan.train(model, 0, 0, gan.num_steps)
+    updates = [int(optimizer.iterations) for optimizer in model.optimizers]
+    assert updates == [gan.num_steps, 2 * gan.num_steps]
+
+
+def test_weights_that_were_set_are_settled_before_a_training():
+    gan = small_gan()
+    model = gan.build(0)
+    layers = [x for x in model.discriminator.layers if isinstance(x, models.SpectralConv2D)]
+    assert layers
+    random = np.random.default_rng(0)
+    for layer in layers:
+        layer.kernel.assign(random.normal(size=layer.kernel.shape))
+    gan.prepare(model, None)
+    for layer in layers:
+        matrix = layer.kernel.numpy().reshape(-1, layer.filters)
+        sigma = np.linalg.norm(matrix.astype(np.float64), ord=2)
+        assert float(layer.sigma()) == pytest.approx(sigma, rel=0.01)
+
+
+@pytest.mark.parametrize("distills", [False, True])
+def test_the_dense_discriminator_teaches_from_round_1_on(distills, monkeypatch):
+    gan = small_gan(distill_discriminator=distills)
+    model = gan.build(0)
+    taught_by = []
+    monkeypatch.setattr(model, "distill", taught_by.append)
+    gan.prepare(model, None)
+    weights = [take_snapshot(gan.build(seed)) for seed in (1, 2)]
+    images = gan.real_pictures()
+    verdicts = []
+    for dense in weights:
+        gan.prepare(model, dense)
+        if distills:
+            verdicts.append(keras.ops.convert_to_numpy(taught_by[-1](images)))
+    if not distills:
+        assert taught_by == []
+        return
+    assert taught_by[0] is None and taught_by[1] is taught_by[2], "one teacher, so no new trace"
+    for dense, verdict in zip(weights, verdicts, strict=True):
+        restore_snapshot(model, dense)
+        expected = keras.ops.convert_to_numpy(model.discriminator(images))
+        np.testing.assert_allclose(verdict, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(verdicts[0] - verdicts[1]).max() > 1e-3
+    assert not {id(v) for v in taught_by[1].variables} & {id(v) for v in model.variables}
+
+
+def test_a_gan_shows_the_same_samples_each_time(tmp_path):
+    gan = small_gan("dcgan")
+    model = gan.build(0)
+    for name in ("one.png", "two.png"):
+        gan.illustrate(model, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert experiments.read_pictures(tmp_path / "one.png").shape == (10, 8, 8, 1)
+
+
+def test_dcgan_is_described_beside_the_paper():
+    described = experiments.describe(recipes.resolve("dcgan", "cifar10"), "generator")
+    prunable = described.pop("prunable")
+    assert described == {
+        "params": 6_512_196,
+        "components": {"generator": 3_576_323, "discriminator": 2_935_873},
+        "paper": {"dataset": "cifar10", "params": 6_500_000},
+    }
+    # Less biases and batch norms: three numbers for each of the 960 filters, and one for a pixel.
+    assert prunable == 3_576_323 - 3 * 960 - 3
+
+
 @pytest.mark.parametrize(
     ("name", "inception", "metric"),
     [
@@ -70,7 +154,17 @@ def test_the_decisive_metric(name, inception, metric):
 
 
 @pytest.mark.parametrize(
-    ("name", "inception"), [("fid", None), ("fcd", "a folder"), ("beauty", None)]
+    ("name", "inception"),
+    [
+        ("fid", None),
+        ("kid", None),
+        ("fcd", "a folder"),
+        ("kcd", "a folder"),
+        ("beauty", None),
+        ("discriminator_loss", None),
+        ("generator_loss", "a folder"),
+        ("sample_deviation", None),
+    ],
 )
 def test_a_metric_that_will_not_be_there_is_refused(name, inception):
     with pytest.raises(SettingError, match=r"--metric.*choose from loss"):

@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def test_points_are_means_and_bars_standard_deviations_over_the_seeds(tmp_path):
     figure = plots.metric_against_sparsity(made[::-1], "fcd", tmp_path / "fcd.png")
     for arm in ("winning", "random"):
         kept, means, ends = curve(figure, arm)
-        np.testing.assert_allclose(kept, 0.8 ** np.arange(1, 21))
+        # A constant factor of what is kept: each arm stands a little aside of the one before.
+        np.testing.assert_allclose(kept / 0.8 ** np.arange(1, 21), kept[0] / 0.8)
         for number in (1, 13, 20):
             seeds = values(made, number, arm)
             middle, spread = np.mean(seeds), np.std(seeds, ddof=1)
@@ -119,13 +121,62 @@ def test_the_winning_ticket_is_marked_where_it_lies(tmp_path, number, sparsity):
     assert box.x1 <= whole.x1
 
 
-def test_directions_are_those_of_the_metrics_and_told(tmp_path):
-    assert {name: higher for name, (_, _, higher) in plots.METRICS.items()} == (
-        metrics.HIGHER_IS_BETTER
+ALL_ARMS = ("winning", "transferred", "random")
+
+
+@pytest.mark.parametrize("rounds", [2, 8, 20])
+def test_bars_of_a_round_stand_side_by_side_near_their_round(tmp_path, rounds):
+    made = records(rounds=rounds, arms=ALL_ARMS)
+    figure = plots.metric_against_sparsity(made, "fcd", tmp_path / "fcd.png")
+    axes = figure.axes[0]
+
+    def places(kept):
+        return axes.transData.transform([(x, 10.0) for x in kept])[:, 0]
+
+    true = places(0.8 ** np.arange(1, rounds + 1))
+    aside = [places(curve(figure, arm)[0]) - true for arm in ALL_ARMS]
+    np.testing.assert_allclose(aside[0], 0, atol=1e-6)
+    for one, other in itertools.pairwise(aside):
+        assert np.all(other - one > 5), "in dots, of the 1600 that the figure is wide"
+    assert aside[-1].max() < np.diff(true).min() / 2, "nearer to its own round than to the next"
+
+
+def test_all_arms_are_told_apart_and_named_below_the_axes(tmp_path):
+    figure = plots.metric_against_sparsity(
+        records(arms=ALL_ARMS), "fcd", tmp_path / "fcd.png", winning_round=20
     )
+    axes = figure.axes[0]
+    legend = axes.get_legend()
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert sorted(label.split(":")[0] for label in labels) == ["dense", *sorted(ALL_ARMS)]
+    lines = [container.lines[0] for container in axes.containers]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(ALL_ARMS)
+    box = legend.get_window_extent()
+    assert box.y1 < axes.xaxis.label.get_window_extent().y0 < axes.get_window_extent().y0
+    assert figure.bbox.x0 <= box.x0 and figure.bbox.y0 <= box.y0 and box.x1 <= figure.bbox.x1
+
+
+def test_seeds_of_unlike_sparsity_share_one_tick_and_point_for_each_round(tmp_path):
+    """As where a run's whole-model tickets were transferred: a decoder's share differs."""
+    made = records(rounds=4, seeds=3, arms=ALL_ARMS)
+    for record in made:
+        if record["round"]:
+            record["weight_sparsity"] += 0.01 * (record["seed"] - 1)
+    figure = plots.metric_against_sparsity(made, "fcd", tmp_path / "fcd.png")
+    kept = 0.8 ** np.arange(1, 5)
+    np.testing.assert_allclose(sorted(figure.axes[0].get_xticks(), reverse=True), kept)
+    np.testing.assert_allclose(curve(figure, "winning")[0], kept)
+
+
+def test_directions_are_those_of_the_metrics_and_told(tmp_path):
+    directions = {name: higher for name, (_, _, higher) in plots.METRICS.items()}
+    without = [name for name, higher in directions.items() if higher is None]
+    assert {"discriminator_loss", "generator_loss", "sample_deviation"} < set(without)
+    assert directions == dict.fromkeys(without) | metrics.HIGHER_IS_BETTER
     for metric, words in (
         ("classifier_accuracy", "higher is better; mean ± standard deviation over 2 seeds"),
         ("reconstruction_loss", "lower is better; mean ± standard deviation over 2 seeds"),
+        ("discriminator_loss", "mean ± standard deviation over 2 seeds"),
         ("my_metric", "mean ± standard deviation over 2 seeds"),
     ):
         made = records(rounds=2, seeds=2, metric=metric)

@@ -17,7 +17,7 @@ def blocks(language):
 
 
 def test_the_two_commands_come_first():
-    first, second = (block.strip() for block in blocks("bash"))
+    first, second = (block.strip() for block in blocks("bash")[:2])
     assert first == "pip install -e . && python scripts/find_tickets.py --model vae"
     assert second == "pip install -e '.[test]' && pytest"
     assert second in (ROOT / ".ci" / "run").read_text()
@@ -38,20 +38,39 @@ def test_the_snippets_run_in_their_order(tmp_path):
     assert (tmp_path / "exported" / "saved_model.pb").exists()
 
 
-def test_the_main_command_runs_at_a_small_scale(run_script, tmp_path):
-    command = blocks("bash")[0].split("&&")[1]
-    words = shlex.split(command)[2:]
-    small = "--limit 64 --rounds 1 --epochs 6 --batch-size 32 --seeds 0 --output".split()
-    ran = run_script(*words, *small, tmp_path)
+SMALL = "--limit 64 --epochs 6 --batch-size 32 --seeds 0 --rounds 1 --output".split()
+
+
+def words(command):
+    """Return a README command's script and options, less the Python that it names."""
+    return shlex.split(command.split("&&")[-1])[2:]
+
+
+def run_small(run_script, command, path):
+    script = pathlib.Path(shlex.split(command.split("&&")[-1])[1]).name
+    ran = run_script(*words(command), *SMALL, path, script=script)
     assert ran.returncode == 0, ran.stderr
-    (run,) = tmp_path.iterdir()
+    (run,) = path.iterdir()
     assert list((run / "figures").glob("*.png"))
+    return run
+
+
+def test_the_main_command_runs_at_a_small_scale(run_script, tmp_path):
+    run_small(run_script, blocks("bash")[0], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_other_commands_run_at_a_small_scale(run_script, tmp_path):
+    run = run_small(run_script, blocks("bash")[0], tmp_path / "vae")
+    run_small(run_script, blocks("bash")[2], tmp_path / "gan")
+    for number, command in enumerate(blocks("bash")[3].strip().splitlines()):
+        command = command.replace("saved_models/RUN", str(run))
+        run_small(run_script, command, tmp_path / f"transfer-{number}")
 
 
 @pytest.mark.slow
 def test_the_main_command_as_written_finds_a_winning_ticket(run_script, tmp_path):
-    words = shlex.split(blocks("bash")[0].split("&&")[1])[2:]
-    ran = run_script(*words, "--output", tmp_path)
+    ran = run_script(*words(blocks("bash")[0]), "--output", tmp_path)
     assert "Winning ticket: round" in ran.stdout, ran.stderr
 
 

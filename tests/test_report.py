@@ -7,7 +7,8 @@ from tf_tickets import report
 from tf_tickets.search.controls import choose_winning_ticket, compare_arms
 
 
-def record(seed, number, arm, value):
+def record(seed, number, arm, value, stops=(30,)):
+    """Make a record whose training was evaluated up to step 30, and could stop at `stops[0]`."""
     return {
         "seed": seed,
         "round": number,
@@ -15,6 +16,8 @@ def record(seed, number, arm, value):
         "weight_sparsity": 1 - 0.8**number,
         "kept": round(1000 * 0.8**number),
         "metrics": {"loss": value},
+        "curve": [{"step": step, "metrics": {"loss": value}} for step in stops],
+        "early_stopping_step": {"loss": stops[0]},
     }
 
 
@@ -31,16 +34,32 @@ def records():
     return made
 
 
-def lines_of(table):
+@pytest.fixture
+def watched():
+    """Two seeds of one round in three arms, evaluated at 10, 20 and 30 steps."""
+    stops = {"dense": 10, "winning": 20, "transferred": 10, "random": 30}
+    values = {"dense": 10.0, "winning": 11.0, "transferred": 9.0, "random": 20.0}
+    return [
+        record(seed, int(arm != "dense"), arm, values[arm] + seed, tuple(range(stop, 31, 10)))
+        for seed in range(2)
+        for arm, stop in stops.items()
+    ]
+
+
+def text_of(tables, width=110):
     written = io.StringIO()
-    rich.console.Console(file=written, width=100).print(table)
-    return [line.split() for line in written.getvalue().splitlines() if line.strip()]
+    rich.console.Console(file=written, width=width).print(*tables, sep="\n")
+    return written.getvalue()
+
+
+def lines_of(table):
+    return [line.split() for line in text_of([table]).splitlines() if line.strip()]
 
 
 def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
     comparisons = compare_arms(records, "loss", 0.1)
-    lines = lines_of(report.table(records, comparisons, "loss", choose_winning_ticket(comparisons)))
-    dense, first, second, third = lines[-4:]
+    (table,) = report.tables(records, comparisons, "loss", choose_winning_ticket(comparisons))
+    dense, first, second, third = lines_of(table)[-4:]
     assert dense == ["0", "0.00", "%", "1,000", "10.1", "±", "0.1", "dense"]
     assert first[:7] == ["1", "20.00", "%", "800", "9.1", "±", "0.1"]
     assert first[-2:] == ["winning", "ticket"]
@@ -48,21 +67,45 @@ def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
     assert third[-1] not in ("matches", "wins")
 
 
-def test_the_table_fits_a_terminal_of_80_columns(records):
+def test_the_table_of_two_arms_fits_a_narrow_terminal(records):
     wide = [{**r, "kept": 5_713_731, "metrics": {"loss": 0.012345 + r["seed"]}} for r in records]
     comparisons = compare_arms(wide, "loss", 0.1)
-    written = io.StringIO()
-    rich.console.Console(file=written, width=84).print(
-        report.table(wide, comparisons, "loss", None)
-    )
-    assert "…" not in written.getvalue()
+    assert "…" not in text_of(report.tables(wide, comparisons, "loss", None), width=84)
 
 
-def test_without_a_random_arm_its_column_stays_empty(records):
+def test_without_a_random_arm_its_column_is_left_out(records):
     only = [r for r in records if r["arm"] != "random"]
     comparisons = compare_arms(only, "loss", 0.1)
-    lines = lines_of(report.table(only, comparisons, "loss", None))
-    assert lines[-3][-3:] == ["±", "0.1", "matches"]
+    (table,) = report.tables(only, comparisons, "loss", None)
+    assert [column.header for column in table.columns][3:-2] == ["winning"]
+    assert lines_of(table)[-3][-3:] == ["±", "0.1", "matches"]
+
+
+def test_trainings_that_were_watched_get_a_table_of_where_to_stop(watched):
+    comparisons = compare_arms(watched, "loss", 0.1, arm="transferred")
+    main, stops = report.tables(watched, comparisons, "loss", choose_winning_ticket(comparisons))
+    assert [column.header for column in stops.columns][2:] == ["winning", "transferred", "random"]
+    dense, first = lines_of(stops)[-2:]
+    assert dense == ["0", "0.00", "%", "10", "±", "0", "dense"]
+    assert first == ["1", "20.00", "%", *"20 ± 0 10 ± 0 30 ± 0".split()]
+    assert lines_of(main)[-1][-2:] == ["winning", "ticket"]
+
+
+def test_three_arms_fit_the_width_that_scripts_print(watched):
+    wide = [
+        {
+            **r,
+            "kept": 6_512_196,
+            "metrics": {"loss": 1234.56 + 7.7 * r["seed"]},
+            "early_stopping_step": {"loss": 97_655 + 11 * r["seed"]},
+        }
+        for r in watched
+    ]
+    comparisons = compare_arms(wide, "loss", 0.1, arm="transferred")
+    printed = text_of(report.tables(wide, comparisons, "loss", comparisons[0]))
+    # In each table one in the title, one of dense and three of the round.
+    assert "…" not in printed and printed.count("±") == 2 * (1 + 1 + 3)
+    assert max(map(len, printed.splitlines())) <= 110
 
 
 def test_where_nothing_wins_the_sparsest_that_matches_is_kept(records):

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from tf_tickets import FileError, RunFolder, read_results
+from tf_tickets import FileError, RunFolder, read_results, read_settings
 
 SETTINGS = {"model": "vae", "rate": 0.2, "seeds": [0, 1]}
 
@@ -221,3 +221,21 @@ def test_damaged_results_are_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(FileError, match=r"results\.jsonl is damaged"):
             read_results(path)
+
+
+def test_arms_of_a_round_come_in_one_order(tmp_path):
+    arms = ("winning", "transferred", "random")
+    made = [{"seed": 0, "round": 1, "arm": arm} for arm in reversed(arms)]
+    with RunFolder(tmp_path / "run", SETTINGS) as run:
+        run.write_results(made)
+    assert [r["arm"] for r in read_results(run.path / "results.jsonl")] == list(arms)
+
+
+def test_settings_come_back_from_the_folder(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as run:
+        assert read_settings(run.path) == SETTINGS
+    flip(run.path / "run.json", index=(run.path / "run.json").read_bytes().index(b"vae"))
+    with pytest.raises(FileError, match=r"run\.json is damaged"):
+        read_settings(run.path)
+    with pytest.raises(FileError, match=f"{tmp_path} holds no run: it has no run.json"):
+        read_settings(tmp_path)

@@ -33,9 +33,11 @@ _MODULE_OF = {
     "mean_metrics": "search.controls",
     "prunable": "pruning.scores",
     "read_results": "runs",
+    "read_settings": "runs",
     "resolve_precision": "precision",
     "restore_snapshot": "pruning.snapshot",
     "take_snapshot": "pruning.snapshot",
+    "transfer_ticket": "search.transfer",
     "versions": "experiments",
 }
 _SUBMODULES = ("callbacks", "data", "metrics", "models", "plots", "recipes", "report")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from tf_tickets.errors import DivergedError, FileError, SettingError
 
 
-def option(default, help: str, choices: Sequence | None = None):
+def option(default, help: str, choices: Sequence | None = None, flag: str | None = None):
     """Return a dataclass field that is a command-line option too.
 
     Args:
@@ -21,8 +21,10 @@ def option(default, help: str, choices: Sequence | None = None):
             bool becomes a flag, a tuple takes several words.
         help: what the option means.
         choices: the values that may be given.
+        flag: what it is called on the command line, where that is no name in Python.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+    metadata = {"help": help, "choices": choices, "flag": flag}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def parse(options_class: type, arguments: Sequence[str], description: str):
@@ -50,20 +52,22 @@ class _OneLineParser(argparse.ArgumentParser):
 
 
 def _add_option(parser, field, annotation):
-    flag = "--" + field.name.replace("_", "-")
+    flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
     text = field.metadata["help"]
     if annotation is bool:
-        parser.add_argument(flag, action="store_true", help=text)
+        parser.add_argument(flag, dest=field.name, action="store_true", help=text)
         return
     if field.default is not None:
         values = field.default if isinstance(field.default, tuple) else [field.default]
         text += f" (default: {' '.join(map(str, values))})"
+    annotation = _without_none(annotation)
     if typing.get_origin(annotation) is tuple:
         kind, nargs = typing.get_args(annotation)[0], "+"
     else:
-        kind, nargs = _without_none(annotation), None
+        kind, nargs = annotation, None
     parser.add_argument(
         flag,
+        dest=field.name,
         type=kind,
         nargs=nargs,
         default=field.default,

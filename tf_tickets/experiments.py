@@ -5,7 +5,7 @@ import os
 import pathlib
 import platform
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from tf_tickets import data, metrics, models
 from tf_tickets.errors import SettingError
 from tf_tickets.files import write_whole
 from tf_tickets.pruning.scores import num_values, prunable
-from tf_tickets.recipes import TABLE_1, Recipe
+from tf_tickets.recipes import COUNTS, Recipe
 from tf_tickets.training import fit_steps
 
 _NUM_PICTURES = 10
@@ -31,6 +31,8 @@ class Experiment:
         inception: address or folder of an Inception network; without it a classifier trained on
             the data set's labels gives the features.
         callbacks: Keras callbacks for every training.
+        distill_discriminator: whether a GAN's trained dense discriminator teaches those of the
+            later rounds (C8).
 
     Raises:
         SettingError, FileError: if the data or the Inception network cannot be had.
@@ -43,8 +45,11 @@ class Experiment:
         data_dir: str | None = None,
         inception: str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        distill_discriminator: bool = False,
     ):
         self.recipe = recipe
+        self._distills = distill_discriminator
+        self._teacher = None
         self.train_images, self.test_images = (
             data.load(recipe.dataset, split, recipe.image_size, limit, data_dir)
             for split in ("train", "test")
@@ -56,8 +61,12 @@ class Experiment:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
-        steps = data.steps_per_epoch(self.train_images, self.recipe.batch_size)
-        return self.recipe.epochs * steps
+        return self.recipe.epochs * data.steps_per_epoch(self.train_images, self._images_per_step)
+
+    @property
+    def _images_per_step(self) -> int:
+        # Each of the discriminator's updates within a step sees a batch of its own.
+        return self.recipe.batch_size * models.critic_steps(self.recipe.model, self.recipe.network)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the network behind the metrics; a classifier is trained where none is kept.
@@ -92,12 +101,34 @@ class Experiment:
         fit_steps(
             model,
             self.train_images,
-            self.recipe.batch_size,
+            self._images_per_step,
             seed,
             start_step,
             stop_step,
             self.callbacks,
         )
+
+    def prepare(self, model: keras.Model, dense: Mapping[str, np.ndarray] | None) -> None:
+        """Prepare a model whose weights were set for a training from them.
+
+        Args:
+            model: as `build` returns it.
+            dense: the trained dense network's weights, by variable path; None where that is what
+                will be trained. A GAN's discriminator is taught by this one's where the recipe
+                says so.
+        """
+        if hasattr(model, "settle"):
+            model.settle()
+        if self._distills:
+            model.distill(None if dense is None else self._teacher_with(dense))
+
+    def _teacher_with(self, weights):
+        """Return the one discriminator that teaches, with these weights."""
+        if self._teacher is None:
+            self._teacher = self.build(seed=0).discriminator
+        for variable in self._teacher.variables:
+            variable.assign(weights[variable.path])
+        return self._teacher
 
     def illustrate(self, model: keras.Model, path: pathlib.Path) -> None:
         """Write a PNG of ten images side by side that the model makes.
@@ -130,8 +161,13 @@ def build_model(recipe: Recipe, image_shape: tuple, seed: int) -> keras.Model:
     # TensorFlow, which drops its compiled kernels at that: 0.6 s for each model built in a search.
     random.seed(seed)
     model = models.build(recipe.model, image_shape, **recipe.network)
-    model.compile(keras.optimizers.Adam(recipe.learning_rate))
+    model.compile(*(_optimizer(recipe) for _ in range(2 if "generator" in model.components else 1)))
     return model
+
+
+def _optimizer(recipe):
+    config = {"learning_rate": recipe.learning_rate, **recipe.optimizer_options}
+    return keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
 
 
 def describe(recipe: Recipe, scope: str | None = None) -> dict:
@@ -145,7 +181,7 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
         scope: the component that may be pruned, or None for all.
     """
     model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
-    dataset, params = TABLE_1[recipe.model]
+    dataset, params = COUNTS[recipe.model]
     return {
         "params": num_values(model.trainable_variables),
         "components": {
@@ -164,12 +200,14 @@ def decisive_metric(name: str, inception: str | None) -> str:
     """
     if name == "frechet":
         return "fid" if inception else "fcd"
-    absent = ("fcd", "classifier_score", "classifier_accuracy")
+    absent = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
     if not inception:
-        absent = ("fid", "inception_score")
+        absent = ("fid", "kid", "inception_score")
+    # A GAN's losses tell how its two networks stand to each other, not how good it is (Q15).
+    absent += ("generator_loss", "discriminator_loss")
     known = [metric for metric in metrics.HIGHER_IS_BETTER if metric not in absent]
     if name not in known:
-        hint = "" if inception else " (fid and inception_score need --inception)"
+        hint = "" if inception else " (fid, kid and inception_score need --inception)"
         raise SettingError(
             f"argument --metric: invalid choice: {name!r} (choose from {', '.join(known)}){hint}"
         )

@@ -13,9 +13,13 @@ from tf_tickets.files import write_whole
 if TYPE_CHECKING:  # matplotlib is imported where it is used, as it takes half a second
     from matplotlib.figure import Figure
 
-# name -> title, unit, whether higher is better
+# name -> title, unit, whether higher is better; None where neither direction is
 METRICS = {
     "loss": ("Test loss", "loss", False),
+    "discriminator_loss": ("Discriminator loss", "loss", None),
+    "generator_loss": ("Generator loss", "loss", None),
+    "sample_deviation": ("Standard deviation over samples", "pixels in [-1, 1]", None),
+    "early_stopping_step": ("Early-stopping step", "optimizer steps", None),
     "reconstruction_loss": (
         "Reconstruction loss",
         "mean squared error of pixels in [-1, 1]",
@@ -23,14 +27,21 @@ METRICS = {
     ),
     "fcd": ("Fréchet classifier distance", "FCD", False),
     "fid": ("Fréchet Inception distance", "FID", False),
+    "kcd": ("Kernel classifier distance", "KCD", False),
+    "kid": ("Kernel Inception distance", "KID", False),
     "classifier_score": ("Classifier score", "score", True),
     "inception_score": ("Inception score", "score", True),
     "classifier_accuracy": ("Classifier accuracy", "fraction classified correctly", True),
 }
 
-# Two colours that colour-blind people tell apart (Okabe and Ito, 2008), and shapes besides.
+# Colours that colour-blind people tell apart (Okabe and Ito, 2008), and shapes besides.
 _ARMS = {
     "winning": {"color": "#0072B2", "marker": "o", "label": "winning: rewound weights"},
+    "transferred": {
+        "color": "#009E73",
+        "marker": "^",
+        "label": "transferred: from another model",
+    },
     "random": {"color": "#D55E00", "marker": "s", "label": "random: fresh weights, same masks"},
 }
 _DENSE_COLOR = "#444444"
@@ -40,12 +51,14 @@ _WIDTH_INCHES = 8.0
 _DPI = 200
 _MOST_IMAGE_INCHES = 1.2
 _MOST_TICKS = 12
+# The distance between the arms of a round, as a fraction of the whole width.
+_STEP_ASIDE = 0.006
 
 
 def metric_against_sparsity(
     records: Sequence[dict], metric: str, path, winning_round: int | None = None
 ) -> "Figure":
-    """Draw a metric against sparsity for the dense, winning and random arms, as a PNG file.
+    """Draw a metric against sparsity for the dense arm and all others, as a PNG file.
 
     Points are means over the seeds, bars and the dense network's band one standard deviation
     (n - 1) to each side. Sparsity is drawn by the logarithm of what is kept, so that the rounds of
@@ -75,16 +88,19 @@ def metric_against_sparsity(
     if not dense:
         raise SettingError("There is no record of the dense arm to compare the others with.")
     curves = {arm: _curve(records, metric, arm) for arm in _ARMS}
+    rounds = _mean_sparsities(records)
     figure = Figure(figsize=(_WIDTH_INCHES, 5.0), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(np.mean(dense), color=_DENSE_COLOR, linestyle="--", label="dense: nothing pruned")
     axes.axhspan(*_band(dense), color=_DENSE_COLOR, alpha=0.15, linewidth=0)
-    for arm, (sparsity, mean, deviation) in curves.items():
+    for number, (arm, (sparsity, mean, deviation)) in enumerate(curves.items()):
         if len(mean):
             # A bar of no length would say that the spread is known to be zero.
             bars = deviation if deviation.any() else None
-            axes.errorbar(1 - sparsity, mean, bars, capsize=3, markersize=6, **_ARMS[arm])
-    _scale_x(axes, np.unique([record["weight_sparsity"] for record in records]))
+            # Side by side, so that bars of the same round do not hide each other.
+            kept = (1 - sparsity) * (1 - rounds.max()) ** (_STEP_ASIDE * number)
+            axes.errorbar(kept, mean, bars, capsize=3, markersize=6, **_ARMS[arm])
+    _scale_x(axes, rounds)
     _scale_y(axes, dense, curves.values())
     if winning_round is not None:
         _mark(axes, records, metric, winning_round)
@@ -144,8 +160,17 @@ def _curve(records, metric, arm):
     points = []
     for _, seeds in sorted(rounds.items()):
         values = [record["metrics"][metric] for record in seeds]
-        points.append((seeds[0]["weight_sparsity"], np.mean(values), _deviation(values)))
+        sparsity = np.mean([record["weight_sparsity"] for record in seeds])
+        points.append((sparsity, np.mean(values), _deviation(values)))
     return np.array(points).reshape(-1, 3).T
+
+
+def _mean_sparsities(records):
+    """Return the sparsity of every round, in order: pools of one component differ between seeds."""
+    rounds = {}
+    for record in records:
+        rounds.setdefault(record["round"], []).append(record["weight_sparsity"])
+    return np.array([np.mean(sparsities) for _, sparsities in sorted(rounds.items())])
 
 
 def _deviation(values):
@@ -228,7 +253,7 @@ def _explain(axes, metric, num_seeds):
     axes.set_ylabel(unit)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
 
 
 def _tile(rows):

@@ -13,46 +13,69 @@ from tf_tickets.experiments import Experiment, read_pictures
 from tf_tickets.export import export_saved_model
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import Comparison
+from tf_tickets.search.magnitude import ARMS
 from tf_tickets.tickets import Ticket
 
 
-def table(
+def tables(
     records: Sequence[dict],
     comparisons: Sequence[Comparison],
     metric: str,
     chosen: Comparison | None,
-) -> rich.table.Table:
-    """Return one row per round: sparsity, both arms' metric with its spread, p, and the verdict."""
+) -> list[rich.table.Table]:
+    """Return a table with one row per round: sparsity, each arm's metric, p, and the verdict.
+
+    Where trainings were evaluated on their way, a second one has the steps at which they could have
+    stopped: see `follow_curve`.
+    """
     num_seeds = len({record["seed"] for record in records})
     spread = f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
-    made = rich.table.Table(
-        title=f"{metric} by round, {spread}",
-        title_justify="left",
-        box=rich.box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    for column in ("round", "sparsity", "kept", "winning", "random", "p", ""):
-        made.add_column(column, justify="right" if column else "left", no_wrap=True)
+    arms = [arm for arm in ARMS if any(record["arm"] == arm for record in records)]
+    main = _table(f"{metric} by round, {spread}", ["kept", *arms, "p", ""])
+    stops = _table(f"early-stopping step by round, for {metric}, {spread}", arms)
     dense = [record for record in records if record["arm"] == "dense"]
-    made.add_row("0", "0.00 %", f"{dense[0]['kept']:,}", _spread(dense, metric), "", "", "dense")
+    blanks = [""] * len(arms)
+    kept = f"{dense[0]['kept']:,}"
+    main.add_row("0", "0.00 %", kept, _spread(_values(dense, metric)), *blanks, "dense")
+    stops.add_row("0", "0.00 %", f"{_spread(_steps(dense, metric))} dense", *blanks[1:])
     for comparison in comparisons:
-        arms = [
-            [r for r in records if r["round"] == comparison.round and r["arm"] == arm]
-            for arm in ("winning", "random")
-        ]
-        made.add_row(
-            str(comparison.round),
-            f"{comparison.weight_sparsity:.2%}".replace("%", " %"),
-            f"{arms[0][0]['kept']:,}",
-            *(_spread(arm, metric) for arm in arms),
+        of_round = [r for r in records if r["round"] == comparison.round]
+        by_arm = {arm: [r for r in of_round if r["arm"] == arm] for arm in arms}
+        place = (str(comparison.round), f"{comparison.weight_sparsity:.2%}".replace("%", " %"))
+        main.add_row(
+            *place,
+            f"{by_arm[comparison.arm][0]['kept']:,}",
+            *(_spread(_values(group, metric)) for group in by_arm.values()),
             "" if comparison.p is None else f"{comparison.p:.2g}",
             _verdict(comparison, chosen),
         )
+        stops.add_row(*place, *(_spread(_steps(group, metric)) for group in by_arm.values()))
+    return [main, stops] if _watched(records) else [main]
+
+
+def _table(title, columns):
+    made = rich.table.Table(
+        title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for column in ("round", "sparsity", *columns):
+        made.add_column(column, justify="right" if column else "left", no_wrap=True)
     return made
 
 
-def _spread(records, metric):
-    values = [record["metrics"][metric] for record in records]
+def _watched(records):
+    """Return whether trainings were evaluated before their end."""
+    return any(len(record["curve"]) > 1 for record in records)
+
+
+def _values(records, metric):
+    return [record["metrics"][metric] for record in records]
+
+
+def _steps(records, metric):
+    return [record["early_stopping_step"][metric] for record in records]
+
+
+def _spread(values):
     if not values:
         return ""
     spread = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
@@ -89,7 +112,9 @@ def save_ticket(folder: RunFolder, experiment: Experiment, stage: str) -> pathli
         with folder.stage("export", [stage]) as path:
             model = experiment.build(seed=0)
             Ticket.load(folder.path / stage / "trained.safetensors").apply(model)
-            export_saved_model(model, path / "saved_model", weights="packed")
+            # Of a GAN only the generator is of use.
+            exported = model.inference_model() if hasattr(model, "inference_model") else model
+            export_saved_model(exported, path / "saved_model", weights="packed")
     return folder.path / "export" / "saved_model"
 
 
@@ -100,11 +125,26 @@ def draw_figures(
     metric: str,
     winning_round: int | None,
 ) -> list[pathlib.Path]:
-    """Draw the metric against sparsity, and images by sparsity; return the files."""
+    """Draw the metric against sparsity, and images by sparsity; return the files.
+
+    Where trainings were evaluated on their way, the step at which they could have stopped too; of a
+    GAN its discriminator's loss, which is for looking: it tells nothing of quality (Q15).
+    """
     figures = folder.path / "figures"
     figures.mkdir(exist_ok=True)
     curve = figures / f"{metric}.png"
     plots.metric_against_sparsity(records, metric, curve, winning_round)
+    drawn = [curve]
+    if _watched(records):
+        drawn.append(figures / "early_stopping.png")
+        stops = [
+            {**record, "metrics": {"early_stopping_step": record["early_stopping_step"][metric]}}
+            for record in records
+        ]
+        plots.metric_against_sparsity(stops, "early_stopping_step", drawn[-1], winning_round)
+    if "discriminator_loss" in records[0]["metrics"]:
+        drawn.append(figures / "discriminator_loss.png")
+        plots.metric_against_sparsity(records, "discriminator_loss", drawn[-1], winning_round)
     grid = figures / "images.png"
     rows = [("real", experiment.real_pictures())]
     for record in _illustrated(records, winning_round):
@@ -113,7 +153,7 @@ def draw_figures(
     recipe = experiment.recipe
     made = records[0]["protocol"]["generated"]  # samples or reconstructions
     plots.image_grid(rows, grid, title=f"{recipe.model} on {recipe.dataset}: {made} by sparsity")
-    return [curve, grid]
+    return [*drawn, grid]
 
 
 def _illustrated(records, winning_round, most=5):

@@ -145,8 +145,8 @@ class RunFolder:
 
 
 def _stage_key(record):
-    arm = record["arm"]
-    return record["seed"], record["round"], ("dense", "winning", "random").index(arm)
+    arms = ("dense", "winning", "transferred", "random")
+    return record["seed"], record["round"], arms.index(record["arm"])
 
 
 def _checked_sources(folder):
@@ -165,6 +165,18 @@ def _hashes(folder):
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file != folder / "done.json"
     }
+
+
+def read_settings(path) -> dict:
+    """Return the settings of the run in a folder.
+
+    Raises:
+        FileError: if there is no run, or its run.json is damaged.
+    """
+    path = pathlib.Path(path) / "run.json"
+    if not path.exists():
+        raise FileError(f"{path.parent} holds no run: it has no run.json.")
+    return read_sealed_json(path)["settings"]
 
 
 def read_results(path) -> list[dict]:

@@ -130,7 +130,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_keep_their_shape(name, channels):
     options = {"widths": (8, 2)} if name == "linear-ae" else {"width": 2}
@@ -182,9 +182,11 @@ def test_paths_are_the_same_in_every_build_and_all_different(name):
         model = models.build(name, (16, 16, 1), **options)
         model.compile("adam")
         paths.append([variable.path for variable in model.variables])
-    weights = [path for path in paths[0] if path.startswith(("encoder_", "decoder_"))]
+    parts = tuple(f"{part}_" for part in model.components)
+    weights = [path for path in paths[0] if path.startswith(parts)]
     assert paths[0] == paths[1]
-    assert len(set(weights)) == len(weights) == len(model.weights)
+    assert len(set(weights)) == len(weights)
+    assert len(weights) == sum(len(network.weights) for network in model.components.values())
 
 
 def test_the_same_seed_gives_the_same_weights_and_noise():

@@ -382,3 +382,45 @@ def test_zeros_stay_on_every_replica_of_a_mirrored_strategy():
         [sys.executable, "-c", textwrap.dedent(MIRRORED)], capture_output=True, text=True
     )
     assert "zeros on both replicas" in process.stdout, process.stderr[-2000:]
+
+
+class KeepsAnAverage(keras.Model):
+    """A model with an average of its own, which each step dirties before the update."""
+
+    def __init__(self):
+        super().__init__(name="averaging")
+        self.dense = L.Dense(1, name="dense")
+        self.dense.build((8,))
+        self.average = self.add_weight(
+            shape=(8, 1), initializer="ones", trainable=False, name="average"
+        )
+        self.built = True
+
+    @property
+    def averages(self):
+        return [(self.dense.kernel, self.average)]
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def train_step(self, data):
+        self.average.assign(self.average + 1)
+        return super().train_step(data)
+
+
+def test_averages_that_the_model_names_are_masked_at_once_and_in_every_step():
+    model = KeepsAnAverage()
+    model.compile("sgd", "mse", jit_compile=False)
+    inputs = RANDOM.normal(size=(16, 8)).astype("float32")
+    model.fit(inputs, inputs[:, :1], verbose=0)
+    masks = half(model)
+    removed = ~masks[model.dense.kernel.path]
+    before = model.average.numpy()
+    assert before.all()
+    with hold(model, masks):
+        np.testing.assert_array_equal(model.average.numpy(), np.where(removed, 0, before))
+        model.fit(inputs, inputs[:, :1], verbose=0)
+        assert num_revived(model, masks) == 0
+        np.testing.assert_array_equal(model.average.numpy(), np.where(removed, 0, before + 1))
+    model.fit(inputs, inputs[:, :1], verbose=0)
+    assert model.average.numpy().all(), "and is let go again"

@@ -122,3 +122,35 @@ def test_a_schedule_may_not_bring_weights_back(held):
     pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.2, 1))
     with pytest.raises(SettingError, match="removed weights do not come back"):
         pruner.conditional_mask_update()
+
+
+def test_each_pool_is_pruned_to_the_sparsity_by_a_threshold_of_its_own(model, held):
+    pools = [{kernel.path} for kernel in prunable(model)]
+    schedule = IterativeSparsity(0.3, 2)
+    for number in (1, 2):
+        scores = magnitude_scores(prunable(model))
+        expected = {}
+        for path, score in scores.items():
+            within = Masks({path: held.masks[path]})
+            expected |= global_masks({path: score}, 1 - 0.7**number, within)
+        GlobalPruning(lambda: number, held, schedule, pools).conditional_mask_update()  # noqa: B023
+        assert held.masks == Masks(expected)
+        assert list(held.masks) == [kernel.path for kernel in prunable(model)]
+        for mask in held.masks.values():
+            assert np.count_nonzero(mask) == round(0.7**number * mask.size)
+
+
+def test_one_pool_shares_the_same_count_out_otherwise(model, held):
+    GlobalPruning(lambda: 1, held, IterativeSparsity(0.5, 1)).conditional_mask_update()
+    kept = [np.count_nonzero(mask) for mask in held.masks.values()]
+    assert sum(kept) == 450
+    assert kept != [300, 150]
+
+
+def test_a_pool_that_is_broken_leaves_the_others_as_they_were(model, held):
+    pools = [{kernel.path} for kernel in prunable(model)]
+    model.get_layer("second").kernel.assign(np.full((30, 10), np.nan))
+    pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.5, 1), pools)
+    with pytest.raises(DivergedError, match="net/second/kernel"):
+        pruner.conditional_mask_update()
+    assert held.masks.sparsity == 0.0

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tf_tickets import IterativeSparsity, SettingError
 from tf_tickets.interop import PruningSchedule, sparsity
+from tf_tickets.pruning.schedules import ListedSparsity
 
 # K3, as paper K's section 4 and Table 1 give it.
 PAPER = [20, 36, 48.8, 59.04, 67.23, 73.79, 79.03, 83.22, 86.58, 89.26]
@@ -57,3 +58,26 @@ def test_rate_is_a_fraction(rate):
 def test_at_least_one_round():
     with pytest.raises(SettingError, match=r"`rounds` must be at least 1\. Received: rounds=0"):
         IterativeSparsity(rounds=0)
+
+
+def test_listed_sparsities_come_back_exactly_and_in_their_rounds_only():
+    listed = [0.0, 1 / 3, 1 / 3, 1 - 0.8**20]
+    schedule = ListedSparsity(listed)
+    assert isinstance(schedule, PruningSchedule)
+    found = [schedule(tf.constant(number)) for number in range(6)]
+    assert [bool(due) for due, _ in found] == [False, True, True, True, True, False]
+    assert [float(target) for _, target in found[1:5]] == listed
+    due, target = tf.function(schedule)(tf.constant(2))
+    assert bool(due) and float(target) == 1 / 3
+
+
+def test_listed_sparsities_are_repeated_by_their_config():
+    config = ListedSparsity((0.25, 0.5)).get_config()
+    assert config == {"class_name": "ListedSparsity", "config": {"sparsities": [0.25, 0.5]}}
+    assert ListedSparsity.from_config(config["config"]).get_config() == config
+
+
+@pytest.mark.parametrize("listed", [[], [0.5, 0.4], [0.5, 1.0], [-0.1], [float("nan")], [20]])
+def test_listed_sparsities_neither_fall_nor_leave_their_range(listed):
+    with pytest.raises(SettingError, match=r"in \[0, 1\) and never fall. Received: \["):
+        ListedSparsity(listed)

@@ -152,3 +152,46 @@ def test_there_is_no_optimizer_before_compile():
     model = keras.Sequential([keras.Input((4,)), L.Dense(4, name="only")], name="bare")
     with pytest.raises(SettingError, match="bare has no optimizer yet"):
         take_snapshot(model, optimizer=True)
+
+
+class TwoOptimizers(keras.Model):
+    """A model that names several optimizers, as a GAN does."""
+
+    def __init__(self):
+        super().__init__(name="two")
+        self.layer = L.Dense(4, name="layer")
+        self.layer.build((4,))
+        self.built = True
+
+    @property
+    def optimizers(self):
+        return [self.optimizer, self.second_optimizer]
+
+    def compile(self):
+        super().compile(keras.optimizers.Adam(0.01))
+        self.second_optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+        for optimizer in self.optimizers:
+            optimizer.build(self.trainable_variables)
+
+    def update(self):
+        for optimizer in self.optimizers:
+            gradients = [keras.ops.ones(v.shape) for v in self.trainable_variables]
+            optimizer.apply(gradients, self.trainable_variables)
+
+
+def test_every_optimizer_that_a_model_names_is_taken_and_restored():
+    keras.utils.set_random_seed(0)
+    model = TwoOptimizers()
+    model.compile()
+    model.update()
+    snapshot = take_snapshot(model, optimizer=True)
+    # Adam: two moments for each of two variables; SGD: a momentum; both: iterations and rate.
+    assert len([path for path in snapshot if path.startswith("optimizer/")]) == 2 * 2 + 2 + 2 * 2
+    model.update()
+    changed = bits(take_snapshot(model, optimizer=True))
+    after_both = {path for path in changed if changed[path] != bits(snapshot)[path]}
+    assert {int(path.split("/")[1]) for path in after_both if "iteration" in path} == {0, 6}
+    restore_snapshot(model, snapshot)
+    assert bits(take_snapshot(model, optimizer=True)) == bits(snapshot)
+    model.update()
+    assert bits(take_snapshot(model, optimizer=True)) == changed

@@ -1,6 +1,8 @@
 """What happens to a run when the machine does its worst; each by really doing it."""
 
-import json
+import functools
+import itertools
+import math
 import pathlib
 import resource
 import shutil
@@ -9,19 +11,22 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.files import read_sealed_json, write_sealed_json
+from tf_tickets.models import gan
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "find_tickets.py"
-OPTIONS = "--model linear-ae --limit 64 --rounds 3 --epochs 2 --batch-size 32".split()
-OPTIONS += "--rewind-step 1 --seeds 0 --precision float32 --json".split()
-
-
-def run_of(ran):
-    assert ran.returncode == 0, ran.stderr
-    return pathlib.Path(json.loads(ran.stdout.splitlines()[-1])["run"])
+SMALL = "--width 4 --limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --seeds 0".split()
+SMALL += "--precision float32 --json".split()
+OPTIONS = {
+    "vae": ["--model", "vae", "--rounds", "2", *SMALL],
+    # Has two optimizers, noise and the vectors of spectral normalisation to restore.
+    "sngan": [*"--model sngan --rounds 1 --critic-steps 2 --evaluations 2".split(), *SMALL],
+}
 
 
 def bits(run):
@@ -37,13 +42,25 @@ def results(run):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(run_script, tmp_path_factory):
-    return run_of(run_script(*OPTIONS, "--output", tmp_path_factory.mktemp("whole")))
+def whole(run_here, outcome_of, tmp_path_factory):
+    """Return a model's uninterrupted run, made in this process."""
+
+    @functools.cache
+    def run_of(model):
+        output = tmp_path_factory.mktemp(model)
+        return pathlib.Path(outcome_of(run_here(*OPTIONS[model], "--output", output))["run"])
+
+    return run_of
 
 
-def kill_once(start_script, output, num_files, delay):
+@pytest.fixture(scope="module")
+def uninterrupted(whole):
+    return whole("vae")
+
+
+def kill_once(start_script, model, output, num_files, delay):
     """Kill a run some time after it has so many files; return whether it was still running."""
-    process = start_script(*OPTIONS, "--output", output)
+    process = start_script(*OPTIONS[model], "--output", output)
     while process.poll() is None and len(list(output.rglob("*.*"))) < num_files:
         time.sleep(0.002)
     time.sleep(delay)
@@ -52,43 +69,53 @@ def kill_once(start_script, output, num_files, delay):
 
 
 @pytest.mark.parametrize(
-    "moments",
+    ("model", "moments"),
     [
-        [(4, 0.01), (20, 0.003), (30, 0.02)],
+        ("vae", [(20, 0.003)]),
+        ("sngan", [(18, 0.02)]),
         pytest.param(
+            "vae",
             [(1, 0.0), (2, 0.1), (8, 0.0), (12, 0.0), (16, 0.05), (24, 0.0), (34, 0.0), (40, 0.1)],
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            "sngan",
+            [(1, 0.0), (4, 0.0), (8, 0.0), (12, 0.05), (16, 0.0), (20, 0.0), (24, 0.1)],
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["three", "eight"],
+    ids=["vae-once", "sngan-once", "vae-often", "sngan-often"],
 )
 def test_killed_at_many_moments_it_ends_with_the_same_bits(
-    moments, start_script, run_script, uninterrupted, tmp_path
+    model, moments, start_script, run_here, outcome_of, whole, tmp_path
 ):
-    killed = [kill_once(start_script, tmp_path, *moment) for moment in moments]
-    assert sum(killed) >= len(moments) - 1
-    run = run_of(run_script(*OPTIONS, "--output", tmp_path))
-    assert bits(run) == bits(uninterrupted)
-    assert results(run) == results(uninterrupted)
+    expected = whole(model)  # which keeps the classifier of the metrics for the others
+    killed = [kill_once(start_script, model, tmp_path, *moment) for moment in moments]
+    assert sum(killed) >= max(1, len(moments) - 1)
+    run = pathlib.Path(outcome_of(run_here(*OPTIONS[model], "--output", tmp_path))["run"])
+    assert bits(run) == bits(expected)
+    assert results(run) == results(expected)
     assert not list(run.rglob("*.partial"))
 
 
 @pytest.mark.slow
 def test_two_processes_on_one_run_do_not_meet(start_script, run_script, uninterrupted, tmp_path):
-    first = start_script(*OPTIONS, "--output", tmp_path)
+    first = start_script(*OPTIONS["vae"], "--output", tmp_path)
     while first.poll() is None and not list(tmp_path.rglob("done.json")):
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)
-    second = run_script(*OPTIONS, "--output", tmp_path)
+    second = run_script(*OPTIONS["vae"], "--output", tmp_path)
     first.send_signal(signal.SIGCONT)
-    out, _ = first.communicate(timeout=300)
+    assert first.wait(timeout=300) == 0
     assert second.returncode == 1
     assert "Another process" in second.stderr and second.stderr.count("\n") == 1
-    assert bits(pathlib.Path(json.loads(out.splitlines()[-1])["run"])) == bits(uninterrupted)
+    assert bits(tmp_path / uninterrupted.name) == bits(uninterrupted)
 
 
+# In this process, pytest would make an error of the warning that is looked for.
+@pytest.mark.filterwarnings("default")
 def test_a_flipped_byte_in_any_kind_of_file_is_found_and_mended(
-    run_script, uninterrupted, tmp_path
+    run_here, outcome_of, uninterrupted, tmp_path
 ):
     run = pathlib.Path(shutil.copytree(uninterrupted, tmp_path / uninterrupted.name))
     stage = run / "seed-0" / "round-02" / "winning"
@@ -96,9 +123,10 @@ def test_a_flipped_byte_in_any_kind_of_file_is_found_and_mended(
     assert {file.name for file in kinds} >= {"done.json", "result.json", "ticket.safetensors"}
     for file in kinds:
         flip(file)
-    again = run_script(*OPTIONS, "--output", tmp_path)
+    again = run_here(*OPTIONS["vae"], "--output", tmp_path)
     assert "winning" in again.stderr and "damaged" in again.stderr
-    assert bits(run_of(again)) == bits(uninterrupted)
+    assert outcome_of(again)["run"] == str(run)
+    assert bits(run) == bits(uninterrupted)
     assert results(run) == results(uninterrupted)
 
 
@@ -108,19 +136,21 @@ def flip(file):
     file.write_bytes(content)
 
 
-def test_a_run_folder_of_other_settings_is_refused(run_script, uninterrupted, tmp_path):
+def test_a_run_folder_of_other_settings_is_refused(
+    run_here, assert_refused, uninterrupted, tmp_path
+):
     copy = tmp_path / uninterrupted.name
     copy.mkdir()
     content = read_sealed_json(uninterrupted / "run.json")
     other = {**content["settings"], "rate": 0.5}
     write_sealed_json(copy / "run.json", {**content, "settings": other})
-    ran = run_script(*OPTIONS, "--output", tmp_path)
-    assert ran.returncode == 1
-    assert "other settings" in ran.stderr and ran.stderr.count("\n") == 1
+    assert_refused(run_here(*OPTIONS["vae"], "--output", tmp_path), 1, "other settings")
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupted, tmp_path):
+def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(
+    run_here, outcome_of, uninterrupted, tmp_path
+):
     # The largest file that may be written, after which writing fails as on a full disk.
     limited = subprocess.run(
         [
@@ -128,8 +158,8 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupt
             "-c",
             "import resource, runpy, signal, sys;"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-            f"resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, {resource.RLIM_INFINITY}));"
-            f"sys.argv = {[str(SCRIPT), *OPTIONS, '--output', str(tmp_path)]!r};"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, {resource.RLIM_INFINITY}));"
+            f"sys.argv = {[str(SCRIPT), *OPTIONS['vae'], '--output', str(tmp_path)]!r};"
             "runpy.run_path(sys.argv[0], run_name='__main__')",
         ],
         capture_output=True,
@@ -138,4 +168,58 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(run_script, uninterrupt
     )
     assert limited.returncode == 1
     assert limited.stderr.count("\n") == 1 and "run the same command again" in limited.stderr
-    assert bits(run_of(run_script(*OPTIONS, "--output", tmp_path))) == bits(uninterrupted)
+    outcome = outcome_of(run_here(*OPTIONS["vae"], "--output", tmp_path))
+    assert bits(pathlib.Path(outcome["run"])) == bits(uninterrupted)
+
+
+POISONED = "--model dcgan --arms winning --evaluations 1 --rounds".split()
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Return a function that makes the discriminator's loss NaN in some trainings."""
+
+    def make_nan_in(*numbers):
+        """Numbers count the trainings from 0, the dense one."""
+        factor = tf.Variable(1.0)
+        of_discriminator, of_generator = gan._LOSSES["non_saturating"]
+        poisoned = (lambda real, fake: factor * of_discriminator(real, fake), of_generator)
+        monkeypatch.setitem(gan._LOSSES, "non_saturating", poisoned)
+        prepare, counter = tt.Experiment.prepare, itertools.count()
+
+        def prepare_and_poison(experiment, model, dense):
+            prepare(experiment, model, dense)
+            factor.assign(math.nan if next(counter) in numbers else 1.0)
+
+        monkeypatch.setattr(tt.Experiment, "prepare", prepare_and_poison)
+
+    return make_nan_in
+
+
+def test_a_nan_in_the_discriminators_loss_never_reaches_a_mask(
+    poison, run_here, assert_refused, tmp_path
+):
+    poison(2)
+    assert_refused(run_here(*POISONED, 2, *SMALL, "--output", tmp_path), 1, "diverged")
+    (run,) = tmp_path.iterdir()
+    stages = {file.parent.relative_to(run).as_posix() for file in run.rglob("done.json")}
+    assert stages == {"seed-0/round-00/dense", "seed-0/round-01/winning"}
+    assert not any("round-02" in name for name in bits(run))
+    for file in run.rglob("*.safetensors"):
+        assert is_finite(tt.Ticket.load(file))
+
+
+def is_finite(ticket):
+    return all(np.isfinite(value).all() for value in ticket.weights.values())
+
+
+def test_a_training_that_diverged_is_tried_again_over_other_batches(
+    poison, run_here, outcome_of, tmp_path
+):
+    poison(0, 2)
+    words = [*POISONED, 1, "--retries", 1, *SMALL, "--output", tmp_path]
+    run = pathlib.Path(outcome_of(run_here(*words))["run"])
+    attempts = [(record["arm"], record["attempts"]) for record in results(run)]
+    assert attempts == [("dense", 2), ("winning", 2)]
+    tickets = list(run.rglob("trained.safetensors"))
+    assert len(tickets) == 3 and all(is_finite(tt.Ticket.load(file)) for file in tickets)

@@ -3,7 +3,13 @@ import pytest
 import scipy.stats
 
 from tf_tickets.errors import SettingError
-from tf_tickets.search.controls import choose_winning_ticket, compare_arms, mean_metrics
+from tf_tickets.search.controls import (
+    choose_winning_ticket,
+    compare_arms,
+    follow_curve,
+    mean_metrics,
+    with_spread,
+)
 
 
 def records(dense, rounds):
@@ -91,3 +97,65 @@ def test_mean_metrics():
     assert mean_metrics(found, 1, "random") == pytest.approx(
         {"loss": np.mean(BAD), "accuracy": -np.mean(BAD)}
     )
+
+
+def test_another_arm_is_compared_with_the_same_dense_and_random():
+    found = records(GOOD, {1: (BAD, BAD), 2: (BAD, BAD)})
+    found += [record(seed, 2, "transferred", value) for seed, value in enumerate(GOOD)]
+    (comparison,) = compare_arms(found, "loss", 0.1, arm="transferred")
+    assert (comparison.arm, comparison.round, comparison.wins) == ("transferred", 2, True)
+    assert comparison.mean == pytest.approx(np.mean(GOOD))
+    assert comparison.random == pytest.approx(np.mean(BAD))
+    assert {c.arm for c in compare_arms(found, "loss", 0.1)} == {"winning"}
+
+
+def curve(**values):
+    """Return evaluations after 10, 20, ... steps, of each metric's values."""
+    return [
+        {"step": 10 * number, "metrics": dict(zip(values, point, strict=True))}
+        for number, point in enumerate(zip(*values.values(), strict=True), 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "higher", "best", "step"),
+    [
+        ([5.0, 1.0, 3.0], False, 1.0, 20),
+        ([5.0, 1.0, 3.0], True, 5.0, 10),
+        ([2.0, 1.0099, 1.0], False, 1.0, 20),  # within 1 % of the best
+        ([2.0, 1.0101, 1.0], False, 1.0, 30),
+        ([50.0, 99.1, 100.0], True, 100.0, 20),
+        ([50.0, 98.9, 100.0], True, 100.0, 30),
+        ([0.5, -0.98, -1.0], False, -1.0, 30),  # 1 % of a negative best lies above it, too
+        ([0.5, -0.995, -1.0], False, -1.0, 20),
+        ([-3.0, -1.005, -1.0], True, -1.0, 20),
+        ([1e-3, 0.0, 0.0], False, 0.0, 20),  # of zero only zero is
+        ([7.0], False, 7.0, 10),
+    ],
+)
+def test_one_could_have_stopped_at_the_first_value_near_the_best(values, higher, best, step):
+    followed = follow_curve(curve(it=values), ("it",) if higher else ())
+    assert followed == {"best": {"it": best}, "early_stopping_step": {"it": step}}
+
+
+def test_every_metric_is_followed_by_itself():
+    followed = follow_curve(curve(loss=[3.0, 1.0, 2.0], score=[1.0, 2.0, 3.0]), ("score",))
+    assert followed == {
+        "best": {"loss": 1.0, "score": 3.0},
+        "early_stopping_step": {"loss": 20, "score": 30},
+    }
+
+
+def test_spread_is_the_deviation_over_the_seeds_of_a_round_and_arm():
+    found = records([1.0, 3.0], {1: ([1.0, 5.0], [2.0, 2.0])})
+    spread = with_spread(found)
+    assert [{**r, "spread": None} for r in spread] == [{**r, "spread": None} for r in found]
+    deviations = [r["spread"]["loss"] for r in spread]
+    np.testing.assert_allclose(deviations, [2**0.5] * 2 + [8**0.5] * 2 + [0.0] * 2)
+    assert spread[0]["spread"]["accuracy"] == pytest.approx(2**0.5)
+    assert all("spread" not in r for r in found), "the given records are left alone"
+
+
+def test_one_seed_has_no_spread():
+    found = records([1.0], {1: ([1.0], [2.0])})
+    assert with_spread(found) == found

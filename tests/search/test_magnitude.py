@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.search.magnitude import Observer
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
@@ -39,15 +40,37 @@ def evaluate(model):
     return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0)}, {"images": len(IMAGES)}
 
 
-def search(path, train=train, seeds=(0,), settings=None, **options):
+class Pair(keras.Sequential):
+    """Two networks one after the other, each of them a component."""
+
+    @property
+    def components(self):
+        return {part.name: part for part in self.layers if isinstance(part, keras.Sequential)}
+
+
+def build_pair(seed, head=()):
+    keras.utils.set_random_seed(seed)
+    encoder = [keras.layers.Dense(12, name="wide"), keras.layers.Dense(6, name="narrow")]
+    decoder = [keras.layers.BatchNormalization(name="normalize"), keras.layers.Dense(8, name="out")]
+    parts = [
+        keras.Sequential([keras.Input((8,)), *encoder], name="encoder"),
+        keras.Sequential([keras.Input((6,)), *decoder], name="decoder"),
+    ]
+    model = Pair([keras.Input((8,)), *parts, *head], name="pair")
+    model.compile(keras.optimizers.Adam(0.01), loss="mse", jit_compile=False)
+    return model
+
+
+def search(path, train=train, seeds=(0,), settings=None, build=build, **options):
     """Run a small search and return (records, folder)."""
     options = {"rounds": 3, "rewind_step": 4, **options}
+    if "transferred" not in options:
+        options = {"schedule": tt.IterativeSparsity(0.2, options["rounds"]), **options}
     searched = tt.IterativeMagnitudePruning(
         build,
         train,
         evaluate,
         num_steps=NUM_STEPS,
-        schedule=tt.IterativeSparsity(0.2, options["rounds"]),
         **options,
     )
     with tt.RunFolder(path, settings or {}) as folder:
@@ -269,6 +292,10 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"rewind_step": -1}, "rewind_step"),
         ({"arms": ("random",)}, "arms"),
         ({"arms": ("winning", "lucky")}, "lucky"),
+        ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
+        ({"evaluations": 13}, "Received: evaluations=13"),
+        ({"pool": "layer"}, "`pool` must be one of model, component. Received: 'layer'"),
+        ({"starts": {"decoder": "old"}}, "`starts` must be .*trained, fresh. Received: 'old'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
@@ -315,3 +342,285 @@ def test_asking_for_less_keeps_the_lines_of_the_rest(tmp_path):
     fewer, _ = search(tmp_path, rounds=1, arms=("winning",))
     assert [(r["round"], r["arm"]) for r in fewer] == [(0, "dense"), (1, "winning")]
     assert tt.read_results(path / "results.jsonl") == records
+
+
+def dense_weights(path, name="trained"):
+    return tt.Ticket.load(path / f"seed-0/round-00/dense/{name}.safetensors").weights
+
+
+def in_part(weights, part):
+    return {path: value for path, value in weights.items() if path.startswith(f"{part}/")}
+
+
+def assert_masked(found, part, start):
+    """Assert that a ticket's weights of a component are those of `start`, zero where pruned."""
+    weights = in_part(found.weights, part)
+    assert weights.keys() == in_part(start, part).keys()
+    for name, value in weights.items():
+        mask = found.masks.get(name, np.ones(value.shape, bool))
+        np.testing.assert_array_equal(value, np.where(mask, start[name], 0), err_msg=name)
+
+
+def test_each_component_is_pruned_by_a_threshold_of_its_own(tmp_path):
+    sizes = {"encoder": 8 * 12 + 12 * 6, "decoder": 6 * 8}
+    records, path = search(tmp_path / "own", build=build_pair, pool="component")
+    dense = tt.Ticket.load(path / "seed-0/round-00/dense/trained.safetensors")
+    first = ticket(path, of_arm(records, "winning")[0]).masks
+    for part, size in sizes.items():
+        for record in of_arm(records, "winning"):
+            masks = in_part(ticket(path, record).masks, part)
+            assert sum(mask.sum() for mask in masks.values()) == round(
+                0.8 ** record["round"] * size
+            )
+        scores = {name: np.abs(dense.weights[name]) for name in in_part(dense.masks, part)}
+        assert tt.Masks(in_part(first, part)) == tt.global_masks(scores, 0.2)
+    together, path = search(tmp_path / "together", build=build_pair)
+    for record in of_arm(together, "winning"):
+        assert record["kept"] == round(0.8 ** record["round"] * sum(sizes.values()))
+    assert ticket(path, of_arm(together, "winning")[0]).masks != first
+
+
+def test_pools_of_components_want_every_kernel_in_one(tmp_path):
+    def with_head(seed):
+        return build_pair(seed, head=[keras.layers.Dense(8, name="head")])
+
+    with pytest.raises(SettingError, match=r"`pool`.* pair has: encoder, decoder"):
+        search(tmp_path, build=with_head, pool="component")
+    with pytest.raises(SettingError, match=r"`pool`.* toy has: none"):
+        search(tmp_path, pool="component")
+
+
+@pytest.mark.parametrize("start", ["rewind", "trained", "fresh"])
+def test_a_component_starts_from_what_it_is_told(tmp_path, start):
+    drawn = []
+
+    def spying_build(seed):
+        model = build_pair(seed)
+        drawn.append(tt.take_snapshot(model))
+        return model
+
+    records, path = search(tmp_path, build=spying_build, rounds=2, starts={"decoder": start})
+    # One model to train, then one draw for the dense network and for each ticket that needs it.
+    draws = iter(drawn[2:])
+    rewind, trained = dense_weights(path, "rewind"), dense_weights(path)
+    for number in (1, 2):
+        winning, random = (ticket(path, record) for record in records if record["round"] == number)
+        starts = {"rewind": rewind, "trained": trained}
+        starts["fresh"] = next(draws) if start == "fresh" else None
+        assert_masked(winning, "encoder", rewind)
+        assert_masked(winning, "decoder", starts[start])
+        fresh = next(draws)
+        assert_masked(random, "encoder", fresh)
+        assert_masked(random, "decoder", trained if start == "trained" else fresh)
+        assert winning.masks == random.masks
+        trained = tt.Ticket.load(
+            path / f"seed-0/round-0{number}/winning/trained.safetensors"
+        ).weights
+    assert next(draws, None) is None
+
+
+def test_starts_of_what_is_not_there_are_refused(tmp_path):
+    with pytest.raises(
+        SettingError, match=r"'teacher', .* of pair. Choose one of: encoder, decoder"
+    ):
+        search(tmp_path, build=build_pair, starts={"teacher": "fresh"})
+    with pytest.raises(SettingError, match=r"'encoder', .* of toy.*it has no components"):
+        search(tmp_path, starts={"encoder": "fresh"})
+
+
+@pytest.mark.parametrize("evaluations", [3, 5])
+def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path, evaluations):
+    records, path = search(tmp_path, rounds=1, evaluations=evaluations)
+    grid = [round(NUM_STEPS * number / evaluations) for number in range(1, evaluations + 1)]
+    for record in records:
+        begun = 0 if record["arm"] == "random" else 4
+        assert [point["step"] for point in record["curve"]] == [s for s in grid if s >= begun]
+        assert record["metrics"] == record["curve"][-1]["metrics"]
+        lowest = min(point["metrics"]["loss"] for point in record["curve"])
+        assert record["best"] == {"loss": lowest}
+        assert record["early_stopping_step"]["loss"] in grid
+    made = all_bits(path)
+    assert made.items() <= all_bits(searched[1]).items()
+    same_stages = [r for r in searched[0] if r["round"] <= 1]
+    assert [r["metrics"] for r in records] == [r["metrics"] for r in same_stages]
+
+
+def test_seeds_have_a_spread_in_the_results(tmp_path):
+    records, path = search(tmp_path, seeds=(0, 1), rounds=1)
+    assert tt.read_results(path / "results.jsonl") == records
+    for arm in ("dense", "winning", "random"):
+        losses = [record["metrics"]["loss"] for record in of_arm(records, arm)]
+        spreads = [record["spread"]["loss"] for record in of_arm(records, arm)]
+        assert spreads == pytest.approx([np.std(losses, ddof=1)] * 2)
+
+
+class Attempts(Observer):
+    """Trains, ruins the first calls of every stage, and notes the data seeds of all."""
+
+    def __init__(self, failures):
+        self.failures = failures
+        self.seeds = {}
+
+    def stage_begins(self, stage):
+        self.seeds[stage.name] = self.seen = []
+
+    def train(self, model, seed, start_step, stop_step):
+        train(model, seed, start_step, stop_step)
+        if len(self.seen) < self.failures:
+            for variable in model.variables:
+                if variable.dtype == "float32":
+                    variable.assign(np.full(variable.shape, np.nan))
+        self.seen.append(seed)
+
+
+def test_a_training_that_diverged_is_begun_again_over_other_batches(tmp_path):
+    attempts = Attempts(failures=1)
+    records, path = search(
+        tmp_path / "retried", attempts.train, rounds=2, retries=2, observers=[attempts]
+    )
+    assert [record["attempts"] for record in records] == [2] * 5
+    (first,) = {seeds[0] for seeds in attempts.seeds.values()}
+    (second,) = {seed for seeds in attempts.seeds.values() for seed in seeds[1:]}
+    assert first != second
+
+    def train_in_the_second_order(model, seed, start_step, stop_step):
+        train(model, second, start_step, stop_step)
+
+    clean, clean_path = search(tmp_path / "clean", train_in_the_second_order, rounds=2)
+    assert [record["attempts"] for record in clean] == [1] * 5
+    assert all_bits(path) == all_bits(clean_path), "nothing is left of the attempt that failed"
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_training_that_diverges_each_time_ends_the_search(tmp_path, retries):
+    search(tmp_path, rounds=1, arms=("winning",))
+    attempts = Attempts(failures=retries + 1)
+    with pytest.raises(DivergedError, match="toy/first/kernel is NaN"):
+        search(tmp_path, attempts.train, rounds=2, retries=retries, observers=[attempts])
+    (seeds,) = attempts.seeds.values()
+    assert len(set(seeds)) == len(seeds) == retries + 1
+    done = sorted(file.parent.name for file in tmp_path.rglob("done.json"))
+    assert done == ["dense", "winning"]
+    assert not list(tmp_path.rglob("round-01/random"))
+
+
+def test_only_networks_that_are_pruned_on_can_be_refused(tmp_path):
+    asked = []
+    records, _ = search(tmp_path, rounds=2, refuse=asked.append)
+    assert asked == [record["metrics"] for record in records if record["arm"] != "random"]
+
+
+def test_a_refused_network_is_trained_anew_and_never_pruned_on(tmp_path):
+    answers = iter([None, DivergedError("one image"), None])
+
+    def refuse(metrics):
+        answer = next(answers)
+        if answer:
+            raise answer
+
+    records, _ = search(tmp_path / "a", rounds=1, retries=1, arms=("winning",), refuse=refuse)
+    assert [record["attempts"] for record in records] == [1, 2]
+    answers = iter([None, DivergedError("one image")])
+    with pytest.raises(DivergedError, match="one image"):
+        search(tmp_path / "b", rounds=1, refuse=refuse)
+    assert [file.parent.name for file in tmp_path.rglob("b/**/done.json")] == ["dense"]
+
+
+def test_every_training_is_prepared_with_the_trained_dense_weights(tmp_path):
+    prepared = []
+
+    def prepare(model, dense):
+        prepared.append((dense, tt.take_snapshot(model)))
+        for kernel in tt.prunable(model):
+            kernel.assign(kernel + 1.0)
+
+    begun = {}
+
+    def spying_train(model, *arguments):
+        begun.setdefault(len(prepared), tt.take_snapshot(model))
+        train(model, *arguments)
+
+    records, path = search(tmp_path, spying_train, rounds=2, prepare=prepare)
+    trained = dense_weights(path)
+    assert len(prepared) == len(records)
+    assert prepared[0][0] is None
+    for number, record in enumerate(records[1:], 2):
+        dense, weights = prepared[number - 1]
+        assert dense.keys() == trained.keys()
+        assert all(np.array_equal(dense[name], value) for name, value in trained.items())
+        found = ticket(path, record)
+        for name, mask in found.masks.items():
+            assert not weights[name][~mask].any(), "the masks are set before"
+            prepared_weights = np.where(
+                mask, weights[name] + 1, 0
+            )  # they hold what was prepared, too
+            np.testing.assert_array_equal(begun[number][name], prepared_weights)
+            np.testing.assert_array_equal(found.weights[name], prepared_weights)
+
+
+@pytest.fixture
+def given():
+    """Tickets found elsewhere: (seed, round) -> masks and weights of the pair's decoder."""
+    random = np.random.default_rng(0)
+    decoder = build_pair(99).components["decoder"]
+    weights = {v.path: random.uniform(1, 2, size=v.shape) for v in decoder.variables}
+    kernel = tt.prunable(decoder)[0].path
+    tickets = {}
+    for seed in (0, 1):
+        masks = None
+        for number, sparsity in ((1, 0.25 + seed / 8), (2, 0.75)):
+            scores = {kernel: random.random(weights[kernel].shape)}
+            masks = tt.global_masks(scores, sparsity, masks)
+            of_round = {name: np.float32(value + number) for name, value in weights.items()}
+            tickets[seed, number] = tt.Ticket(masks, of_round, {"found": "elsewhere"})
+    return tickets
+
+
+def test_transferred_tickets_are_trained_beside_own_ones_of_their_sparsity(given, tmp_path):
+    steps = []
+
+    def spying_train(model, seed, start_step, stop_step):
+        steps.append((start_step, stop_step))
+        train(model, seed, start_step, stop_step)
+
+    records, path = search(
+        tmp_path,
+        spying_train,
+        build=build_pair,
+        seeds=(0, 1),
+        rounds=2,
+        scope="decoder",
+        transferred=lambda seed, number: given[seed, number],
+    )
+    arms = ["winning", "transferred", "random"]
+    assert [r["arm"] for r in records] == 2 * ["dense", *arms, *arms]
+    # Only the winning arm has a rewind point; the others start where training does.
+    of_round = [(4, NUM_STEPS), (0, NUM_STEPS), (0, NUM_STEPS)]
+    assert steps == 2 * [(0, 4), (4, NUM_STEPS), *of_round, *of_round]
+    for record in records:
+        if record["arm"] == "dense":
+            dense = tt.Ticket.load((path / record["ticket"]).with_name("trained.safetensors"))
+            continue
+        expected = given[record["seed"], record["round"]]
+        found = ticket(path, record)
+        assert record["kept"] == found.masks.num_kept == expected.masks.num_kept
+        assert (found.masks == expected.masks) == (record["arm"] != "winning")
+        if record["arm"] == "transferred":
+            assert_masked(found, "decoder", expected.weights)
+            encoder = in_part(found.weights, "encoder")["encoder/wide/kernel"]
+            assert not np.any(encoder == dense.weights["encoder/wide/kernel"])
+        if record["arm"] == "random":
+            assert np.abs(found.weights["decoder/out/kernel"]).max() < 1, "none of those given"
+
+
+def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):
+    with pytest.raises(SettingError, match="no mask for encoder/wide/kernel"):
+        search(tmp_path, build=build_pair, rounds=1, transferred=lambda *which: given[which])
+
+
+def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
+    for options in ({}, {"schedule": tt.IterativeSparsity(), "transferred": lambda *_: None}):
+        with pytest.raises(SettingError, match="a `schedule`, or else `transferred`"):
+            tt.IterativeMagnitudePruning(
+                build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options
+            )

@@ -1,13 +1,15 @@
-"""How good a generative model is: losses, Frechet distance, score and accuracy.
+"""How good a generative model is: losses, Frechet and kernel distance, score and accuracy.
 
 Nothing here knows of pruning. Distances, scores and accuracy rest on the features of a network,
 either a classifier trained on the data set itself or Inception; the names tell which.
 """
 
 from tf_tickets.metrics.accuracy import classifier_accuracy, classifier_score
+from tf_tickets.metrics.collapse import refuse_collapse
 from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator
 from tf_tickets.metrics.features import FeatureExtractor, load_classifier, load_inception
 from tf_tickets.metrics.frechet import Moments, frechet_distance
+from tf_tickets.metrics.kernel import kernel_distance
 
 __all__ = [
     "HIGHER_IS_BETTER",
@@ -17,6 +19,8 @@ __all__ = [
     "classifier_accuracy",
     "classifier_score",
     "frechet_distance",
+    "kernel_distance",
     "load_classifier",
     "load_inception",
+    "refuse_collapse",
 ]

@@ -1,22 +1,65 @@
 """The generative models, and the names under which commands know them."""
 
 import inspect
+from collections.abc import Mapping
 
 from tf_tickets.errors import SettingError
-from tf_tickets.models import networks
+from tf_tickets.models import gan_networks, networks
 from tf_tickets.models.autoencoder import Autoencoder
 from tf_tickets.models.base import ImageModel
+from tf_tickets.models.gan import GenerativeAdversarialNetwork
+from tf_tickets.models.spectral import SpectralConv2D
 from tf_tickets.models.vae import VariationalAutoencoder
 
-__all__ = ["NAMES", "Autoencoder", "ImageModel", "VariationalAutoencoder", "build"]
+__all__ = [
+    "NAMES",
+    "Autoencoder",
+    "GenerativeAdversarialNetwork",
+    "ImageModel",
+    "SpectralConv2D",
+    "VariationalAutoencoder",
+    "build",
+]
 
-# name -> networks, the model that trains them, and that model's own options
+_AUTOENCODER = (Autoencoder, {})
+_VAE = (VariationalAutoencoder, {"beta": 1.0})
+_GAN_OPTIONS = {
+    "loss": "non_saturating",
+    "critic_steps": 1,
+    "clip_weights": None,
+    "gradient_penalty": 0.0,
+    "ema_decay": None,
+}
+_GAN = (GenerativeAdversarialNetwork, _GAN_OPTIONS)
+_HINGE_GAN = (GenerativeAdversarialNetwork, {**_GAN_OPTIONS, "loss": "hinge", "critic_steps": 5})
+_WASSERSTEIN_GAN = (
+    GenerativeAdversarialNetwork,
+    {**_GAN_OPTIONS, "loss": "wasserstein", "critic_steps": 5, "clip_weights": 0.01},
+)
+
+# name -> networks and what is set in them; the model that trains them and its own options
 _MODELS = {
-    "linear-ae": (networks.linear_autoencoder, Autoencoder, {}),
-    "conv-ae": (networks.conv_autoencoder, Autoencoder, {}),
-    "vae": (networks.conv_vae, VariationalAutoencoder, {"beta": 1.0}),
-    "beta-vae": (networks.conv_vae, VariationalAutoencoder, {"beta": 4.0}),
-    "resnet-vae": (networks.resnet_vae, VariationalAutoencoder, {"beta": 1.0}),
+    "linear-ae": (networks.linear_autoencoder, {}, *_AUTOENCODER),
+    "conv-ae": (networks.conv_autoencoder, {}, *_AUTOENCODER),
+    "vae": (networks.conv_vae, {}, *_VAE),
+    "beta-vae": (networks.conv_vae, {}, VariationalAutoencoder, {"beta": 4.0}),
+    "resnet-vae": (networks.resnet_vae, {}, *_VAE),
+    "dcgan": (gan_networks.cnn_gan, {}, *_GAN),
+    "dcgan-table2": (gan_networks.cnn_gan_without_biases, {}, *_GAN),
+    "dcgan-shared": (gan_networks.vae_shaped_gan, {}, *_GAN),
+    "sngan": (
+        gan_networks.cnn_gan,
+        {"latent_dim": 128, "spectral": True, "slope": 0.1},
+        *_HINGE_GAN,
+    ),
+    "wgan": (gan_networks.cnn_gan, {}, *_WASSERSTEIN_GAN),
+    "resnet-dcgan": (gan_networks.resnet_gan, {}, *_GAN),
+    "sngan-resnet": (
+        gan_networks.resnet_gan,
+        {"latent_dim": 128, "generator_factor": 2, "spectral": True},
+        GenerativeAdversarialNetwork,
+        {**_HINGE_GAN[1], "ema_decay": 0.999},
+    ),
 }
 
 NAMES = tuple(_MODELS)
@@ -30,25 +73,37 @@ def build(name: str, image_shape: tuple[int, int, int], **options) -> ImageModel
 
     Args:
         name: one of `NAMES`.
-        image_shape: (height, width, channels); which sizes fit is said by `networks`.
-        **options: `widths` (linear-ae), `width` (the others), `latent_dim` and `beta` (the
-            VAEs), `latent_batch_norm` (vae, beta-vae). The defaults give the parameter counts
-            of the paper.
+        image_shape: (height, width, channels); which sizes fit is said by `networks` and
+            `gan_networks`.
+        **options: of the networks, as those modules say, and of the model: `beta` (the VAEs), or
+            `loss`, `critic_steps`, `clip_weights`, `gradient_penalty` and `ema_decay` (the GANs).
+            The defaults give the parameter counts and the losses of the papers.
 
     Raises:
         SettingError: if the name or an option is unknown, or a value cannot work.
     """
+    check_options(name, options)
+    network, preset, model_class, defaults = _MODELS[name]
+    model_options = {key: options.pop(key, default) for key, default in defaults.items()}
+    parts = network(tuple(image_shape), **{**preset, **options})
+    return model_class(*parts, **model_options, name=name.replace("-", "_"))
+
+
+def check_options(name: str, options: Mapping) -> None:
+    """Raise SettingError if there is no such model, or it has no such options."""
     if name not in _MODELS:
         raise SettingError(f"Unknown model {name!r}. Choose one of: {', '.join(NAMES)}.")
-    network, model_class, defaults = _MODELS[name]
+    network, _, _, defaults = _MODELS[name]
     known = [*list(inspect.signature(network).parameters)[1:], *defaults]
     for option, value in options.items():
         if option not in known:
             raise SettingError(
                 f"{name} has no option {option!r}. Its options are: {', '.join(known)}."
             )
-        if option in ("width", "latent_dim") and value < 1:
+        if option in ("width", "generator_factor", "latent_dim") and value < 1:
             raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
-    model_options = {key: options.pop(key, default) for key, default in defaults.items()}
-    encoder, decoder = network(tuple(image_shape), **options)
-    return model_class(encoder, decoder, **model_options, name=name.replace("-", "_"))
+
+
+def critic_steps(name: str, options: Mapping) -> int:
+    """Return how often a model of these options updates its discriminator in a training step."""
+    return options.get("critic_steps", _MODELS[name][3].get("critic_steps", 1))

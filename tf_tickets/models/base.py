@@ -1,53 +1,48 @@
-"""What the image models have in common: the training step around their losses."""
+"""What the image models have in common: named parts, reported losses, compiling, saving."""
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from tf_tickets.errors import SettingError
 
 
 class ImageModel(keras.Model):
-    """An encoder and a decoder of images, with a training step of their own.
+    """A model of images that is made of named networks and trained by a step of its own.
 
     `fit` and `evaluate` take images, float in [-1, 1] of shape (batch, height, width, channels);
-    labels beside them are ignored. Subclasses say in `loss_names` and `image_losses` what is
-    minimised ("loss") and what else is reported.
+    labels beside them are ignored.
+
+    Subclasses name their networks in `component_names`, and what their steps report, averaged over
+    an epoch, in `loss_names`.
 
     Args:
-        encoder: `keras.Model` from images to codes.
-        decoder: `keras.Model` from codes to float32 images.
+        *networks: one `keras.Model` for each of `component_names`, which becomes an attribute.
     """
 
+    component_names = ()
     loss_names = ("loss",)
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model, **kwargs):
+    def __init__(self, *networks: keras.Model, **kwargs):
         super().__init__(**kwargs)
-        self.encoder = encoder
-        self.decoder = decoder
+        for name, network in zip(self.component_names, networks, strict=True):
+            setattr(self, name, network)
         self._loss_means = [keras.metrics.Mean(name=name) for name in self.loss_names]
-        self.built = True  # both parts are, so there are weights to save and load
+        self.built = True  # its networks are, so there are weights to save and load
 
     @property
     def components(self) -> dict[str, keras.Model]:
         """The parts that can be pruned on their own, by name."""
-        return {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: getattr(self, name) for name in self.component_names}
 
     @property
     def metrics(self):
         """The running means of the losses."""
         return self._loss_means
 
-    def image_losses(self, images, training: bool) -> dict:
-        """Return scalar tensors by name, averaged over the batch; one of them is "loss"."""
-        raise NotImplementedError
-
-    def reconstruct(self, images):
-        """Return float32 images of the same shape, encoded and decoded in inference mode."""
-        return self(images, training=False)
-
     def compile(
         self,
-        optimizer="adam",
+        optimizer,
         *,
         jit_compile: bool | str | None = None,
         run_eagerly: bool = False,
@@ -74,46 +69,29 @@ class ImageModel(keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
 
-    def train_step(self, data):
-        """Update the weights on one batch; return the running means of the losses."""
-        images = _images_only(data)
-        with tf.GradientTape() as tape:
-            losses = self.image_losses(images, training=True)
-            # A distribution strategy sums the replicas' gradients.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = self.optimizer.scale_loss((losses["loss"] + sum(self.losses)) / replicas)
-        variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._report(losses, images)
-
-    def test_step(self, data):
-        """Return the running means of the losses on one batch, in inference mode."""
-        images = _images_only(data)
-        return self._report(self.image_losses(images, training=False), images)
-
-    def _report(self, losses, images):
+    def report_losses(self, losses: dict, images) -> dict:
+        """Add the losses of one batch to the running means, and return these."""
         batch_size = tf.shape(images)[0]  # a last, smaller batch counts for less
         for mean in self._loss_means:
             mean.update_state(losses[mean.name], sample_weight=batch_size)
         return {mean.name: mean.result() for mean in self._loss_means}
 
     def get_config(self):
-        """Return what makes the model again, its two networks included."""
-        return {
-            **super().get_config(),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
+        """Return what makes the model again, its networks included."""
+        networks = {
+            name: keras.saving.serialize_keras_object(network)
+            for name, network in self.components.items()
         }
+        return {**super().get_config(), **networks}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Return the model that `get_config` described."""
-        parts = {
+        networks = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("encoder", "decoder")
+            for name in cls.component_names
         }
-        return cls(**{**config, **parts})
+        return cls(**{**config, **networks})
 
     def get_compile_config(self):
         """Return how the model was compiled, less `jit_compile`: the loading machine decides."""
@@ -127,8 +105,51 @@ class ImageModel(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
 
-def _images_only(data):
+def images_only(data):
+    """Return the images of a batch, without their labels.
+
+    Raises:
+        SettingError: if there are sample weights.
+    """
     images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise SettingError("Image models take no sample or class weights; all images count alike.")
     return images
+
+
+class Sampler:
+    """What an image model needs to make images out of noise; comes before it among its bases.
+
+    Subclasses name the network that does in `decoding_component`, and use it in `decode`.
+    """
+
+    decoding_component = ""
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers the latent code has."""
+        return self.components[self.decoding_component].input_shape[-1]
+
+    def decode(self, codes):
+        """Return float32 images in [-1, 1] of codes (batch, latent_dim), in inference mode."""
+        raise NotImplementedError
+
+    def sample(self, num_images: int, seed: int, batch_size: int = 500):
+        """Return images of z ~ N(0, I), as `decode` makes them.
+
+        Args:
+            num_images: how many.
+            seed: decides them; the model's own noise is not touched.
+            batch_size: how many are decoded at once, which bounds the memory used.
+
+        Returns:
+            A float32 tensor (num_images, height, width, channels) in [-1, 1].
+
+        Raises:
+            SettingError: if `num_images` is below 1.
+        """
+        if num_images < 1:
+            raise SettingError(f"`num_images` must be at least 1. Received: {num_images}.")
+        codes = keras.random.normal((num_images, self.latent_dim), seed=seed)
+        starts = range(0, num_images, batch_size)
+        return ops.concatenate([self.decode(codes[i : i + batch_size]) for i in starts])

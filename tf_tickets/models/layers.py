@@ -13,12 +13,25 @@ _MOMENTUM = 0.9
 _EPSILON = 1e-5
 
 
-def conv(x, filters, kernel_size, name, stride=1, padding=0, use_bias=True, activation=None):
-    """Return a convolution of `x` with `padding` zeros on each side, as in PyTorch."""
+def conv(
+    x,
+    filters,
+    kernel_size,
+    name,
+    stride=1,
+    padding=0,
+    use_bias=True,
+    activation=None,
+    layer=layers.Conv2D,
+):
+    """Return a convolution of `x` with `padding` zeros on each side, as in PyTorch.
+
+    `layer` is its class: `SpectralConv2D` makes a spectrally normalised one.
+    """
     same = _same_padding(x.shape[1], kernel_size, stride) == (padding, padding)
     if padding and not same:
         x = layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
-    return layers.Conv2D(
+    return layer(
         filters,
         kernel_size,
         stride,
@@ -29,7 +42,9 @@ def conv(x, filters, kernel_size, name, stride=1, padding=0, use_bias=True, acti
     )(x)
 
 
-def conv_transpose(x, filters, kernel_size, name, stride=1, padding=0, activation=None):
+def conv_transpose(
+    x, filters, kernel_size, name, stride=1, padding=0, use_bias=True, activation=None
+):
     """Return a transposed convolution of `x`, cropped by `padding` on each side as in PyTorch."""
     same = kernel_size - stride == 2 * padding
     x = layers.Conv2DTranspose(
@@ -37,6 +52,7 @@ def conv_transpose(x, filters, kernel_size, name, stride=1, padding=0, activatio
         kernel_size,
         stride,
         padding="same" if same else "valid",
+        use_bias=use_bias,
         activation=activation,
         name=name,
     )(x)
@@ -53,6 +69,11 @@ def batch_norm(x, name):
 def batch_norm_relu(x, name):
     """Return `x` normalised over the batch, then rectified."""
     return layers.ReLU(name=f"{name}_relu")(batch_norm(x, name))
+
+
+def leaky_relu(x, name, slope):
+    """Return `x`, its negative part scaled by `slope`."""
+    return layers.LeakyReLU(negative_slope=slope, name=f"{name}_relu")(x)
 
 
 def resize_conv(x, filters, name, scale=2):
@@ -93,6 +114,11 @@ def residual_block_transpose(x, filters, name, scale=1):
 def image_output(x, name):
     """Return `x` as pixels in [-1, 1], in float32 whatever the precision of the network."""
     return layers.Activation("tanh", dtype="float32", name=name)(x)
+
+
+def logit_output(x, name):
+    """Return `x` as one float32 number per image, whatever the precision of the network."""
+    return layers.Reshape((1,), dtype="float32", name=name)(x)
 
 
 def _add_relu(x, y, name):

@@ -33,7 +33,7 @@ def linear_autoencoder(image_shape, widths=(116, 64, 12, 3)):
     inputs = keras.Input((widths[-1],), name="decoder_input")
     x = _dense_stack(inputs, (*reversed(widths[:-1]), math.prod(image_shape)), "decoder")
     x = layers.Reshape(image_shape, name="decoder_reshape")(x)
-    return encoder, _decoder(inputs, x)
+    return encoder, image_network(inputs, x, "decoder")
 
 
 def conv_autoencoder(image_shape, width=32):
@@ -47,7 +47,7 @@ def conv_autoencoder(image_shape, width=32):
             author's paddings do not lead back to the size of the input.
         width: filters of the first convolution; each next one has twice as many.
     """
-    _require("conv-ae", image_shape, lambda side: side % 16 == 0, "a multiple of 16")
+    require("conv-ae", image_shape, lambda side: side % 16 == 0, "a multiple of 16")
     widths = [width * 2**i for i in range(5)]
     inputs = keras.Input(image_shape, name="encoder_input")
     x = inputs
@@ -67,7 +67,7 @@ def conv_autoencoder(image_shape, width=32):
             x, widths[4 - i], kernel, f"decoder_conv{i}", stride, padding, activation="relu"
         )
     x = parts.conv_transpose(x, image_shape[-1], 2, "decoder_conv5", 2, padding=4)
-    return encoder, _decoder(inputs, x)
+    return encoder, image_network(inputs, x, "decoder")
 
 
 def conv_vae(image_shape, width=64, latent_dim=32, latent_batch_norm=False):
@@ -85,29 +85,14 @@ def conv_vae(image_shape, width=64, latent_dim=32, latent_batch_norm=False):
         latent_batch_norm: whether to normalise means and log-variances over the batch, as the
             author's draft does. It ties the code of an image to the others of its batch.
     """
-    _require("vae", image_shape, lambda side: side >= 8 and side & (side - 1) == 0, "a power of 2")
-    _require_square("vae", image_shape)
-    num_stages = int(math.log2(image_shape[0])) - 1  # down to 2x2
-    widths = [max(1, 8 * width // 2**i) for i in reversed(range(num_stages))]
+    require_power_of_two("vae", image_shape)
     inputs = keras.Input(image_shape, name="encoder_input")
-    x = inputs
-    for i, filters in enumerate(widths, 1):
-        x = parts.conv(x, filters, 4, f"encoder_conv{i}", 2, padding=1)
-        x = parts.batch_norm_relu(x, f"encoder_conv{i}")
-    x = parts.conv(x, 2 * latent_dim, 2, f"encoder_conv{num_stages + 1}")
+    x = strided_convs(inputs, width, 2 * latent_dim, "encoder", parts.batch_norm_relu)
     if latent_batch_norm:
-        x = parts.batch_norm(x, f"encoder_conv{num_stages + 1}")
+        last = len(_stage_widths(image_shape[0], width)) + 1
+        x = parts.batch_norm(x, f"encoder_conv{last}")
     encoder = _gaussian_encoder(inputs, x, latent_dim)
-
-    inputs = keras.Input((latent_dim,), name="decoder_input")
-    x = layers.Reshape((1, 1, latent_dim), name="decoder_reshape")(inputs)
-    x = parts.conv_transpose(x, widths[-1], 2, "decoder_conv1")
-    x = parts.batch_norm_relu(x, "decoder_conv1")
-    for i, filters in enumerate(reversed(widths[:-1]), 2):
-        x = parts.conv_transpose(x, filters, 4, f"decoder_conv{i}", 2, padding=1)
-        x = parts.batch_norm_relu(x, f"decoder_conv{i}")
-    x = parts.conv_transpose(x, image_shape[-1], 4, f"decoder_conv{num_stages + 1}", 2, padding=1)
-    return encoder, _decoder(inputs, x)
+    return encoder, conv_decoder(image_shape, width, latent_dim, "decoder")
 
 
 def resnet_vae(image_shape, width=32, latent_dim=10):
@@ -120,8 +105,8 @@ def resnet_vae(image_shape, width=32, latent_dim=10):
         width: filters of the first stage; each next one has twice as many.
         latent_dim: numbers in the latent code.
     """
-    _require("resnet-vae", image_shape, lambda side: side % 16 == 0, "a multiple of 16")
-    _require_square("resnet-vae", image_shape)
+    require("resnet-vae", image_shape, lambda side: side % 16 == 0, "a multiple of 16")
+    require_square("resnet-vae", image_shape)
     widths = [width * 2**i for i in range(4)]
     inputs = keras.Input(image_shape, name="encoder_input")
     x = parts.conv(inputs, width, 3, "encoder_conv1", 2, padding=1, use_bias=False)
@@ -141,7 +126,55 @@ def resnet_vae(image_shape, width=32, latent_dim=10):
         scale = 2 if i < 4 else 1
         x = parts.residual_block_transpose(x, filters, f"decoder_block{i}", scale)
     x = parts.resize_conv(x, image_shape[-1], "decoder_conv1")
-    return encoder, _decoder(inputs, x)
+    return encoder, image_network(inputs, x, "decoder")
+
+
+def strided_convs(x, width, outputs, name, after):
+    """Return `outputs` channels of 1x1, from images that strided convolutions halve down to 2x2.
+
+    Args:
+        x: images of a square whose side is a power of two.
+        width: filters of the outermost convolution at 32x32; each next one has twice as many.
+        outputs: channels that are left.
+        name: prefix of the layers' names.
+        after: function of (tensor, name), what follows every convolution but the last.
+    """
+    for i, filters in enumerate(_stage_widths(x.shape[1], width), 1):
+        x = parts.conv(x, filters, 4, f"{name}_conv{i}", 2, padding=1)
+        x = after(x, f"{name}_conv{i}")
+    return parts.conv(x, outputs, 2, f"{name}_conv{i + 1}")
+
+
+def conv_decoder(image_shape, width, latent_dim, name) -> keras.Model:
+    """Return the mirror of `strided_convs`, from codes (batch, latent_dim) to images.
+
+    Args:
+        image_shape: (height, width, channels) of a square whose side is a power of two.
+        width: filters of the outermost hidden layer at 32x32.
+        latent_dim: numbers in a code.
+        name: of the network, and prefix of its layers' names.
+    """
+    widths = _stage_widths(image_shape[0], width)[::-1]
+    inputs = keras.Input((latent_dim,), name=f"{name}_input")
+    x = layers.Reshape((1, 1, latent_dim), name=f"{name}_reshape")(inputs)
+    x = parts.conv_transpose(x, widths[0], 2, f"{name}_conv1")
+    x = parts.batch_norm_relu(x, f"{name}_conv1")
+    for i, filters in enumerate(widths[1:], 2):
+        x = parts.conv_transpose(x, filters, 4, f"{name}_conv{i}", 2, padding=1)
+        x = parts.batch_norm_relu(x, f"{name}_conv{i}")
+    x = parts.conv_transpose(x, image_shape[-1], 4, f"{name}_conv{len(widths) + 1}", 2, padding=1)
+    return image_network(inputs, x, name)
+
+
+def image_network(inputs, x, name) -> keras.Model:
+    """Return the network from `inputs` to `x` as pixels, whose layers' names begin with `name`."""
+    return keras.Model(inputs, parts.image_output(x, f"{name}_image"), name=name)
+
+
+def _stage_widths(side, width):
+    """Return the filters of the stages that lead from the image down to 2x2, outermost first."""
+    num_stages = int(math.log2(side)) - 1
+    return [max(1, 8 * width // 2**i) for i in reversed(range(num_stages))]
 
 
 def _dense_stack(x, widths, prefix):
@@ -157,11 +190,8 @@ def _gaussian_encoder(inputs, x, latent_dim):
     return keras.Model(inputs, x, name="encoder")
 
 
-def _decoder(inputs, x):
-    return keras.Model(inputs, parts.image_output(x, "decoder_image"), name="decoder")
-
-
-def _require(name, image_shape, fits, rule):
+def require(name, image_shape, fits, rule):
+    """Refuse images of a height or width that does not fit; `rule` says which do."""
     height, width, _ = image_shape
     if not (fits(height) and fits(width)):
         raise SettingError(
@@ -170,7 +200,14 @@ def _require(name, image_shape, fits, rule):
         )
 
 
-def _require_square(name, image_shape):
+def require_power_of_two(name, image_shape):
+    """Refuse images that halving does not lead down to 2x2."""
+    require(name, image_shape, lambda side: side >= 8 and side & (side - 1) == 0, "a power of 2")
+    require_square(name, image_shape)
+
+
+def require_square(name, image_shape):
+    """Refuse images that are not square."""
     if image_shape[0] != image_shape[1]:
         raise SettingError(
             f"{name} needs square images. Received: {image_shape[0]}x{image_shape[1]}."

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from tf_tickets.errors import SettingError
-from tf_tickets.models.base import ImageModel
+from tf_tickets.models.autoencoder import EncoderDecoder
+from tf_tickets.models.base import Sampler
 
 
 @keras.saving.register_keras_serializable("tf_tickets")
-class VariationalAutoencoder(ImageModel):
+class VariationalAutoencoder(Sampler, EncoderDecoder):
     """A VAE: squared error summed over each image, plus `beta` times the KL divergence.
 
     Both terms are averaged over the batch; they are reported as "reconstruction" and "kl".
@@ -28,6 +29,7 @@ class VariationalAutoencoder(ImageModel):
     """
 
     loss_names = ("loss", "reconstruction", "kl")
+    decoding_component = "decoder"
 
     def __init__(self, encoder, decoder, beta: float = 1.0, seed: int | None = None, **kwargs):
         if beta < 0:
@@ -37,11 +39,6 @@ class VariationalAutoencoder(ImageModel):
         self.seed = seed
         # The name keeps the path of its state the same in every model.
         self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
-
-    @property
-    def latent_dim(self) -> int:
-        """How many numbers the latent code has."""
-        return self.decoder.input_shape[-1]
 
     def encode(self, images, training: bool = False):
         """Return mean and log-variance of the latent code, float32 (batch, latent_dim) each."""
@@ -66,23 +63,9 @@ class VariationalAutoencoder(ImageModel):
             "kl": kl,
         }
 
-    def sample(self, num_images: int, seed: int, batch_size: int = 500):
-        """Return generated images, decoded from z ~ N(0, I) in inference mode.
-
-        Args:
-            num_images: how many.
-            seed: decides them; the model's own noise is not touched.
-            batch_size: how many are decoded at once, which bounds the memory used.
-
-        Returns:
-            A float32 tensor (num_images, height, width, channels) in [-1, 1].
-        """
-        if num_images < 1:
-            raise SettingError(f"`num_images` must be at least 1. Received: {num_images}.")
-        codes = keras.random.normal((num_images, self.latent_dim), seed=seed)
-        starts = range(0, num_images, batch_size)
-        batches = [self.decoder(codes[i : i + batch_size], training=False) for i in starts]
-        return ops.concatenate(batches)
+    def decode(self, codes):
+        """Return images decoded in inference mode from codes (batch, latent_dim)."""
+        return self.decoder(codes, training=False)
 
     def save_own_variables(self, store):
         """Save the noise's state too, so that training goes on from a file as it would have."""

@@ -86,8 +86,9 @@ class HeldMasks:
             variable.constraint = _without(variable.constraint, constraint)
 
     def _averages(self, variable) -> list:
-        """Return the moving averages of a variable that the model's optimizers keep, if any."""
-        return [
+        """Return the moving averages of a variable that the model or its optimizers keep."""
+        kept = getattr(self._model, "averages", [])
+        return [average for trained, average in kept if trained is variable] + [
             average
             for optimizer in _optimizers(self._model)
             if optimizer.use_ema and optimizer.built
@@ -132,7 +133,8 @@ def hold(model: keras.Model, masks: Masks):
     Args:
         model: a built Keras model, compiled or not.
         masks: masks of some of its variables. The moving averages that its optimizers keep of these
-            (`use_ema`) are masked too.
+            (`use_ema`), or that the model itself names as pairs of (variable, average) in an
+            attribute `averages`, are masked too.
 
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.

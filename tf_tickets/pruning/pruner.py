@@ -1,11 +1,12 @@
 """TF-MOT's pruner with one threshold over all layers, for Keras 3 models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import tensorflow as tf
 
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
+from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.scores import magnitude_scores
 from tf_tickets.pruning.selection import global_masks
 
@@ -20,10 +21,19 @@ class GlobalPruning(Pruning):
         step_fn: returns the schedule's step, a scalar integer: for `IterativeSparsity` the round.
         held: the masks to update, as `hold` yields them.
         schedule: any TF-MOT `PruningSchedule`.
+        pools: sets of variable paths, disjoint and together all that is held, each of which is
+            pruned to the schedule's sparsity by a threshold of its own; one pool by default.
     """
 
-    def __init__(self, step_fn: Callable, held: HeldMasks, schedule: PruningSchedule):
+    def __init__(
+        self,
+        step_fn: Callable,
+        held: HeldMasks,
+        schedule: PruningSchedule,
+        pools: Sequence[Collection[str]] | None = None,
+    ):
         self._held = held
+        self._pools = [set(pool) for pool in pools or [held.masks]]
         super().__init__(
             step_fn,
             [(variable.value, mask.value, tf.Variable(0.0)) for variable, mask in held.pairs],
@@ -42,4 +52,10 @@ class GlobalPruning(Pruning):
         due, sparsity = self._pruning_schedule(self._step_fn())
         if due:
             scores = magnitude_scores([variable for variable, _ in self._held.pairs])
-            self._held.assign(global_masks(scores, float(sparsity), within=self._held.masks))
+            masks = self._held.masks
+            pruned = {}
+            for pool in self._pools:
+                within = Masks({path: mask for path, mask in masks.items() if path in pool})
+                pool_scores = {path: score for path, score in scores.items() if path in pool}
+                pruned |= global_masks(pool_scores, float(sparsity), within)
+            self._held.assign(Masks({path: pruned[path] for path in masks}))

@@ -1,5 +1,7 @@
 """How sparse to be, and when."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
@@ -46,3 +48,32 @@ class IterativeSparsity(PruningSchedule):
             "class_name": self.__class__.__name__,
             "config": {"rate": self.rate, "rounds": self.rounds},
         }
+
+
+class ListedSparsity(PruningSchedule):
+    """A sparsity for each round, as listed: to follow the rounds of another search.
+
+    Args:
+        sparsities: of round 1, 2 and so on; each in [0, 1), none below the one before.
+
+    Raises:
+        SettingError: if there is none, or one is out of order or range.
+    """
+
+    def __init__(self, sparsities: Sequence[float]):
+        self.sparsities = [float(sparsity) for sparsity in sparsities]
+        in_order = self.sparsities == sorted(self.sparsities)
+        if not self.sparsities or not in_order or not all(0 <= s < 1 for s in self.sparsities):
+            raise SettingError(
+                f"`sparsities` must be in [0, 1) and never fall. Received: {self.sparsities}"
+            )
+
+    def __call__(self, step):
+        """Return (whether to prune at this round, the sparsity then) as scalar tensors."""
+        step = tf.cast(step, tf.int64)
+        due = tf.logical_and(step >= 1, step <= len(self.sparsities))
+        listed = tf.constant(self.sparsities, tf.float64)
+        return due, listed[tf.clip_by_value(step, 1, len(self.sparsities)) - 1]
+
+    def get_config(self):
+        return {"class_name": self.__class__.__name__, "config": {"sparsities": self.sparsities}}

@@ -13,7 +13,7 @@ def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.n
 
     Args:
         model: a built Keras model.
-        optimizer: whether to add the optimizer's state, under paths that begin with "optimizer/".
+        optimizer: whether to add the optimizers' state, under paths that begin with "optimizer/".
 
     Raises:
         SettingError: if two variables share a path, so that the paths cannot name them, or if
@@ -65,11 +65,17 @@ def _named_variables(model, optimizer):
     for number, variable in enumerate(states):
         yield f"random_state/{number}", variable
     if optimizer:
-        for number, variable in enumerate(_optimizer(model).variables):
+        states = [variable for each in optimizers_of(model) for variable in each.variables]
+        for number, variable in enumerate(states):
             yield f"optimizer/{number}/{variable.name}", variable
 
 
-def _optimizer(model):
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return the model's `optimizers`, where it names several, or else its one optimizer.
+
+    Raises:
+        SettingError: if the model is not compiled.
+    """
     if getattr(model, "optimizer", None) is None:
         raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
-    return model.optimizer
+    return getattr(model, "optimizers", [model.optimizer])

@@ -5,7 +5,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -15,13 +15,18 @@ from tf_tickets.interop import PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks, hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.pruner import GlobalPruning
+from tf_tickets.pruning.schedules import ListedSparsity
 from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.selection import num_kept_of
-from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.pruning.snapshot import optimizers_of, restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
+from tf_tickets.search.controls import follow_curve, with_spread
 from tf_tickets.tickets import Ticket
 
-ARMS = ("winning", "random")
+# What a stage may be; "transferred" only where a search is given tickets from elsewhere.
+ARMS = ("winning", "transferred", "random")
+POOLS = ("model", "component")
+STARTS = ("rewind", "trained", "fresh")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +71,33 @@ class IterativeMagnitudePruning:
             batches that depend on the seed and the step alone.
         evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict).
         num_steps: optimizer steps of a whole training.
-        schedule: a TF-MOT `PruningSchedule` whose step is the round.
         rounds: number of rounds after the dense one.
+        schedule: a TF-MOT `PruningSchedule` whose step is the round; needed but with `transferred`,
+            whose tickets' sparsities are followed.
         rewind_step: the optimizer step that survivors return to; 0 is initialisation (K5).
         scope: what may be pruned, as in `prunable` (K7).
+        pool: "model" ranks all weights that may be pruned together (K4); "component" ranks those
+            of each of the model's `components` by themselves, to the same sparsity (C7).
+        starts: component -> what its survivors start from, where it is not the rewind point (C2,
+            C6): "trained" is what the stage that was pruned has trained, "fresh" is drawn anew.
+            "trained" holds for the random arm too, so that the arms differ in the rest alone.
         arms: "winning", or "winning" and "random".
         one_shot: prune the dense network at once to each round's sparsity (K1), not the round
             before (K2).
         restore_optimizer: return the optimizer to its state at the rewind point; fresh otherwise.
+        evaluations: how often a training is evaluated, at equal distances, the last time at its
+            end (Q8).
+        higher_is_better: the metrics that are; of all others lower is better.
+        retries: how often a training that diverged is begun again, over batches in another order.
+        refuse: `refuse(metrics)` raises DivergedError over the final metrics of a network that is
+            not worth pruning on, such as a GAN that gives one image. The arms that nothing is
+            pruned on are not asked: what becomes of them is a result.
+        prepare: `prepare(model, dense)` is called before each training, when the weights that it
+            starts from are set; `dense` holds those of the trained dense network by variable path,
+            and is None in round 0.
+        transferred: `transferred(seed, round)` returns a Ticket found elsewhere: masks of all that
+            may be pruned, and weights of some of the variables. The arm "transferred" trains it,
+            the random arm then takes its masks, and the winning arm is pruned to its sparsity.
         illustrate: `illustrate(model, path)` writes a PNG of what the trained model makes.
         observers: are told of every stage.
 
@@ -90,17 +114,30 @@ class IterativeMagnitudePruning:
         evaluate: Callable[[keras.Model], tuple[dict, dict]],
         *,
         num_steps: int,
-        schedule: PruningSchedule,
         rounds: int,
+        schedule: PruningSchedule | None = None,
         rewind_step: int = 0,
         scope=None,
-        arms: Sequence[str] = ARMS,
+        pool: str = "model",
+        starts: Mapping[str, str] | None = None,
+        arms: Sequence[str] = ("winning", "random"),
         one_shot: bool = False,
         restore_optimizer: bool = False,
+        evaluations: int = 1,
+        higher_is_better: Sequence[str] = (),
+        retries: int = 0,
+        refuse: Callable[[dict], None] | None = None,
+        prepare: Callable[[keras.Model, Mapping | None], None] | None = None,
+        transferred: Callable[[int, int], Ticket] | None = None,
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
         observers: Sequence[Observer] = (),
     ):
-        _check(num_steps, rounds, rewind_step, arms)
+        _check(num_steps, rounds, rewind_step, evaluations, arms)
+        _check_choices(pool, starts or {})
+        if (schedule is None) == (transferred is None):
+            raise SettingError("A search takes a `schedule`, or else `transferred` tickets.")
+        if transferred and starts:
+            raise SettingError("A search for `transferred` tickets takes no `starts`.")
         self.build = build
         self.train = train
         self.evaluate = evaluate
@@ -109,9 +146,17 @@ class IterativeMagnitudePruning:
         self.rounds = rounds
         self.rewind_step = rewind_step
         self.scope = scope
-        self.arms = arms
+        self.pool = pool
+        self.starts = dict(starts or {})
+        self.arms = (*arms, "transferred") if transferred else arms
         self.one_shot = one_shot
         self.restore_optimizer = restore_optimizer
+        self.evaluations = evaluations
+        self.higher_is_better = higher_is_better
+        self.retries = retries
+        self.refuse = refuse
+        self.prepare = prepare
+        self.transferred = transferred
         self.illustrate = illustrate
         self.observers = observers
 
@@ -123,33 +168,47 @@ class IterativeMagnitudePruning:
             folder: an entered run folder; holds the tickets, and results.jsonl, when this returns.
 
         Returns:
-            One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of the pool),
-            `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (weights of the
-            pool), `metrics`, `protocol`, `seconds` (of training), `ticket` (a path in the folder).
+            One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of what may
+            be pruned), `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (of
+            what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
+            and metrics of each evaluation), `best` and `early_stopping_step` (by metric: see
+            `follow_curve`), `attempts`, `seconds` (of training), `ticket` (a path in the folder)
+            and, with two seeds or more, `spread` (by metric: standard deviation over the seeds).
 
         Raises:
-            SettingError: if the last round would leave fewer weights than there are kernels.
-            DivergedError: if a training ends with a NaN or infinite weight, or a metric is one;
-                earlier stages stay.
+            SettingError: if the last round would leave fewer weights than there are kernels, or
+                `starts` names no component of the model.
+            DivergedError: if a training ends with a NaN or infinite weight, or a metric is one,
+                and there are no `retries` left; earlier stages stay.
         """
         stages = list(self._stages(seeds))
         trainer = _Trainer(self, seeds[0])
-        self._check_last_round(trainer.pool)
+        self._check_last_round(trainer, seeds[0])
         for observer in self.observers:
             observer.search_begins(stages)
         records = []
-        with hold(trainer.model, Masks.all_kept(trainer.pool)) as held:
+        with hold(trainer.model, Masks.all_kept(trainer.prunable)) as held:
             for stage in stages:
                 records.append(self._finished(stage, folder, trainer, held))
                 for observer in self.observers:
                     observer.stage_ends(stage, records[-1])
+        records = with_spread(records)
         folder.write_results(records)
         return records
 
-    def _check_last_round(self, pool):
-        sparsity = float(self.schedule(self.rounds)[1])
+    def schedule_of(self, seed: int) -> PruningSchedule:
+        """Return the schedule that one seed's winning arm follows."""
+        if self.schedule is not None:
+            return self.schedule
+        rounds = range(1, self.rounds + 1)
+        return ListedSparsity([self.transferred(seed, number).masks.sparsity for number in rounds])
+
+    def _check_last_round(self, trainer, seed):
+        sparsity = float(self.schedule_of(seed)(self.rounds)[1])
         try:
-            num_kept_of(sparsity, num_values(pool), len(pool))
+            for paths in trainer.pools:
+                pool = [variable for variable in trainer.prunable if variable.path in paths]
+                num_kept_of(sparsity, num_values(pool), len(pool))
         except SettingError as error:
             raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
 
@@ -174,18 +233,24 @@ class IterativeMagnitudePruning:
         return json.loads((folder.path / stage.name / "result.json").read_text())
 
     def sources(self, stage) -> list[Stage]:
-        """Return the stages that one is computed from."""
+        """Return the stages that one is computed from, the last being the one it takes masks of."""
         dense = Stage(stage.seed, 0, "dense")
         if stage.arm == "dense":
             return []
+        if stage.arm == "transferred" or (stage.arm == "random" and self.transferred):
+            return [dense]
         if stage.arm == "random":
-            return [Stage(stage.seed, stage.round, "winning")]
+            return [dense, Stage(stage.seed, stage.round, "winning")]
         if self.one_shot or stage.round == 1:
             return [dense]
         return [dense, Stage(stage.seed, stage.round - 1, "winning")]
 
+    def trained_source(self, stage) -> Stage:
+        """Return the stage whose trained weights a stage's masks were drawn from."""
+        return self.sources(dataclasses.replace(stage, arm="winning"))[-1]
 
-def _check(num_steps, rounds, rewind_step, arms):
+
+def _check(num_steps, rounds, rewind_step, evaluations, arms):
     if rounds < 1:
         raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
     if not 0 <= rewind_step < num_steps:
@@ -193,11 +258,25 @@ def _check(num_steps, rounds, rewind_step, arms):
             f"`rewind_step` must lie within the training, in [0, {num_steps}). "
             f"Received: rewind_step={rewind_step}"
         )
-    if "winning" not in arms or set(arms) - set(ARMS):
+    if not 1 <= evaluations <= num_steps:
+        raise SettingError(
+            f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
+            f"Received: evaluations={evaluations}"
+        )
+    if "winning" not in arms or set(arms) - {"winning", "random"}:
         raise SettingError(
             f"`arms` must be 'winning', or 'winning' and 'random', whose masks it gives. "
             f"Received: arms={tuple(arms)}"
         )
+
+
+def _check_choices(pool, starts):
+    for name, value, choices in (
+        ("pool", pool, POOLS),
+        *(("starts", v, STARTS) for v in starts.values()),
+    ):
+        if value not in choices:
+            raise SettingError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}")
 
 
 class _Trainer:
@@ -209,8 +288,16 @@ class _Trainer:
     def __init__(self, search: IterativeMagnitudePruning, seed: int):
         self.search = search
         self.model = search.build(seed)
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.pool = prunable(self.model, search.scope)
+        for optimizer in optimizers_of(self.model):
+            if not optimizer.built:
+                optimizer.build(self.model.trainable_variables)
+        self.prunable = prunable(self.model, search.scope)
+        self.pools = self._pools()
+        self._start_of = {
+            variable.path: start
+            for name, start in search.starts.items()
+            for variable in self._component(name).variables
+        }
         self._num_kernels = num_values(prunable(self.model))
         self._fresh_optimizer = {
             path: value
@@ -218,84 +305,165 @@ class _Trainer:
             if path.startswith("optimizer/")
         }
 
+    def _pools(self) -> list[set]:
+        """Return the variable paths that are ranked together, for each ranking."""
+        paths = {variable.path for variable in self.prunable}
+        if self.search.pool == "model":
+            return [paths]
+        components = getattr(self.model, "components", {})
+        held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
+        if set().union(*held) != paths:
+            raise SettingError(
+                f"`pool` can be 'component' only where all that may be pruned is in one of the "
+                f"model's components; {self.model.name} has: {', '.join(components) or 'none'}."
+            )
+        return [pool for pool in held if pool]
+
+    def _component(self, name):
+        components = getattr(self.model, "components", {})
+        if name not in components:
+            raise SettingError(
+                f"`starts` names {name!r}, which is no component of {self.model.name}. "
+                f"Choose one of: {', '.join(components) or 'none, it has no components'}."
+            )
+        return components[name]
+
     def make(self, stage: Stage, path: pathlib.Path, folder: RunFolder, held: HeldMasks) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
+        for attempt in range(self.search.retries + 1):
+            try:
+                return self._attempt(stage, attempt, path, folder, held)
+            except DivergedError:
+                if attempt == self.search.retries:
+                    raise
+
+    def _attempt(self, stage, attempt, path, folder, held):
         self._seconds = 0.0
-        first_step = self._prepare(stage, path, folder, held)
+        data_seed = _derived_seed(stage.seed, "data", *([attempt] if attempt else []))
+        first_step = self._prepare(stage, data_seed, path, folder, held)
         masks = held.masks
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         if stage.arm != "dense":
             Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
-        self._train(stage.seed, first_step, self.search.num_steps)
-        if stage.arm != "random":
+        curve, protocol = self._train_and_evaluate(data_seed, first_step)
+        if stage.arm in ("dense", "winning"):  # a later round prunes on these
+            if self.search.refuse:
+                self.search.refuse(curve[-1]["metrics"])
             Ticket.of_model(self.model, masks, config).save(path / "trained.safetensors")
-        metrics, protocol = self.search.evaluate(self.model)
         if self.search.illustrate:
             self.search.illustrate(self.model, path / "samples.png")
         return {
             **dataclasses.asdict(stage),
             **self._counts(masks),
-            "metrics": metrics,
+            "metrics": curve[-1]["metrics"],
             "protocol": protocol,
+            "curve": curve,
+            **follow_curve(curve, self.search.higher_is_better),
+            "attempts": attempt + 1,
             "seconds": round(self._seconds, 3),
             "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
         }
 
-    def _prepare(self, stage, path, folder, held) -> int:
+    def _prepare(self, stage, data_seed, path, folder, held) -> int:
         """Set the masks and the weights that a stage starts from; return its first step."""
         if stage.arm == "dense":
-            return self._prepare_dense(stage, path, folder, held)
-        if stage.arm == "random":
-            winning = Ticket.load(
-                folder.path / self.search.sources(stage)[0].name / "ticket.safetensors"
-            )
-            self._start_from(self._fresh_weights(stage), held, winning.masks)
-            return 0
-        rewind = Ticket.load(
-            folder.path / Stage(stage.seed, 0, "dense").name / "rewind.safetensors"
-        )
-        self._prune(stage, folder, held)
-        self._start_from(rewind.weights, held, held.masks)
-        return self.search.rewind_step
+            return self._prepare_dense(stage, data_seed, path, folder, held)
+        dense = Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "trained"))
+        weights, masks, first_step = self._starting_point(stage, folder, held)
+        self._start_from({**weights, **self._other_starts(stage, folder)}, held, masks)
+        self._settle(dense.weights, held)
+        return first_step
 
-    def _prepare_dense(self, stage, path, folder, held):
-        self._start_from(self._fresh_weights(stage), held, Masks.all_kept(self.pool))
-        self._train(stage.seed, 0, self.search.rewind_step)
+    def _prepare_dense(self, stage, data_seed, path, folder, held):
+        self._start_from(self._fresh_weights(stage), held, Masks.all_kept(self.prunable))
+        self._settle(None, held)
+        self._train(data_seed, 0, self.search.rewind_step)
         snapshot = take_snapshot(self.model, optimizer=self.search.restore_optimizer)
         config = {"seed": stage.seed, "step": self.search.rewind_step, "settings": folder.settings}
         Ticket(Masks({}), snapshot, config).save(path / "rewind.safetensors")
         return self.search.rewind_step
 
-    def _prune(self, stage, folder, held):
-        """Hold the masks of this round, drawn from what an earlier stage has trained."""
-        source = self.search.sources(stage)[-1]
-        trained = Ticket.load(folder.path / source.name / "trained.safetensors")
+    def _starting_point(self, stage, folder, held):
+        """Return the weights, the masks and the step that a pruned stage starts from."""
+        if stage.arm == "winning":
+            rewind = Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "rewind"))
+            return rewind.weights, self._pruned(stage, folder, held), self.search.rewind_step
+        fresh = self._fresh_weights(stage)
+        if self.search.transferred:
+            ticket = self.search.transferred(stage.seed, stage.round)
+            given = ticket.weights if stage.arm == "transferred" else {}
+            return {**fresh, **given}, ticket.masks, 0
+        winning = Ticket.load(self._file(folder, self.search.sources(stage)[-1], "ticket"))
+        return fresh, winning.masks, 0
+
+    def _pruned(self, stage, folder, held) -> Masks:
+        """Return the masks of this round, drawn from what an earlier stage has trained."""
+        trained = Ticket.load(self._file(folder, self.search.sources(stage)[-1], "trained"))
         self._start_from(trained.weights, held, trained.masks)
-        pruner = GlobalPruning(lambda: stage.round, held, self.search.schedule)
+        schedule = self.search.schedule_of(stage.seed)
+        pruner = GlobalPruning(lambda: stage.round, held, schedule, self.pools)
         pruner.conditional_mask_update()
+        return held.masks
+
+    def _other_starts(self, stage, folder) -> dict:
+        """Return the weights of the components that do not start as the rest does."""
+        fresh, trained = {}, {}
+        if stage.arm == "winning" and "fresh" in self._start_of.values():
+            fresh = self._fresh_weights(stage)
+        if "trained" in self._start_of.values():
+            source = self.search.trained_source(stage)
+            trained = Ticket.load(self._file(folder, source, "trained")).weights
+        return {
+            path: weights[path]
+            for path, start in self._start_of.items()
+            for weights in [{"fresh": fresh, "trained": trained}.get(start, {})]
+            if path in weights
+        }
 
     def _start_from(self, weights, held, masks):
         restore_snapshot(self.model, {**self._fresh_optimizer, **weights})
         held.assign(masks)
 
+    def _settle(self, dense, held):
+        """Let the model be prepared for a training that starts from the weights it has now."""
+        if self.search.prepare:
+            self.search.prepare(self.model, dense)
+            held.apply()
+
     def _fresh_weights(self, stage):
         return take_snapshot(self.search.build(_derived_seed(stage.seed, stage.round, stage.arm)))
 
-    def _train(self, seed, first_step, last_step):
+    def _file(self, folder, stage, name):
+        return folder.path / stage.name / f"{name}.safetensors"
+
+    def _train_and_evaluate(self, data_seed, first_step):
+        """Train to the end; return the metrics at each evaluation, and the last one's protocol."""
+        curve, step = [], first_step
+        for number in range(1, self.search.evaluations + 1):
+            stop = round(self.search.num_steps * number / self.search.evaluations)
+            if stop < first_step:
+                continue  # the rewind point is past it
+            self._train(data_seed, step, stop)
+            step = stop
+            metrics, protocol = self.search.evaluate(self.model)
+            curve.append({"step": stop, "metrics": metrics})
+        return curve, protocol
+
+    def _train(self, data_seed, first_step, last_step):
         if first_step < last_step:
             begun = time.perf_counter()
-            self.search.train(self.model, _derived_seed(seed, "data"), first_step, last_step)
+            self.search.train(self.model, data_seed, first_step, last_step)
             self._seconds += time.perf_counter() - begun
         for variable in self.model.trainable_variables:
             if not np.isfinite(np.sum(variable.numpy())):
                 raise DivergedError(
                     f"Training diverged: {variable.path} is NaN or infinite. The round was stopped "
                     "and nothing was pruned on it; earlier rounds are kept. Try a lower learning "
-                    "rate, a larger batch or --precision float32."
+                    "rate, a larger batch, --precision float32 or --retries."
                 )
 
     def _counts(self, masks):
-        pool = num_values(self.pool)
+        pool = num_values(self.prunable)
         removed = masks.size - masks.num_kept
         return {
             "weight_sparsity": removed / pool,

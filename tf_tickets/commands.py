@@ -1,0 +1,231 @@
+"""What the scripts that search have in common: options, setting up, running, printing."""
+
+import dataclasses
+import json
+import logging
+import pathlib
+import sys
+import warnings
+
+import rich.console
+
+import tf_tickets as tt
+from tf_tickets.cli import option, quiet_start
+from tf_tickets.errors import SettingError
+
+AUTOENCODERS = ("linear-ae", "conv-ae", "vae", "beta-vae", "resnet-vae")
+GANS = ("dcgan", "dcgan-table2", "dcgan-shared", "sngan", "wgan", "resnet-dcgan", "sngan-resnet")
+DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
+
+# A GAN reconstructs no images, and it has a loss for each of its networks instead of one.
+_NOT_OF_GANS = ("loss", "reconstruction_loss", "classifier_accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """How the trainings of a search are done and judged; None comes from a recipe."""
+
+    data_dir: str | None = option(None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR)")
+    limit: int | None = option(
+        None, "use only so many training images, and at most as many test images"
+    )
+    epochs: int | None = option(None, "passes over the data in each training (default: by recipe)")
+    batch_size: int | None = option(None, "images per optimizer step (default: by recipe)")
+    learning_rate: float | None = option(None, "of all optimizers (default: by recipe)")
+    critic_steps: int | None = option(
+        None, "updates of a GAN's discriminator per update of its generator (default: by recipe)"
+    )
+    gradient_penalty: float | None = option(
+        None, "its weight in the discriminator's loss, in place of clipping (default: by recipe)"
+    )
+    ema_decay: float | None = option(
+        None, "of the average of a generator's weights by which it samples (default: by recipe)"
+    )
+    rewind_step: int = option(10, "optimizer step that survivors return to")
+    evaluations: int | None = option(
+        None, "how often a training is evaluated, at equal distances (default: by recipe)"
+    )
+    retries: int = option(
+        0, "how often a training that diverged is begun again, over batches in another order"
+    )
+    metric: str | None = option(
+        None,
+        "the metric that decides which ticket wins (default: reconstruction_loss for an "
+        "autoencoder; fcd, or fid with --inception, for a VAE or GAN)",
+    )
+    tolerance: float = option(
+        0.1, "how much worse than dense a winning ticket may be, as a fraction"
+    )
+    inception: str | None = option(None, "Inception network for FID: a TF-Hub address or a folder")
+    precision: str | None = option(
+        None,
+        "Keras dtype policy; auto asks the hardware (default: by recipe)",
+        ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    output: str = option("saved_models", "where the run folder is made")
+    json: bool = option(False, "end with one line of JSON on stdout")
+
+    def __post_init__(self):
+        """Check what needs no TensorFlow to be checked."""
+        for name in ("limit", "epochs", "batch_size", "critic_steps", "evaluations"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                refuse(name, "must be at least 1", value)
+        for name in ("tolerance", "rewind_step", "retries", "gradient_penalty"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                refuse(name, "must be at least 0", value)
+        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
+            refuse("ema_decay", "must be in [0, 1)", self.ema_decay)
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            refuse("learning_rate", "must be above 0", self.learning_rate)
+
+    @property
+    def network(self) -> dict:
+        """What is set in the networks and the model, beside what the recipe says."""
+        options = {"critic_steps": self.critic_steps, "ema_decay": self.ema_decay}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        if self.gradient_penalty is not None:
+            chosen |= {"gradient_penalty": self.gradient_penalty, "clip_weights": None}
+        return chosen
+
+
+def refuse(name: str, expected: str, value) -> None:
+    """Raise SettingError over the value of one option."""
+    raise SettingError(f"argument --{name.replace('_', '-')}: {expected}. Received: {value}")
+
+
+def refuse_repeated_seeds(seeds) -> None:
+    """Raise SettingError unless the seeds are different numbers, none below 0."""
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        refuse("seeds", "must be different numbers, none below 0", seeds)
+
+
+def start_tensorflow() -> None:
+    """Load TensorFlow in silence, and let warnings be one line each."""
+    warnings.showwarning = _one_line_warning
+    with quiet_start():
+        import tensorflow as tf
+
+        tf.zeros(())  # the first use of a device prints too
+    logging.getLogger("absl").setLevel(logging.ERROR)  # other packages' deprecations
+
+
+def _one_line_warning(message, *_):
+    print(f"{pathlib.Path(sys.argv[0]).name}: warning: {message}", file=sys.stderr)
+
+
+def resolve_recipe(options: SearchOptions, model: str, dataset: str, **overrides):
+    """Return the recipe that the options ask for, and set Keras to its precision.
+
+    Args:
+        options: of the command.
+        model: a name of `models.NAMES`.
+        dataset: a name of `data.NAMES`.
+        **overrides: fields of Recipe, in place of the recipe's own.
+
+    Raises:
+        SettingError: if a value cannot work, or the model has no such option.
+    """
+    import keras
+
+    recipe = tt.recipes.resolve(
+        model,
+        dataset,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        evaluations=options.evaluations,
+        metric=options.metric,
+        precision=options.precision,
+        **overrides,
+    )
+    recipe = dataclasses.replace(
+        recipe,
+        network={**recipe.network, **options.network},
+        precision=tt.resolve_precision(recipe.precision),
+    )
+    keras.config.set_dtype_policy(recipe.precision)
+    # Built to be refused now, not after minutes in which the classifier of the metrics is trained.
+    shape = tt.data.image_shape(recipe.dataset, recipe.image_size)
+    tt.models.build(recipe.model, shape, **recipe.network)
+    return recipe
+
+
+def decisive_metric(options: SearchOptions, recipe) -> str:
+    """Return the name of the metric that decides which ticket wins.
+
+    Raises:
+        SettingError: if there is no such metric, or the recipe's model has none of it.
+    """
+    metric = tt.decisive_metric(recipe.metric, options.inception)
+    if recipe.model in GANS and metric in _NOT_OF_GANS:
+        refuse("metric", f"is not measured of a GAN such as {recipe.model}", metric)
+    return metric
+
+
+def common_settings(options: SearchOptions, experiment) -> dict:
+    """Return what changes the result of any stage, of a search of any kind.
+
+    More rounds, seeds or arms only add stages, and the metric and its tolerance only choose.
+    """
+    training = dataclasses.asdict(experiment.recipe)
+    training.pop("metric")
+    return {
+        "recipe": training,
+        "train": experiment.train_images.digest,
+        "test": experiment.test_images.digest,
+        "rewind_step": options.rewind_step,
+        "retries": options.retries,
+        "inception": options.inception,
+        "versions": tt.versions(),
+    }
+
+
+def new_search(options: SearchOptions, experiment, **specifics):
+    """Return the search of an experiment; `specifics` is what one script sets."""
+    higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
+    return tt.IterativeMagnitudePruning(
+        experiment.build,
+        experiment.train,
+        experiment.evaluate,
+        num_steps=experiment.num_steps,
+        rewind_step=options.rewind_step,
+        evaluations=experiment.recipe.evaluations,
+        higher_is_better=higher,
+        retries=options.retries,
+        refuse=tt.metrics.refuse_collapse,
+        prepare=experiment.prepare,
+        illustrate=experiment.illustrate,
+        **specifics,
+    )
+
+
+def new_folder(options: SearchOptions, name: str, settings: dict):
+    """Return the run folder of these settings."""
+    origin = {"options": dataclasses.asdict(options), "machine": tt.machine()}
+    return tt.RunFolder.named(options.output, name, settings, origin)
+
+
+def run(search, experiment, seeds, folder, console) -> list[dict]:
+    """Run a search in its entered folder, showing the progress; return the records."""
+    bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
+    observers = [bar, tt.TensorBoardLog(folder.path / "tensorboard")]
+    experiment.callbacks += observers
+    search.observers = [*search.observers, *observers]
+    print_line(console, f"Run folder: {folder.path}")
+    print_line(console, f"Settings: {json.dumps(folder.settings)}")
+    with bar:
+        experiment.load_features(bar.training_classifier)
+        return search.run(seeds, folder)
+
+
+def new_console():
+    """Return the console for stdout; without markup, as a path may hold brackets."""
+    width = None if sys.stdout.isatty() else 110
+    return rich.console.Console(width=width, markup=False, emoji=False)
+
+
+def print_line(console, text: str) -> None:
+    """Print one line, which a narrow terminal wraps."""
+    console.print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,62 @@
+"""The kernel distance between two sets of images: unbiased, so it fits few images too."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tf_tickets import interop
+from tf_tickets.errors import DivergedError, SettingError
+
+
+def kernel_distance(real, generated) -> float:
+    """Return the squared maximum mean discrepancy between two sets of features.
+
+    The kernel is (x.y / d + 1)^3. 0 is expected where both sets are of one kind, and more the
+    further they are apart, whatever the number of images: unlike the Frechet distance, it is
+    unbiased. An estimate without bias must sometimes fall below zero, so a slightly negative value
+    is no fault and is kept. On Inception's features it is the KID.
+
+    It is the mean over blocks of at most 1024 images, so time grows linearly with their number.
+    Both sets should be in random order, or a block would not stand for its set.
+
+    Args:
+        real: features of real images, shape (n, d).
+        generated: features of as many generated images, shape (n, d).
+
+    Raises:
+        SettingError: if there are fewer than two images, or not as many of either kind.
+        DivergedError: if features are NaN or infinite.
+
+    Source: Binkowski et al., 2018, arXiv:1801.01401; the blocks are TF-GAN's, after Zaremba et
+    al., 2013, arXiv:1307.1954.
+    """
+    real, generated = np.asarray(real), np.asarray(generated)
+    if real.shape != generated.shape or len(real) < 2:
+        raise SettingError(
+            "A kernel distance needs features (n, d) of as many real as generated images, and at "
+            f"least 2 of each. Received: {real.shape} and {generated.shape}."
+        )
+    for name, features in (("real", real), ("generated", generated)):
+        if not np.all(np.isfinite(features)):
+            raise DivergedError(
+                f"The kernel distance is not finite: the features of the {name} images hold NaN "
+                "or infinity."
+            )
+    distance = interop.classifier_metrics().kernel_classifier_distance_from_activations
+    with _no_deprecation_warnings():
+        # In float32, large products would cancel to a distance that is mostly rounding.
+        return float(distance(tf.constant(real), tf.constant(generated), dtype=tf.float64))
+
+
+@contextlib.contextmanager
+def _no_deprecation_warnings() -> Iterator[None]:
+    """Keep TensorFlow from telling our user that TF-GAN calls `tf.map_fn` in an old way."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
