@@ -20,6 +20,8 @@ from tf_tickets.errors import FileError, SettingError
 
 # The part of a model that makes images out of codes.
 _PART = {**dict.fromkeys(AUTOENCODERS, "decoder"), **dict.fromkeys(GANS, "generator")}
+# What has to be the same in both models; one that a run leaves to the network's default too.
+_SIZES = ("width", "latent_dim")
 # Table 1's DCGAN is too large to share a decoder with the VAE; its smaller variant does.
 _VARIANT = {("vae", "dcgan"): "dcgan-shared", ("beta-vae", "dcgan"): "dcgan-shared"}
 
@@ -104,12 +106,17 @@ class _Source:
     def target_recipe(self, options):
         """Return the recipe of the model that the tickets are for, as wide as the run's."""
         target = _VARIANT.get((self.model, options.to), options.to)
-        # linear-ae has neither, and shares no layers with the others: `meet` says which differ.
-        names = () if target == "linear-ae" else ("width", "latent_dim")
-        width = {k: v for k, v in self.recipe.network.items() if k in names}
         dataset = options.dataset or self.recipe.dataset
-        size = self.recipe.image_size
-        return commands.resolve_recipe(options, target, dataset, image_size=size, network=width)
+        network = tt.recipes.resolve(target, dataset).network
+        if target != "linear-ae":  # has no such options; `meet` says which layers differ
+            network = {**network, **{name: self.recipe.network.get(name) for name in _SIZES}}
+        return commands.resolve_recipe(
+            options,
+            target,
+            dataset,
+            image_size=self.recipe.image_size,
+            network={name: value for name, value in network.items() if value is not None},
+        )
 
     def meet(self, recipe):
         """Build the part that both models have; SettingError where it is not of the same layers."""

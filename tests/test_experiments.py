@@ -22,6 +22,15 @@ def test_weights_follow_the_seed_alone(experiment):
     assert not np.any(first[kernel] == other[kernel])
 
 
+def test_all_of_a_spectral_gan_follows_the_seed():
+    recipe = recipes.resolve("sngan", "digits", network={"width": 2})
+    first, again = (
+        take_snapshot(experiments.build_model(recipe, (32, 32, 1), seed=1)) for _ in range(2)
+    )
+    for path, value in first.items():
+        np.testing.assert_array_equal(value, again[path], err_msg=path)
+
+
 def test_a_sampling_models_noise_follows_the_seed():
     recipe = recipes.resolve("vae", "digits", network={"width": 4})
     states = [

@@ -25,7 +25,7 @@ SMALL += "--precision float32 --json".split()
 OPTIONS = {
     "vae": ["--model", "vae", "--rounds", "2", *SMALL],
     # Has two optimizers, noise and the vectors of spectral normalisation to restore.
-    "sngan": [*"--model sngan --rounds 1 --critic-steps 2 --evaluations 2".split(), *SMALL],
+    "sngan": [*"--model sngan --rounds 1 --critic-steps 1 --evaluations 2".split(), *SMALL],
 }
 
 

@@ -163,17 +163,17 @@ def test_a_gan_with_averages_and_normalised_kernels_is_pruned_and_exported(
     outcome = outcome_of(
         run_here(
             *"--model sngan-resnet --width 4 --limit 64 --rounds 1 --rate 0.5 --epochs 2".split(),
-            *"--batch-size 16 --critic-steps 2 --rewind-step 1 --evaluations 2".split(),
+            *"--batch-size 16 --critic-steps 1 --rewind-step 1 --evaluations 2".split(),
             *"--pool component --discriminator-init trained --distill-discriminator".split(),
-            *"--seeds 0 --json --output".split(),
+            *"--arms winning --seeds 0 --json --output".split(),
             tmp_path,
         )
     )
     recipe = tt.recipes.resolve("sngan-resnet", "digits", network={"width": 4})
     check_pruned_gan(outcome, recipe, (32, 32, 1))
     records = tt.read_results(pathlib.Path(outcome["run"]) / "results.jsonl")
-    assert [record["arm"] for record in records] == ["dense", "winning", "random"]
-    assert [point["step"] for point in records[0]["curve"]] == [2, 4]
+    assert [record["arm"] for record in records] == ["dense", "winning"]
+    assert [point["step"] for point in records[0]["curve"]] == [4, 8]
     figures = {figure.name for figure in (pathlib.Path(outcome["run"]) / "figures").iterdir()}
     assert figures == {"fcd.png", "early_stopping.png", "discriminator_loss.png", "images.png"}
 
@@ -303,7 +303,7 @@ def test_a_bad_option_or_combination_is_refused(words, message, run_here, assert
     [
         ("--limit 64 --batch-size 32 --epochs 1 --rewind-step 2", 2, "rewind_step"),
         ("--limit 16 --batch-size 32", 2, "batch_size"),
-        ("--model sngan --limit 64 --batch-size 16", 2, "batch_size"),
+        ("--model sngan --critic-steps 5 --limit 64 --batch-size 16", 2, "batch_size"),
         ("--limit 64 --batch-size 32 --epochs 2 --rewind-step 0 --evaluations 5", 2, "4 steps"),
         ("--model linear-ae --width 4", 2, "linear-ae has no option 'width'"),
         ("--metric beauty", 2, "argument --metric"),

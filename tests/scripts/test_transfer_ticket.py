@@ -180,11 +180,11 @@ def test_a_run_of_another_script_is_refused(refused, transferred):
 
 def test_a_run_that_has_not_come_far_is_refused(refused, copy):
     records = tt.read_results(copy / "results.jsonl")
-    (copy / "results.jsonl").write_text(json.dumps(records[0]) + "\n")
+    lines = [json.dumps(record) + "\n" for record in records]
+    (copy / "results.jsonl").write_text("".join(lines[:-1]))
+    refused(copy, 1, "has no ticket of seed 1, round 1", "--seeds", "0", "1")
+    (copy / "results.jsonl").write_text(lines[0])
     refused(copy, 1, "no finished round")
-    lines = [json.dumps(record) + "\n" for record in records[:-1]]
-    (copy / "results.jsonl").write_text("".join(lines))
-    refused(copy, 1, "has no ticket of seed 1, round 1")
     (copy / "results.jsonl").unlink()
     refused(copy, 1, "results.jsonl")
 
