@@ -209,7 +209,10 @@ def test_a_gan(tiny, extractor):
     )
     assert metrics["kcd"] == pytest.approx(kernel_distance(real, features), rel=1e-4)
     assert metrics["classifier_score"] == pytest.approx(classifier_score(logits), rel=1e-4)
-    assert len(metrics) == 5
+    samples = np.asarray(model.sample(60, expected_seed), "float64")
+    deviation = np.mean(np.std(samples, axis=0))
+    assert metrics["sample_deviation"] == pytest.approx(deviation, rel=1e-6)
+    assert len(metrics) == 6
     assert (protocol["generated"], protocol["num_test_images"]) == ("samples", 30)
     assert json.loads(json.dumps([metrics, protocol])) == [metrics, protocol]
 
@@ -234,8 +237,8 @@ def test_inception_gives_fid_and_no_accuracy(tiny, inception):
     assert list(metrics) == ["loss", "reconstruction_loss", "fid", "kid", "inception_score"]
     assert (protocol["features"], protocol["resize"]) == ("inception", 299)
     assert set(Evaluator(*tiny, inception)(Autoencoder())[0]) == set(metrics)
-    losses = ["discriminator_loss", "generator_loss"]
-    assert list(Evaluator(*tiny, inception)(GAN())[0]) == [*losses, "fid", "kid", "inception_score"]
+    of_gan = ["discriminator_loss", "generator_loss", "sample_deviation"]
+    assert list(Evaluator(*tiny, inception)(GAN())[0]) == [*of_gan, "fid", "kid", "inception_score"]
 
 
 def test_the_batch_size_changes_no_number(tiny, extractor):
@@ -404,7 +407,7 @@ def test_settings_that_cannot_work(tiny, extractor, option):
 def test_the_direction_of_every_metric(tiny, extractor, inception):
     metrics = Evaluator(*tiny, extractor)(VAE())[0] | Evaluator(*tiny, inception)(VAE())[0]
     assert set(metrics) == set(HIGHER_IS_BETTER)
-    losses = {"discriminator_loss", "generator_loss"}  # choose no model
-    assert set(Evaluator(*tiny, extractor)(GAN())[0]) - set(HIGHER_IS_BETTER) == losses
+    choose_no_model = {"discriminator_loss", "generator_loss", "sample_deviation"}
+    assert set(Evaluator(*tiny, extractor)(GAN())[0]) - set(HIGHER_IS_BETTER) == choose_no_model
     higher = {name for name, is_higher in HIGHER_IS_BETTER.items() if is_higher}
     assert higher == {"classifier_score", "inception_score", "classifier_accuracy"}
