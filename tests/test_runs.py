@@ -114,6 +114,19 @@ def test_the_same_settings_open_the_folder_again(tmp_path):
         assert (run.path / "run.json").exists()
 
 
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    with RunFolder(tmp_path, {}) as folder:
+        with folder.stage("seed-0/round-00/dense") as stage:
+            (stage / "kept.txt").write_text("whole")
+    for path in (tmp_path / ".run.json.123.partial", stage / ".x.png.123.partial"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    with RunFolder(tmp_path, {}) as folder:
+        assert folder.is_done("seed-0/round-00/dense")
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {".lock", "run.json", "done.json", "kept.txt"}
+
+
 def test_a_folder_of_other_settings_is_refused_and_left_alone(tmp_path):
     with RunFolder(tmp_path / "run", SETTINGS) as run:
         make_stage(run, "stage")

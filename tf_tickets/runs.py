@@ -67,6 +67,7 @@ class RunFolder:
                 f"Cannot write to {self.path}: {error.strerror}. Choose another --output."
             ) from error
         try:
+            self._remove_left_overs()
             self._check_settings()
         except (FileError, OSError):
             self._lock.release()
@@ -75,6 +76,12 @@ class RunFolder:
 
     def __exit__(self, *exception):
         self._lock.release()
+
+    def _remove_left_overs(self):
+        # What a killed process was writing; with the lock held, nobody else writes here.
+        for partial in self.path.rglob(".*.partial"):
+            if partial.is_file():
+                partial.unlink()
 
     def _check_settings(self):
         path = self.path / "run.json"
