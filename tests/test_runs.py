@@ -115,9 +115,8 @@ def test_the_same_settings_open_the_folder_again(tmp_path):
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path):
-    with RunFolder(tmp_path, {}) as folder:
-        with folder.stage("seed-0/round-00/dense") as stage:
-            (stage / "kept.txt").write_text("whole")
+    with RunFolder(tmp_path, {}) as folder, folder.stage("seed-0/round-00/dense") as stage:
+        (stage / "kept.txt").write_text("whole")
     for path in (tmp_path / ".run.json.123.partial", stage / ".x.png.123.partial"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
