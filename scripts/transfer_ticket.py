@@ -141,9 +141,9 @@ def _show(console, options, records, metric, folder):
     if chosen:
         p = "" if chosen.p is None else f", p = {chosen.p:.2g}"
         line = (
-            f"Transferred tickets win up to round {chosen.round}, {chosen.weight_sparsity:.2%} of "
-            f"the weights removed; {metric} {chosen.mean:.4g} against {chosen.random:.4g} with "
-            f"fresh weights{p}."
+            f"Sparsest transferred ticket that wins: round {chosen.round}, "
+            f"{chosen.weight_sparsity:.2%} of the weights removed; {metric} {chosen.mean:.4g} "
+            f"against {chosen.random:.4g} with fresh weights{p}."
         )
     else:
         line = (

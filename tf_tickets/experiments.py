@@ -114,8 +114,8 @@ class Experiment:
         Args:
             model: as `build` returns it.
             dense: the trained dense network's weights, by variable path; None where that is what
-                will be trained. A GAN's discriminator is taught by this one's where the recipe
-                says so.
+                will be trained. A GAN's discriminator is taught by this one's with
+                `distill_discriminator`.
         """
         if hasattr(model, "settle"):
             model.settle()
@@ -203,8 +203,6 @@ def decisive_metric(name: str, inception: str | None) -> str:
     absent = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
     if not inception:
         absent = ("fid", "kid", "inception_score")
-    # A GAN's losses tell how its two networks stand to each other, not how good it is (Q15).
-    absent += ("generator_loss", "discriminator_loss")
     known = [metric for metric in metrics.HIGHER_IS_BETTER if metric not in absent]
     if name not in known:
         hint = "" if inception else " (fid, kid and inception_score need --inception)"

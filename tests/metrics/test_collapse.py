@@ -47,4 +47,6 @@ def test_few_pixels_that_differ_are_enough():
 @pytest.mark.parametrize("values", [(np.nan, 0.0), (np.inf, -np.inf), (np.inf, np.inf)])
 def test_what_is_not_finite_is_left_to_the_distances(values):
     images = np.reshape(values, (2, 1, 1, 1)) * np.ones((2, 4, 4, 1))
-    refuse_collapse({"sample_deviation": deviation_of(images).mean})
+    deviation = deviation_of(images).mean
+    assert np.isnan(deviation)
+    refuse_collapse({"sample_deviation": deviation})

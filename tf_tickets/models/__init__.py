@@ -82,15 +82,14 @@ def build(name: str, image_shape: tuple[int, int, int], **options) -> ImageModel
     Raises:
         SettingError: if the name or an option is unknown, or a value cannot work.
     """
-    check_options(name, options)
+    _check_options(name, options)
     network, preset, model_class, defaults = _MODELS[name]
     model_options = {key: options.pop(key, default) for key, default in defaults.items()}
     parts = network(tuple(image_shape), **{**preset, **options})
     return model_class(*parts, **model_options, name=name.replace("-", "_"))
 
 
-def check_options(name: str, options: Mapping) -> None:
-    """Raise SettingError if there is no such model, or it has no such options."""
+def _check_options(name, options):
     if name not in _MODELS:
         raise SettingError(f"Unknown model {name!r}. Choose one of: {', '.join(NAMES)}.")
     network, _, _, defaults = _MODELS[name]
