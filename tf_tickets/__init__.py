@@ -7,6 +7,7 @@ so that a command can refuse a bad option at once.
 import importlib
 
 _MODULE_OF = {
+    "ChannelRanking": "pruning.channels",
     "DivergedError": "errors",
     "Evaluator": "metrics",
     "Experiment": "experiments",
@@ -18,8 +19,10 @@ _MODULE_OF = {
     "ProgressBar": "progress",
     "RunFolder": "runs",
     "SettingError": "errors",
+    "SlimReport": "pruning.slim",
     "TensorBoardLog": "progress",
     "Ticket": "tickets",
+    "channel_masks": "pruning.channels",
     "choose_winning_ticket": "search.controls",
     "compare_arms": "search.controls",
     "decisive_metric": "experiments",
@@ -36,9 +39,11 @@ _MODULE_OF = {
     "read_settings": "runs",
     "resolve_precision": "precision",
     "restore_snapshot": "pruning.snapshot",
+    "slim": "pruning.slim",
     "take_snapshot": "pruning.snapshot",
     "transfer_ticket": "search.transfer",
     "versions": "experiments",
+    "weight_masks": "pruning.channels",
 }
 _SUBMODULES = ("callbacks", "data", "metrics", "models", "plots", "recipes", "report")
 

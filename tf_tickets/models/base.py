@@ -35,6 +35,14 @@ class ImageModel(keras.Model):
         """The parts that can be pruned on their own, by name."""
         return {name: getattr(self, name) for name in self.component_names}
 
+    def with_networks(self, **networks: keras.Model) -> "ImageModel":
+        """Return an uncompiled model with the same options, made of other networks.
+
+        Args:
+            **networks: one for each of `component_names`.
+        """
+        return type(self)(**{**self.get_config(), **networks})
+
     @property
     def metrics(self):
         """The running means of the losses."""

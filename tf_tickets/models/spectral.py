@@ -27,6 +27,9 @@ class SpectralConv2D(keras.layers.Conv2D):
     Source: Miyato et al., 2018, arXiv:1802.05957.
     """
 
+    # Weights with one number per filter, beside those of a convolution: what slimming has to know.
+    channel_vectors = ("u",)
+
     def build(self, input_shape):
         """Make the kernel and `u`."""
         super().build(input_shape)

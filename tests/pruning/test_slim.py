@@ -1,0 +1,414 @@
+"""The slim model answers as the channel-masked one does."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_tickets as tt
+
+OURS_WITH_BATCH_NORM = (
+    *("vae", "resnet-vae", "dcgan", "dcgan-table2", "dcgan-shared"),
+    *("sngan", "resnet-dcgan", "sngan-resnet"),
+)
+MODES = (False, True)
+
+
+def shake(model, seed=0):
+    """Give a model's normalisations and biases values that a training might."""
+    rng = np.random.default_rng(seed)
+    draw = {
+        "gamma": lambda shape: rng.uniform(0.5, 1.5, shape),
+        "beta": lambda shape: rng.normal(0, 0.2, shape),
+        "bias": lambda shape: rng.normal(0, 0.1, shape),
+        "alpha": lambda shape: rng.uniform(0, 0.5, shape),
+        "moving_mean": lambda shape: rng.normal(0, 0.1, shape),
+        "moving_variance": lambda shape: rng.uniform(0.5, 1.5, shape),
+    }
+    for variable in model.variables:
+        if variable.name in draw:
+            variable.assign(draw[variable.name](tuple(variable.shape)))
+    return model
+
+
+def mask_scales(model, masks):
+    """Set the masked scales and their shifts to zero: the channel-masked model, by hand."""
+    for path, mask in masks.items():
+        for variable in model.variables:
+            if variable.path in (path, path.replace("gamma", "beta")):
+                variable.assign(variable.numpy() * mask)
+
+
+def answer(model, x, training):
+    # Training mode moves the statistics: the next question must find them as they were.
+    state = [np.array(variable.numpy()) for variable in model.variables]
+    answers = keras.ops.convert_to_numpy(model(x, training=training))
+    for variable, value in zip(model.variables, state, strict=True):
+        variable.assign(value)
+    return answers
+
+
+def inputs_of(model, batch=4, seed=1):
+    shape = (batch, *model.inputs[0].shape[1:])
+    return np.random.default_rng(seed).normal(size=shape).astype(keras.config.floatx())
+
+
+def check_equal(model, masks=None, tolerance=1e-5, whole_groups=False, x=None, **options):
+    """Slim a model, and hold its answers against those of the masked one."""
+    masks = tt.channel_masks(model, 0.5, whole_groups) if masks is None else masks
+    slimmed = tt.slim(model, masks, **options)
+    mask_scales(model, slimmed.slim_report.masks)
+    x = inputs_of(model) if x is None else x
+    for training in MODES:
+        expected, received = (answer(each, x, training) for each in (model, slimmed))
+        assert np.abs(expected - received).max() <= tolerance * np.abs(expected).max(), training
+    return slimmed
+
+
+@pytest.fixture
+def float64():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", OURS_WITH_BATCH_NORM)
+@pytest.mark.parametrize("whole_groups", [False, True])
+def test_networks_of_ours(name, whole_groups):
+    model = shake(tt.models.build(name, (32, 32, 3), width=4))
+    masks = tt.channel_masks(model, 0.5, whole_groups)
+    slimmed = tt.slim(model, masks)
+    assert slimmed.slim_report.masks == masks
+    assert slimmed.count_params() < model.count_params()
+    mask_scales(model, masks)
+    for part, network in model.components.items():
+        x = inputs_of(network)
+        for training in MODES:
+            expected, received = (
+                answer(each, x, training) for each in (network, slimmed.components[part])
+            )
+            assert np.abs(expected - received).max() <= 1e-5 * np.abs(expected).max()
+
+
+def unet():
+    inputs = x = keras.Input((16, 16, 3))
+    skips = []
+    for width in (6, 8):
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    for width, skip in zip((8, 6), reversed(skips), strict=True):
+        x = layers.Conv2DTranspose(width, 4, 2, padding="same")(x)
+        x = layers.LeakyReLU()(layers.BatchNormalization()(x))
+        x = layers.Concatenate()([x, skip])
+    return keras.Model(inputs, layers.Conv2D(1, 1)(x))
+
+
+def one_dimensional():
+    return keras.Sequential(
+        [
+            *(keras.Input((32, 2)), layers.Conv1D(6, 5), layers.BatchNormalization()),
+            *(layers.PReLU(shared_axes=[1]), layers.MaxPooling1D()),
+            *(layers.SeparableConv1D(8, 3, depth_multiplier=2), layers.BatchNormalization()),
+            *(layers.ReLU(), layers.Flatten(), layers.Dense(6), layers.BatchNormalization()),
+            *(layers.Activation("gelu"), layers.Dense(3)),
+        ]
+    )
+
+
+def three_dimensional():
+    return keras.Sequential(
+        [
+            *(keras.Input((8, 8, 8, 2)), layers.ZeroPadding3D(1), layers.Conv3D(6, 3)),
+            *(layers.BatchNormalization(), layers.ELU(), layers.AveragePooling3D(2)),
+            *(layers.Conv3DTranspose(8, 2, 2), layers.BatchNormalization(), layers.Cropping3D(1)),
+            *(layers.Activation("relu"), layers.GlobalAveragePooling3D(), layers.Dense(3)),
+        ]
+    )
+
+
+def from_codes():
+    inputs = keras.Input((5,))
+    x = layers.Dense(4 * 4 * 6, use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Reshape((4, 4, 6))(x)))
+    x = layers.Conv2D(8, 3, padding="same")(layers.UpSampling2D()(x))
+    x = layers.GroupNormalization(4)(x)
+    return keras.Model(inputs, layers.Conv2D(3, 3)(layers.Activation("tanh")(x)))
+
+
+def squeeze_and_excite():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Activation("silu")(layers.BatchNormalization()(layers.Conv2D(8, 1)(inputs)))
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.Activation("silu")(layers.BatchNormalization()(x))
+    share = layers.GlobalAveragePooling2D()(x)
+    share = layers.Dense(8, activation="sigmoid")(layers.Dense(4, activation="silu")(share))
+    x = layers.Multiply()([x, layers.Reshape((1, 1, 8))(share)])
+    return keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(x)))
+
+
+def nested_and_shared():
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 4)), layers.BatchNormalization(), layers.ReLU(), layers.Conv2D(5, 3)]
+    )
+    shared = layers.Conv2D(4, 3, padding="same")
+    first, second = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    x = layers.Concatenate()([inner(shared(first)), inner(shared(second))])
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    return keras.Model([first, second], layers.Conv2D(2, 1)(x))
+
+
+@pytest.mark.parametrize(
+    "build", [unet, one_dimensional, three_dimensional, from_codes, squeeze_and_excite]
+)
+def test_graphs_of_other_kinds(build):
+    model = shake(build())
+    slimmed = check_equal(model, whole_groups=True)
+    assert slimmed.count_params() < 0.8 * model.count_params()
+
+
+def test_nested_models_and_shared_layers_stay_shared():
+    model = shake(nested_and_shared())
+    x = [inputs_of(model, seed=seed) for seed in (1, 2)]
+    slimmed = check_equal(model, whole_groups=True, x=x)
+    assert len(slimmed.layers) == len(model.layers)
+    assert slimmed.count_params() < model.count_params()
+
+
+APPLICATIONS = ("MobileNetV2", "ResNet50V2", "DenseNet121", "EfficientNetV2B0")
+
+
+def application(name, size):
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
+    )
+
+    def clone(layer):
+        config = layer.get_config()
+        # Two tensors of different widths cannot drop the same values.
+        return type(layer).from_config(config | ({"rate": 0.0} if "rate" in config else {}))
+
+    return shake(keras.models.clone_model(model, clone_function=clone))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("whole_groups", [False, True])
+def test_networks_of_keras(name, whole_groups, float64):
+    model = application(name, 64)
+    slimmed = check_equal(model, tolerance=1e-10, whole_groups=whole_groups)
+    assert slimmed.count_params() < 0.7 * model.count_params()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_networks_of_keras_in_float32(name):
+    """Within 1e-5, or where a deep network magnifies rounding more, within what it does to itself.
+
+    The second is measured: the masked network in float32 against the same one in float64.
+    """
+    model = application(name, 96)
+    slimmed = tt.slim(model, tt.channel_masks(model, 0.5))
+    mask_scales(model, slimmed.slim_report.masks)
+    exact = keras.models.clone_model(model, clone_function=in_float64)
+    exact.set_weights(model.get_weights())
+    x = inputs_of(model, batch=16)
+    for training in MODES:
+        expected, received, reference = (
+            answer(each, x, training) for each in (model, slimmed, exact)
+        )
+        scale = np.abs(expected).max()
+        rounding = np.abs(expected - reference).max() / scale
+        assert np.abs(expected - received).max() / scale <= max(1e-5, 4 * rounding)
+
+
+def in_float64(layer):
+    return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+
+
+def test_a_small_network_of_keras(float64):
+    model = keras.applications.MobileNetV2(
+        alpha=0.35, weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
+    )
+    check_equal(shake(model), tolerance=1e-10)
+
+
+# --- what is left whole
+
+
+def small(**norm):
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(4, 1, name="a")(inputs)
+    x = layers.BatchNormalization(name="bn", **norm)(x)
+    return keras.Model(inputs, layers.Conv2D(3, 1, name="b")(x), name="small")
+
+
+def test_the_report_says_what_was_left_whole_and_why():
+    inputs = keras.Input((4, 4, 2))
+    x = layers.BatchNormalization(name="bn")(layers.Conv2D(4, 1, name="a")(inputs))
+    x = layers.LayerNormalization(name="over_channels")(layers.Conv2D(3, 1, name="b")(x))
+    model = keras.Model(inputs, layers.Conv2D(1, 1, name="c")(x))
+    masks = tt.channel_masks(model, 0.5)
+    report = tt.slim(model, masks).slim_report
+    rows = {each.name: each for each in report.layers}
+    assert (rows["a"].before, rows["a"].after, rows["a"].reason) == (4, 2, "")
+    assert "over_channels (LayerNormalization)" in rows["b"].reason
+    assert rows["c"].reason == "it is an output of the network"
+    assert rows["over_channels"].reason == "is of a kind that cannot be slimmed"
+    assert "a " in str(report) and f"{report.params_after:,} trainable" in str(report)
+
+
+def test_a_layer_is_never_emptied():
+    model = shake(small())
+    largest = int(np.argmax(model.get_layer("bn").gamma.numpy()))
+    slimmed = check_equal(model, tt.Masks({"bn/gamma": np.zeros(4, bool)}))
+    assert slimmed.get_layer("a").filters == 1
+    assert np.flatnonzero(slimmed.slim_report.masks["bn/gamma"]).tolist() == [largest]
+
+
+def test_a_masked_channel_that_cannot_go_is_zero_all_the_same():
+    inputs = keras.Input((4, 4, 2))
+    x = layers.BatchNormalization(name="one")(layers.Conv2D(3, 1)(inputs))
+    y = layers.BatchNormalization(name="two")(layers.Conv2D(3, 1)(x))
+    model = shake(keras.Model(inputs, layers.Conv2D(1, 1)(layers.Add()([x, y]))))
+    slimmed = check_equal(model, tt.Masks({"two/gamma": np.array([True, False, True])}))
+    assert slimmed.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize(("round_to", "width"), [(1, 3), (2, 4), (4, 4), (8, 8), (16, 10)])
+def test_widths_are_rounded_up(round_to, width):
+    inputs = keras.Input((4, 4, 2))
+    x = layers.BatchNormalization(name="bn")(layers.Conv2D(10, 1, name="a")(inputs))
+    model = shake(keras.Model(inputs, layers.Conv2D(3, 1)(x)))
+    slimmed = check_equal(model, tt.channel_masks(model, 0.7), round_to=round_to)
+    assert slimmed.get_layer("a").filters == width
+
+
+def test_the_model_itself_is_left_as_it_is():
+    model = shake(small())
+    before = [np.array(variable.numpy()) for variable in model.variables]
+    tt.slim(model, tt.channel_masks(model, 0.5))
+    after = [variable.numpy() for variable in model.variables]
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("norm", [{"center": False}, {"scale": True, "momentum": 0.5}])
+def test_normalisations_with_other_options(norm):
+    check_equal(shake(small(**norm)))
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"other/gamma": np.ones(4, bool)}, "no variable other/gamma"),
+        ({"bn/gamma": np.ones(3, bool)}, "has shape"),
+        ({"a/bias": np.ones(4, bool)}, "is not the scale of a normalisation"),
+    ],
+)
+def test_masks_for_another_model_are_refused(masks, message):
+    with pytest.raises(tt.SettingError, match=message):
+        tt.slim(small(), tt.Masks(masks))
+
+
+def test_a_spectrally_normalised_layer_has_the_norm_of_what_is_left():
+    inputs = keras.Input((4, 4, 2))
+    x = layers.BatchNormalization(name="bn")(layers.Conv2D(4, 1)(inputs))
+    x = tt.models.SpectralConv2D(5, 3, padding="same", name="spectral")(x)
+    x = layers.ReLU()(layers.BatchNormalization(name="bn2")(x))
+    model = shake(keras.Model(inputs, layers.Conv2D(1, 1)(x)))
+    masks = tt.channel_masks(model, 0.5)
+    slimmed = tt.slim(model, masks)
+    with tt.hold(model, tt.weight_masks(model, masks)):
+        model.get_layer("spectral").settle()
+        x = inputs_of(model)
+        for training in MODES:
+            expected, received = (answer(each, x, training) for each in (model, slimmed))
+            assert np.abs(expected - received).max() <= 1e-5 * np.abs(expected).max()
+
+
+# --- training goes on
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        # Rounding is magnified where a gradient is divided by one that is nearly zero.
+        keras.optimizers.Adam(1e-2, epsilon=1e-2),
+        keras.optimizers.AdamW(1e-2, weight_decay=0.1, epsilon=1e-2, use_ema=True),
+        keras.optimizers.RMSprop(1e-2, momentum=0.5, epsilon=1e-2),
+        keras.optimizers.SGD(1e-2, momentum=0.9),
+        keras.optimizers.Adafactor(1e-3),
+    ],
+    ids=lambda optimizer: optimizer.name,
+)
+def test_training_goes_on_as_that_of_the_masked_model_does(optimizer):
+    """Slimming and then training gives what training under the masks and then slimming gives."""
+    model = shake(small())
+    x = inputs_of(model, batch=8)
+    y = np.random.default_rng(2).normal(size=(8, 4, 4, 3)).astype("float32")
+    model.compile(optimizer, "mse", run_eagerly=True)
+    model.fit(x, y, epochs=2, shuffle=False, verbose=0)
+    masks = tt.channel_masks(model, 0.5)
+    with tt.hold(model, tt.weight_masks(model, masks)):
+        slimmed = tt.slim(model, masks)
+        assert slimmed.optimizer.iterations == 2
+        if optimizer.name == "adafactor":  # factored moments start anew: no more to compare
+            return
+        for each in (model, slimmed):
+            each.fit(x, y, epochs=2, shuffle=False, verbose=0)
+    for expected, received in zip(
+        tt.slim(model, masks).trainable_variables, slimmed.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(received.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_gan_goes_on_with_both_optimizers_and_its_averages():
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 3)).astype("float32")
+    model = tt.models.build("dcgan-shared", (8, 8, 3), width=4, ema_decay=0.5)
+    model.compile(run_eagerly=True)
+    model.fit(images, batch_size=8, verbose=0)
+    slimmed = tt.slim(model, tt.channel_masks(model, 0.5))
+    for optimizer in slimmed.optimizers:
+        assert optimizer.iterations == 1
+        assert any(np.any(slot.numpy()) for slot in optimizer._momentums)
+    for weight, average in slimmed.averages:
+        assert weight.shape == average.shape
+    before = slimmed.sample(2, seed=0)
+    slimmed.fit(images, batch_size=8, verbose=0)
+    assert np.abs(before - slimmed.sample(2, seed=0)).max() > 0
+
+
+def test_a_loss_scale_goes_on():
+    model = small()
+    model.compile(
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=64.0), "mse"
+    )
+    x = np.ones((2, 4, 4, 2), "float32")
+    model.fit(x, np.ones((2, 4, 4, 3), "float32"), verbose=0)
+    slimmed = tt.slim(model, tt.channel_masks(model, 0.5))
+    assert float(slimmed.optimizer.dynamic_scale) == 64.0
+    old, new = (each.optimizer.inner_optimizer._momentums[0] for each in (model, slimmed))
+    assert np.isin(new.numpy(), old.numpy()).all() and new.shape != old.shape
+
+
+def test_its_file_loads_where_this_package_is_not(tmp_path):
+    model = shake(unet())
+    slimmed = tt.slim(model, tt.channel_masks(model, 0.5))
+    slimmed.save(tmp_path / "slim.keras")
+    x = inputs_of(slimmed)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", answer(slimmed, x, False))
+    script = (
+        "import sys; sys.modules['tf_tickets'] = None\n"
+        "import keras, numpy as np\n"
+        f"model = keras.models.load_model(r'{tmp_path / 'slim.keras'}')\n"
+        f"y = model(np.load(r'{tmp_path / 'x.npy'}'))\n"
+        f"np.testing.assert_allclose(y, np.load(r'{tmp_path / 'y.npy'}'), rtol=1e-5, atol=1e-6)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=120)
