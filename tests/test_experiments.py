@@ -139,7 +139,7 @@ def test_a_gan_shows_the_same_samples_each_time(tmp_path):
 
 def test_dcgan_is_described_beside_the_paper():
     described = experiments.describe(recipes.resolve("dcgan", "cifar10"), "generator")
-    prunable = described.pop("prunable")
+    prunable, flops = described.pop("prunable"), described.pop("flops")
     assert described == {
         "params": 6_512_196,
         "components": {"generator": 3_576_323, "discriminator": 2_935_873},
@@ -147,6 +147,10 @@ def test_dcgan_is_described_beside_the_paper():
     }
     # Less biases and batch norms: three numbers for each of the 960 filters, and one for a pixel.
     assert prunable == 3_576_323 - 3 * 960 - 3
+    # Twice the millions of multiplications, and hardly more for biases and batch norms.
+    assert flops == pytest.approx(
+        {"generator": 2 * 103.3e6, "discriminator": 2 * 108.7e6}, rel=5e-3
+    )
 
 
 @pytest.mark.parametrize(

@@ -171,10 +171,11 @@ def _optimizer(recipe):
 
 
 def describe(recipe: Recipe, scope: str | None = None) -> dict:
-    """Return the network's parameter counts, in all and by component, beside the paper's.
+    """Return the network's parameter counts, in all and by component, and what an image takes.
 
     Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
-    moving statistics.
+    moving statistics. The paper's count stands beside them. `flops` are those of each component's
+    forward pass for one image.
 
     Args:
         recipe: of the network.
@@ -187,6 +188,7 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
         "components": {
             name: num_values(part.trainable_variables) for name, part in model.components.items()
         },
+        "flops": metrics.count_flops(model).forward_by_component,
         "prunable": num_values(prunable(model, scope)),
         "paper": {"dataset": dataset, "params": params},
     }

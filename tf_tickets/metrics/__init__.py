@@ -1,4 +1,4 @@
-"""How good a generative model is: losses, Frechet and kernel distance, score and accuracy.
+"""How good a model is: losses, Frechet and kernel distance, score, accuracy; and what it takes.
 
 Nothing here knows of pruning. Distances, scores and accuracy rest on the features of a network,
 either a classifier trained on the data set itself or Inception; the names tell which.
@@ -8,6 +8,7 @@ from tf_tickets.metrics.accuracy import classifier_accuracy, classifier_score
 from tf_tickets.metrics.collapse import refuse_collapse
 from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator
 from tf_tickets.metrics.features import FeatureExtractor, load_classifier, load_inception
+from tf_tickets.metrics.flops import FlopsCount, count_flops, pruning_flops, training_flops
 from tf_tickets.metrics.frechet import Moments, frechet_distance
 from tf_tickets.metrics.kernel import kernel_distance
 
@@ -15,12 +16,16 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "Evaluator",
     "FeatureExtractor",
+    "FlopsCount",
     "Moments",
     "classifier_accuracy",
     "classifier_score",
+    "count_flops",
     "frechet_distance",
     "kernel_distance",
     "load_classifier",
     "load_inception",
+    "pruning_flops",
     "refuse_collapse",
+    "training_flops",
 ]
