@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from tf_tickets.pruning.channels import ChannelRanking
+from tf_tickets.pruning.early_bird import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.tickets import Ticket
@@ -39,3 +41,88 @@ class HoldMasks(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Let go of the model."""
         self._holding.close()
+
+
+class EarlyBird(keras.callbacks.Callback):
+    """Watches which channels of a model in training matter, and stops when that has settled.
+
+    The model needs BatchNormalization (or GroupNormalization) layers and a graph: it is Functional
+    or Sequential, or its `components` are. What follows the ticket is `tt.slim`:
+
+        early_bird = tt.callbacks.EarlyBird(channel_sparsity=0.7)
+        model.fit(images, epochs=100, callbacks=[early_bird])
+        small = tt.slim(model, early_bird.masks)
+        small.fit(images, initial_epoch=early_bird.epoch, epochs=100)
+
+    Args:
+        channel_sparsity: fraction of the channels that may go to remove, in [0, 1).
+        delta: distance that the newest masks have to stay below from each of the last ones.
+        look_back: how many of those.
+        scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
+        every: draw masks after so many training steps; after each epoch by default.
+        whole_groups: as `tt.channel_masks` takes it.
+
+    Raises:
+        SettingError: when training begins, if no channel may go or a number is out of range.
+        DivergedError: if a scale becomes NaN or infinite.
+
+    Attributes:
+        masks: channel masks of the ticket, once it is drawn; None before.
+        epoch: how many epochs were trained when it was; None before.
+        history: for each masks drawn, the distances to those before, the latest first.
+
+    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    """
+
+    def __init__(
+        self,
+        channel_sparsity: float,
+        delta: float = 0.1,
+        look_back: int = 5,
+        scale_penalty: float = 1e-4,
+        every: int | None = None,
+        whole_groups: bool = False,
+    ):
+        super().__init__()
+        self.masks = None
+        self.epoch = None
+        self.history = []
+        self._numbers = (channel_sparsity, delta, look_back)
+        self._scale_penalty = scale_penalty
+        self._every = every
+        self._whole_groups = whole_groups
+        self._penalty = contextlib.ExitStack()
+
+    def on_train_begin(self, logs=None):
+        """Begin to watch, and to push the scales towards zero."""
+        ranking = ChannelRanking(self.model, self._whole_groups)
+        self._criterion = EarlyBirdCriterion(ranking, *self._numbers)
+        self.history = self._criterion.history
+        self._penalty.close()  # what a training left open that an exception broke off
+        self._penalty.enter_context(penalised_scales(self.model, ranking, self._scale_penalty))
+        self._steps = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Draw masks where they are due by steps."""
+        self._steps += 1
+        if self._every and self._steps % self._every == 0:
+            self._draw()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Draw masks where they are due by epochs."""
+        if not self._every:
+            self._draw()
+
+    def on_train_end(self, logs=None):
+        """Stop pushing the scales."""
+        self._penalty.close()
+
+    def _draw(self):
+        if self.masks is None and self._criterion.draw():
+            self.masks = self._criterion.masks
+            self.epoch = self._epoch + 1
+            self.model.stop_training = True

@@ -56,6 +56,11 @@ class ChannelRanking:
         """How many channels may go."""
         return sum(len(group) for group in self._groups.values())
 
+    @property
+    def scales(self) -> list[keras.Variable]:
+        """The scales that have a channel which may go, in the model's order."""
+        return [gamma for path, gamma in self._gammas.items() if self._may_lose(path)]
+
     def masks(self, channel_sparsity: float) -> Masks:
         """Return the masks that keep the channels of the largest scales, by one threshold.
 

@@ -144,15 +144,15 @@ def hold(model: keras.Model, masks: Masks):
     """
     held = HeldMasks(model, masks)
     held.attach()
-    _make_train_function_anew(model)
+    make_train_function_anew(model)
     try:
         yield held
     finally:
         held.detach()
-        _make_train_function_anew(model)
+        make_train_function_anew(model)
 
 
-def _make_train_function_anew(model):
-    # A step that was traced before goes on without the constraints that were set since.
+def make_train_function_anew(model: keras.Model) -> None:
+    """Let a compiled step be traced again: it would go on without what was set since."""
     if getattr(model, "train_function", None) is not None:
         model.make_train_function(force=True)
