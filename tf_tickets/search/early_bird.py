@@ -1,0 +1,293 @@
+"""Early-bird tickets: stop when it has settled which channels matter, slim, and train on."""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import keras
+
+from tf_tickets.errors import SettingError
+from tf_tickets.pruning.channels import ChannelRanking
+from tf_tickets.pruning.early_bird import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.slim import slim
+from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.runs import RunFolder
+from tf_tickets.search.controls import follow_curve, with_spread
+from tf_tickets.search.stages import Observer, Stage
+from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
+from tf_tickets.tickets import Ticket
+
+
+class EarlyBirdSearch:
+    """Finds tickets that are drawn early in training, and trains them on as smaller models.
+
+    Round 0 trains the dense network. Each later round has a channel sparsity: it trains the network
+    again from the same start, draws channel masks every few steps until they have settled, removes
+    the masked channels, and trains the slim network on to the same last step, its optimizer
+    included. The random arm trains a network of the same widths from fresh weights over all steps:
+    where it does as well, it is the widths that matter and not the ticket.
+
+    Args:
+        build, train, evaluate: as `TicketSearch` takes them.
+        num_steps: optimizer steps of a whole training.
+        channel_sparsities: of round 1, 2 and so on: fraction of the channels that may go to remove.
+        draw_every: optimizer steps between two drawings of masks.
+        delta, look_back: as `EarlyBirdCriterion` takes them.
+        scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
+        round_to, whole_groups: as `slim` and `ChannelRanking` take them.
+        arms: "winning", or "winning" and "random".
+        evaluations, higher_is_better, refuse, prepare, illustrate, observers: as `TicketSearch`
+            takes them.
+
+    Raises:
+        SettingError: if a number is out of range or an arm is unknown.
+
+    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    """
+
+    def __init__(
+        self,
+        build: Callable[[int], keras.Model],
+        train: Callable[[keras.Model, int, int, int], None],
+        evaluate: Callable[[keras.Model], tuple[dict, dict]],
+        *,
+        num_steps: int,
+        channel_sparsities: Sequence[float],
+        draw_every: int,
+        delta: float = 0.1,
+        look_back: int = 5,
+        scale_penalty: float = 1e-4,
+        round_to: int = 1,
+        whole_groups: bool = False,
+        arms: Sequence[str] = ("winning", "random"),
+        evaluations: int = 1,
+        higher_is_better: Sequence[str] = (),
+        refuse: Callable[[dict], None] | None = None,
+        prepare: Callable[[keras.Model, Mapping | None], None] | None = None,
+        illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
+        observers: Sequence[Observer] = (),
+    ):
+        if not 1 <= draw_every < num_steps:
+            raise SettingError(
+                f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
+                f"Received: draw_every={draw_every}"
+            )
+        if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
+            raise SettingError(
+                f"`channel_sparsities` must be one number or more that rise. "
+                f"Received: {tuple(channel_sparsities)}"
+            )
+        if "winning" not in arms or set(arms) - {"winning", "random"}:
+            raise SettingError(
+                f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
+                f"Received: arms={tuple(arms)}"
+            )
+        self.build = build
+        self.train = train
+        self.evaluate = evaluate
+        self.num_steps = num_steps
+        self.channel_sparsities = tuple(channel_sparsities)
+        self.draw_every = draw_every
+        self.delta = delta
+        self.look_back = look_back
+        self.scale_penalty = scale_penalty
+        self.round_to = round_to
+        self.whole_groups = whole_groups
+        self.arms = arms
+        self.evaluations = evaluations
+        self.higher_is_better = higher_is_better
+        self.refuse = refuse
+        self.prepare = prepare
+        self.illustrate = illustrate
+        self.observers = observers
+
+    def run(self, seeds: Sequence[int], folder: RunFolder) -> list[dict]:
+        """Make every stage that is not done yet, and return the records of all.
+
+        Args:
+            seeds, folder: as `TicketSearch.run` takes them.
+
+        Returns:
+            One record per stage, in order, as of `TicketSearch.run`; `prunable` and `kept` count
+            kernels. With it `channel_sparsity` and, of the winning arm, `drawn_step`, `settled`
+            (whether the criterion was met, and not the end of training near) and `distances` (step
+            and distances of each masks drawn).
+
+        Raises:
+            SettingError: if the model has no channels that may go, or too few for a sparsity.
+            DivergedError: if a training ends with a NaN or infinite weight; earlier stages stay.
+        """
+        self._model = self.build(seeds[0])
+        self._fresh_optimizer = built_optimizers(self._model)
+        self._ranking = ChannelRanking(self._model, self.whole_groups)
+        for sparsity in self.channel_sparsities:
+            self._criterion(sparsity)
+        stages = list(self._stages(seeds))
+        for observer in self.observers:
+            observer.search_begins(stages)
+        records = []
+        for stage in stages:
+            records.append(self._finished(stage, folder))
+            for observer in self.observers:
+                observer.stage_ends(stage, records[-1])
+        records = with_spread(records)
+        folder.write_results(records)
+        return records
+
+    def _criterion(self, sparsity):
+        return EarlyBirdCriterion(self._ranking, sparsity, self.delta, self.look_back)
+
+    def _stages(self, seeds) -> Iterator[Stage]:
+        for seed in seeds:
+            yield Stage(seed, 0, "dense")
+            for number in range(1, len(self.channel_sparsities) + 1):
+                for arm in self.arms:
+                    yield Stage(seed, number, arm)
+
+    def _finished(self, stage, folder):
+        """Return the record of a stage, which is made first if it is not done."""
+        sources = [f"seed-{stage.seed}/round-{stage.round:02d}/winning"]
+        sources = sources if stage.arm == "random" else []
+        if not folder.is_done(stage.name, sources):
+            for observer in self.observers:
+                observer.stage_begins(stage)
+            with folder.stage(stage.name, sources) as path:
+                record = self._make(stage, path, folder)
+                (path / "result.json").write_text(json.dumps(record))
+            folder.write_results([record])
+        return json.loads((folder.path / stage.name / "result.json").read_text())
+
+    def _make(self, stage, path, folder) -> dict:
+        """Train and evaluate one stage, write its files to `path`, and return its record."""
+        training = _Training(self, derived_seed(stage.seed, "data"))
+        config = {**dataclasses.asdict(stage), "settings": folder.settings}
+        make = {"dense": self._dense, "winning": self._drawn, "random": self._same_widths}
+        model, specifics = make[stage.arm](stage, training, config, path, folder)
+        if self.refuse and stage.arm == "dense":
+            self.refuse(training.curve[-1]["metrics"])
+        Ticket.of_model(model, Masks({}), config).save(path / "trained.safetensors")
+        if self.illustrate:
+            self.illustrate(model, path / "samples.png")
+        return {
+            **dataclasses.asdict(stage),
+            **self._counts(model),
+            **specifics,
+            "metrics": training.curve[-1]["metrics"],
+            "protocol": training.protocol,
+            "curve": training.curve,
+            **follow_curve(training.curve, self.higher_is_better),
+            "attempts": 1,
+            "seconds": round(training.seconds, 3),
+            "ticket": f"{stage.name}/ticket.safetensors",
+        }
+
+    def _dense(self, stage, training, config, path, folder):
+        """Train the whole network; its ticket is what all rounds of the seed start from."""
+        self._start(stage)
+        Ticket.of_model(self._model, Masks({}), config).save(path / "ticket.safetensors")
+        training.go_on(self._model, self.num_steps)
+        return self._model, {"channel_sparsity": 0.0}
+
+    def _drawn(self, stage, training, config, path, folder):
+        """Train until the ticket is drawn, then what is left of the network."""
+        self._start(stage)
+        sparsity = self.channel_sparsities[stage.round - 1]
+        criterion, distances = self._criterion(sparsity), []
+        with penalised_scales(self._model, self._ranking, self.scale_penalty):
+            for step in range(self.draw_every, self.num_steps, self.draw_every):
+                training.go_on(self._model, step)
+                settled = criterion.draw()
+                distances.append({"step": step, "distances": criterion.history[-1]})
+                if settled:
+                    break
+        slimmed = slim(self._model, criterion.masks, self.round_to)
+        ticket = Ticket.of_model(self._model, slimmed.slim_report.masks, config)
+        ticket.save(path / "ticket.safetensors")
+        training.go_on(slimmed, self.num_steps)
+        return slimmed, {
+            "channel_sparsity": sparsity,
+            "drawn_step": step,
+            "settled": settled,
+            "distances": distances,
+        }
+
+    def _same_widths(self, stage, training, config, path, folder):
+        """Train a network as wide as the winning one, from fresh weights."""
+        winning = Stage(stage.seed, stage.round, "winning")
+        masks = Ticket.load(folder.path / winning.name / "ticket.safetensors").masks
+        fresh = self.build(derived_seed(stage.seed, stage.round, stage.arm))
+        Ticket.of_model(fresh, masks, config).save(path / "ticket.safetensors")
+        slimmed = slim(fresh, masks)
+        training.go_on(slimmed, self.num_steps)
+        return slimmed, {"channel_sparsity": self.channel_sparsities[stage.round - 1]}
+
+    def _start(self, stage):
+        """Set the model to the state that all trainings of a seed start from."""
+        weights = take_snapshot(self.build(derived_seed(stage.seed, 0, "dense")))
+        restore_snapshot(self._model, {**self._fresh_optimizer, **weights})
+        if self.prepare:
+            self.prepare(self._model, None)
+
+    def _counts(self, model):
+        whole, kept = (num_values(prunable(each)) for each in (self._model, model))
+        sparsity = 1 - kept / whole
+        return {
+            "weight_sparsity": sparsity,
+            "network_sparsity": sparsity,
+            "params": num_values(model.trainable_variables),
+            "prunable": whole,
+            "kept": kept,
+        }
+
+
+class _Training:
+    """One training of a stage, which may go on with another model than it began with."""
+
+    def __init__(self, search: EarlyBirdSearch, data_seed: int):
+        self._search = search
+        self._data_seed = data_seed
+        self._step = 0
+        self.seconds = 0.0
+        self.curve: list[dict] = []
+        self.protocol: dict = {}
+
+    def go_on(self, model, last_step):
+        """Train up to a step, evaluating where it is due on the way."""
+        search = self._search
+        due = {
+            round(search.num_steps * number / search.evaluations)
+            for number in range(1, search.evaluations + 1)
+        }
+        for step in sorted({step for step in due if self._step < step < last_step} | {last_step}):
+            begun = time.perf_counter()
+            search.train(model, self._data_seed, self._step, step)
+            self.seconds += time.perf_counter() - begun
+            refuse_non_finite(model)
+            self._step = step
+            if step in due:
+                metrics, self.protocol = search.evaluate(model)
+                self.curve.append({"step": step, "metrics": metrics})
+
+
+def rebuild_slim(build: Callable[[int], keras.Model], ticket, trained) -> keras.Model:
+    """Return the trained slim model of an early-bird stage.
+
+    Args:
+        build: as `EarlyBirdSearch` takes it.
+        ticket, trained: paths of the stage's two files, `ticket.safetensors` with the channel
+            masks, and `trained.safetensors`.
+
+    Raises:
+        FileError: if a file is missing or damaged.
+        SettingError: if they are of another model.
+    """
+    drawn = Ticket.load(ticket)
+    model = build(0)
+    drawn.apply(model)
+    slimmed = slim(model, drawn.masks)
+    Ticket.load(trained).apply(slimmed)
+    return slimmed
