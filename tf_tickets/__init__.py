@@ -12,7 +12,7 @@ _MODULE_OF = {
     "Experiment": "experiments",
     "FileError": "errors",
     "GlobalPruning": "pruning.pruner",
-    "IterativeMagnitudePruning": "search.magnitude",
+    "TicketSearch": "search.rounds",
     "IterativeSparsity": "pruning.schedules",
     "Masks": "pruning.masks",
     "ProgressBar": "progress",

@@ -185,7 +185,7 @@ def common_settings(options: SearchOptions, experiment) -> dict:
 def new_search(options: SearchOptions, experiment, **specifics):
     """Return the search of an experiment; `specifics` is what one script sets."""
     higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
-    return tt.IterativeMagnitudePruning(
+    return tt.TicketSearch(
         experiment.build,
         experiment.train,
         experiment.evaluate,

@@ -13,7 +13,7 @@ from tf_tickets.experiments import Experiment, read_pictures
 from tf_tickets.export import export_saved_model
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import Comparison
-from tf_tickets.search.magnitude import ARMS
+from tf_tickets.search.stages import ARMS
 from tf_tickets.tickets import Ticket
 
 

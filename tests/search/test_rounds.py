@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.search.magnitude import Observer
+from tf_tickets.search.stages import Observer
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
@@ -66,7 +66,7 @@ def search(path, train=train, seeds=(0,), settings=None, build=build, **options)
     options = {"rounds": 3, "rewind_step": 4, **options}
     if "transferred" not in options:
         options = {"schedule": tt.IterativeSparsity(0.2, options["rounds"]), **options}
-    searched = tt.IterativeMagnitudePruning(
+    searched = tt.TicketSearch(
         build,
         train,
         evaluate,
@@ -301,7 +301,7 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
 def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
     schedule = tt.IterativeSparsity(0.2, 3)
     with pytest.raises(SettingError, match=message):
-        tt.IterativeMagnitudePruning(
+        tt.TicketSearch(
             build,
             train,
             evaluate,
@@ -621,6 +621,4 @@ def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):
 def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
     for options in ({}, {"schedule": tt.IterativeSparsity(), "transferred": lambda *_: None}):
         with pytest.raises(SettingError, match="a `schedule`, or else `transferred`"):
-            tt.IterativeMagnitudePruning(
-                build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options
-            )
+            tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options)
