@@ -25,12 +25,18 @@ STARTS = ("rewind", "trained", "fresh")
 
 
 class TicketSearch:
-    """Finds tickets by training, pruning the smallest weights of all layers, and rewinding.
+    """Finds tickets by training, pruning, and rewinding, round by round.
 
     Round 0 trains the dense network and keeps its state at `rewind_step`. Each later round prunes
-    what the round before has trained, returns the survivors to the rewind point, and trains them
-    again over the same batches up to the same step. The random arm trains each round's masks from
-    fresh weights: where it does as well, the ticket has won nothing.
+    the smallest weights, over all layers, of what the round before has trained, returns the
+    survivors to the rewind point, and trains them again over the same batches up to the same step:
+    iterative magnitude pruning. With `score` each round prunes the weights of the rewind point
+    instead, by what that says, before they are trained: pruning at initialisation, where the rewind
+    point is step 0.
+
+    Two controls train each round's masks otherwise. Where the random arm, from fresh weights, does
+    as well, the ticket has won nothing. Where the shuffled one does, each layer's mask having been
+    shuffled within the layer, the ticket is no more than the sparsity of each of its layers.
 
     Args:
         build: `build(seed)` returns a new compiled model whose weights are drawn from the seed.
@@ -49,17 +55,23 @@ class TicketSearch:
         starts: component -> what its survivors start from, where it is not the rewind point (C2,
             C6): "trained" is what the stage that was pruned has trained, "fresh" is drawn anew.
             "trained" holds for the random arm too, so that the arms differ in the rest alone.
-        arms: "winning", or "winning" and "random".
+        arms: "winning", and of its controls "random" and "shuffled" those that are wanted.
         one_shot: prune the dense network at once to each round's sparsity (K1), not the round
             before (K2).
+        score: `score(model, kernels, seed)` returns what each weight is worth of a model that is at
+            the rewind point: variable path -> float array for each of `kernels`, the variables that
+            may be pruned; higher means keep. It leaves the model as it is, and gets the same seed
+            in all rounds.
+        score_steps: in how many steps the weights that are kept fall to those of a round, each time
+            by the same factor; the weights that are left are scored anew for each.
         restore_optimizer: return the optimizer to its state at the rewind point; fresh otherwise.
         evaluations: how often a training is evaluated, at equal distances, the last time at its
             end (Q8).
         higher_is_better: the metrics that are; of all others lower is better.
         retries: how often a training that diverged is begun again, over batches in another order.
         refuse: `refuse(metrics)` raises DivergedError over the final metrics of a network that is
-            not worth pruning on, such as a GAN that gives one image. The arms that nothing is
-            pruned on are not asked: what becomes of them is a result.
+            not worth pruning on, such as a GAN that gives one image. Asked are the dense network
+            and, without `score`, the winning arm: what becomes of the others is a result.
         prepare: `prepare(model, dense)` is called before each training, when the weights that it
             starts from are set; `dense` holds those of the trained dense network by variable path,
             and is None in round 0.
@@ -70,9 +82,11 @@ class TicketSearch:
         observers: are told of every stage.
 
     Raises:
-        SettingError: if a number is out of range or an arm is unknown.
+        SettingError: if a number is out of range, an arm is unknown, or two arguments contradict
+            each other.
 
-    Source: paper K, section 3.1; Frankle et al., 2020, arXiv:1912.05671 (rewinding).
+    Source: paper K, section 3.1; Frankle et al., 2020, arXiv:1912.05671 (rewinding); Frankle et
+    al., 2021, arXiv:2009.08576 (pruning at initialisation, and its controls).
     """
 
     def __init__(
@@ -90,6 +104,8 @@ class TicketSearch:
         starts: Mapping[str, str] | None = None,
         arms: Sequence[str] = ("winning", "random"),
         one_shot: bool = False,
+        score: Callable[[keras.Model, list, int], Mapping] | None = None,
+        score_steps: int = 1,
         restore_optimizer: bool = False,
         evaluations: int = 1,
         higher_is_better: Sequence[str] = (),
@@ -106,6 +122,8 @@ class TicketSearch:
             raise SettingError("A search takes a `schedule`, or else `transferred` tickets.")
         if transferred and starts:
             raise SettingError("A search for `transferred` tickets takes no `starts`.")
+        if score:
+            _check_score(one_shot, score_steps, starts or {})
         self.build = build
         self.train = train
         self.evaluate = evaluate
@@ -118,6 +136,8 @@ class TicketSearch:
         self.starts = dict(starts or {})
         self.arms = (*arms, "transferred") if transferred else arms
         self.one_shot = one_shot
+        self.score = score
+        self.score_steps = score_steps
         self.restore_optimizer = restore_optimizer
         self.evaluations = evaluations
         self.higher_is_better = higher_is_better
@@ -144,8 +164,9 @@ class TicketSearch:
             and, with two seeds or more, `spread` (by metric: standard deviation over the seeds).
 
         Raises:
-            SettingError: if the last round would leave fewer weights than there are kernels, or
-                `starts` names no component of the model.
+            SettingError: if the last round would leave fewer weights than there are kernels,
+                `starts` names no component of the model, or the shuffled arm would start pruned
+                weights from what has been trained without them.
             DivergedError: if a training ends with a NaN or infinite weight, or a metric is one,
                 and there are no `retries` left; earlier stages stay.
         """
@@ -207,11 +228,15 @@ class TicketSearch:
             return []
         if stage.arm == "transferred" or (stage.arm == "random" and self.transferred):
             return [dense]
-        if stage.arm == "random":
+        if stage.arm in ("random", "shuffled"):
             return [dense, Stage(stage.seed, stage.round, "winning")]
-        if self.one_shot or stage.round == 1:
+        if self.one_shot or self.score or stage.round == 1:
             return [dense]
         return [dense, Stage(stage.seed, stage.round - 1, "winning")]
+
+    def may_be_refused(self, stage) -> bool:
+        """Return whether the search ends where a stage's network is worth nothing."""
+        return stage.arm == "dense" or (stage.arm == "winning" and not self.score)
 
     def trained_source(self, stage) -> Stage:
         """Return the stage whose trained weights a stage's masks were drawn from."""
@@ -231,11 +256,21 @@ def _check(num_steps, rounds, rewind_step, evaluations, arms):
             f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
             f"Received: evaluations={evaluations}"
         )
-    if "winning" not in arms or set(arms) - {"winning", "random"}:
+    if "winning" not in arms or set(arms) - {"winning", "random", "shuffled"}:
         raise SettingError(
-            f"`arms` must be 'winning', or 'winning' and 'random', whose masks it gives. "
-            f"Received: arms={tuple(arms)}"
+            f"`arms` must be 'winning', and none or more of 'random' and 'shuffled', whose masks "
+            f"it gives. Received: arms={tuple(arms)}"
         )
+
+
+def _check_score(one_shot, score_steps, starts):
+    if one_shot or "trained" in starts.values():
+        raise SettingError(
+            "A search by `score` prunes weights before they are trained: it takes neither "
+            "`one_shot` nor a component that starts from what was 'trained'."
+        )
+    if score_steps < 1:
+        raise SettingError(f"`score_steps` must be at least 1. Received: score_steps={score_steps}")
 
 
 def _check_choices(pool, starts):

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 # What a stage may be; "transferred" only where a search is given tickets from elsewhere.
-ARMS = ("winning", "transferred", "random")
+ARMS = ("winning", "transferred", "random", "shuffled")
 
 
 @dataclasses.dataclass(frozen=True)

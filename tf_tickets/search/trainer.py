@@ -14,6 +14,7 @@ from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.selection import pooled_masks
 from tf_tickets.pruning.snapshot import optimizers_of, restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve
@@ -43,6 +44,8 @@ class Trainer:
             for name, start in search.starts.items()
             for variable in self._component(name).variables
         }
+        self._check_shuffled_starts()
+        self._kept_scores = (None, None)
         self._num_kernels = num_values(prunable(self.model))
         self._fresh_optimizer = {
             path: value
@@ -73,6 +76,15 @@ class Trainer:
             )
         return components[name]
 
+    def _check_shuffled_starts(self):
+        """Refuse masks that would let weights go on that an earlier round has pruned to zero."""
+        pruned = {self._start_of.get(variable.path) for variable in self.prunable}
+        if "shuffled" in self.search.arms and "trained" in pruned:
+            raise SettingError(
+                "The shuffled arm keeps weights that earlier rounds have pruned, which have no "
+                "trained values: take it without `starts` of 'trained' for what is pruned."
+            )
+
     def make(self, stage: Stage, path: pathlib.Path, folder: RunFolder, held: HeldMasks) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
         for attempt in range(self.search.retries + 1):
@@ -91,9 +103,9 @@ class Trainer:
         if stage.arm != "dense":
             Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
         curve, protocol = self._train_and_evaluate(data_seed, first_step)
-        if stage.arm in ("dense", "winning"):  # a later round prunes on these
-            if self.search.refuse:
-                self.search.refuse(curve[-1]["metrics"])
+        if self.search.refuse and self.search.may_be_refused(stage):
+            self.search.refuse(curve[-1]["metrics"])
+        if stage.arm in ("dense", "winning"):
             Ticket.of_model(self.model, masks, config).save(path / "trained.safetensors")
         if self.search.illustrate:
             self.search.illustrate(self.model, path / "samples.png")
@@ -131,15 +143,25 @@ class Trainer:
     def _starting_point(self, stage, folder, held):
         """Return the weights, the masks and the step that a pruned stage starts from."""
         if stage.arm == "winning":
-            rewind = Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "rewind"))
-            return rewind.weights, self._pruned(stage, folder, held), self.search.rewind_step
+            draw = self._scored if self.search.score else self._pruned
+            masks = draw(stage, folder, held)
+            return self._rewind_weights(stage, folder), masks, self.search.rewind_step
+        if stage.arm == "shuffled":
+            seed = _derived_seed(stage.seed, stage.round, stage.arm)
+            masks = self._winning_masks(stage, folder).shuffled(seed)
+            return self._rewind_weights(stage, folder), masks, self.search.rewind_step
         fresh = self._fresh_weights(stage)
         if self.search.transferred:
             ticket = self.search.transferred(stage.seed, stage.round)
             given = ticket.weights if stage.arm == "transferred" else {}
             return {**fresh, **given}, ticket.masks, 0
-        winning = Ticket.load(self._file(folder, self.search.sources(stage)[-1], "ticket"))
-        return fresh, winning.masks, 0
+        return fresh, self._winning_masks(stage, folder), 0
+
+    def _rewind_weights(self, stage, folder):
+        return Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "rewind")).weights
+
+    def _winning_masks(self, stage, folder):
+        return Ticket.load(self._file(folder, self.search.sources(stage)[-1], "ticket")).masks
 
     def _pruned(self, stage, folder, held) -> Masks:
         """Return the masks of this round, drawn from what an earlier stage has trained."""
@@ -150,11 +172,33 @@ class Trainer:
         pruner.conditional_mask_update()
         return held.masks
 
+    def _scored(self, stage, folder, held) -> Masks:
+        """Return the masks of this round, drawn from the rewind point by the search's scores."""
+        all_kept = Masks.all_kept(self.prunable)
+        self._start_from(self._rewind_weights(stage, folder), held, all_kept)
+        density = 1 - float(self.search.schedule_of(stage.seed)(stage.round)[1])
+        # The same in all rounds, so that scores of one step give nested masks.
+        seed = _derived_seed(stage.seed, "score")
+        scores = self._scores_of_all(seed)
+        num_steps = self.search.score_steps
+        for step in range(1, num_steps + 1):
+            sparsity = 1 - density ** (step / num_steps)
+            held.assign(pooled_masks(scores, sparsity, held.masks, self.pools))
+            if step < num_steps:
+                scores = self.search.score(self.model, self.prunable, seed)
+        return held.masks
+
+    def _scores_of_all(self, seed):
+        """Return the scores of the rewind point, which are the same in all rounds of a seed."""
+        if self._kept_scores[0] != seed:
+            self._kept_scores = (seed, self.search.score(self.model, self.prunable, seed))
+        return self._kept_scores[1]
+
     def _other_starts(self, stage, folder) -> dict:
         """Return the weights of the components that do not start as the rest does."""
         fresh, trained = {}, {}
-        if stage.arm == "winning" and "fresh" in self._start_of.values():
-            fresh = self._fresh_weights(stage)
+        if stage.arm in ("winning", "shuffled") and "fresh" in self._start_of.values():
+            fresh = self._fresh_weights(dataclasses.replace(stage, arm="winning"))
         if "trained" in self._start_of.values():
             source = self.search.trained_source(stage)
             trained = Ticket.load(self._file(folder, source, "trained")).weights
