@@ -56,6 +56,17 @@ def test_scores_follow_weights_and_seed_and_leave_the_model_as_it_is(name, metho
     assert changed == (method in ("snip", "grasp", "random"))
 
 
+@pytest.mark.parametrize("method", ["snip", "synflow"])
+def test_what_is_kept_of_one_model_is_not_taken_for_another(method, images):
+    recipe = recipe_of("vae")
+    one, other = (build_model(recipe, images.image_shape, seed) for seed in (1, 2))
+    expected = InitialScores(recipe, images, method)(other, tt.prunable(other), 0)
+    scores = InitialScores(recipe, images, method)
+    scores(one, tt.prunable(one), 0)
+    found = scores(other, tt.prunable(other), 0)
+    assert all(np.array_equal(found[path], expected[path]) for path in expected)
+
+
 @pytest.mark.parametrize("method", ["snip", "grasp", "synflow"])
 def test_each_component_of_a_gan_has_scores_that_sum_to_one(method, images):
     recipe = recipe_of("dcgan")

@@ -18,6 +18,7 @@ _MODULE_OF = {
     "ProgressBar": "progress",
     "RunFolder": "runs",
     "SettingError": "errors",
+    "SynapticFlow": "pruning.at_init",
     "TensorBoardLog": "progress",
     "Ticket": "tickets",
     "TicketSearch": "search.rounds",

@@ -10,11 +10,10 @@ from tf_tickets import models
 from tf_tickets.data import ImageDataset, training_batches
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.at_init import (
+    SynapticFlow,
     grasp_scores,
-    linear_twin,
     normalized_scores,
     snip_scores,
-    synflow_scores,
 )
 from tf_tickets.pruning.scores import magnitude_scores, random_scores
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
@@ -52,7 +51,7 @@ class InitialScores:
         self._recipe = recipe
         self._images = images
         self._float32_twin = None
-        self._linear_twins = {}
+        self._flows = {}
 
     @property
     def num_steps(self) -> int:
@@ -82,13 +81,12 @@ class InitialScores:
 
     def _by_flow(self, model, paths, _):
         scores = {}
-        for name, network in model.components.items():
+        for network in model.components.values():
             chosen = _chosen(network.trainable_variables, paths)
             if chosen:
-                if name not in self._linear_twins:
-                    self._linear_twins[name] = linear_twin(network)
-                found = synflow_scores(network, chosen, self._linear_twins[name])
-                scores |= normalized_scores(found)
+                if network not in self._flows:
+                    self._flows[network] = SynapticFlow(network)
+                scores |= normalized_scores(self._flows[network](chosen))
         return scores
 
     def _by_loss(self, model, paths, seed):

@@ -6,7 +6,7 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.pruning.at_init import linear_twin
+from tf_tickets.pruning.at_init import SynapticFlow, linear_twin
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -195,9 +195,10 @@ def test_synflow_of_a_deep_network_does_not_overflow():
 def prune_in_steps(model, sparsity, num_steps):
     kernels = tt.prunable(model)
     masks = tt.Masks.all_kept(kernels)
+    flow = SynapticFlow(model)
     with tt.hold(model, masks) as held:
         for step in range(1, num_steps + 1):
-            scores = tt.synflow_scores(model, kernels)
+            scores = flow(kernels)
             masks = tt.global_masks(scores, 1 - (1 - sparsity) ** (step / num_steps), masks)
             held.assign(masks)
     return masks
