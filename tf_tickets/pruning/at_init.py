@@ -47,9 +47,9 @@ def grasp_scores(
     """Return how much of the gradient's norm is lost without each weight: w (H g), higher is keep.
 
     g is the gradient of the loss L, and H its Hessian, both in the given variables alone. The
-    authors rank by -w (H g) and remove the highest. They also divide the logits by a temperature of
-    200; here there is none, as most losses of generative models have no logits to divide. Batch
-    normalisation in training mode makes H that of its batches.
+    authors rank by -w (H g) and remove the highest: the sign counts. They also divide the logits by
+    a temperature of 200; here there is none, as most losses of generative models have no logits to
+    divide. Batch normalisation in training mode makes H that of its batches.
 
     Args:
         variables: Keras variables, as `prunable` returns them, of a model that computes in float32:
