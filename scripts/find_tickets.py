@@ -1,8 +1,9 @@
 """Find winning tickets in an autoencoder, VAE or GAN: `python scripts/find_tickets.py --model vae`.
 
 Trains the dense network, then prunes, rewinds and retrains it round by round, beside a random
-control, for several seeds. Ends with a table, figures, a saved ticket and a sparse SavedModel in a
-run folder. The same command goes on where it was broken off.
+control, for several seeds; or prunes the initial weights, with `--method snip` and others. Ends
+with a table, figures, a saved ticket and a sparse SavedModel in a run folder. The same command goes
+on where it was broken off.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import sys
 import tf_tickets as tt
 from tf_tickets import commands
 from tf_tickets.cli import exit_with_one_line, option, parse
-from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.commands import AT_INITIALIZATION, AUTOENCODERS, DATASETS, GANS, refuse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,12 @@ class Options(commands.SearchOptions):
     dataset: str = option("digits", "the images to train on", DATASETS)
     image_size: int | None = option(None, "height and width in pixels (default: by recipe)")
     width: int | None = option(None, "filters of the outermost layers (default: by recipe)")
+    method: str = option(
+        "imp",
+        "what a round prunes: by magnitude what the round before has trained, or the initial "
+        "weights, by what they are worth before any training",
+        ("imp", *AT_INITIALIZATION),
+    )
     rounds: int = option(20, "pruning rounds after the dense one")
     rate: float = option(0.2, "fraction of the remaining weights that a round prunes")
     one_shot: bool = option(False, "prune the dense network at once to each round's sparsity")
@@ -44,8 +51,9 @@ class Options(commands.SearchOptions):
     seeds: tuple[int, ...] = option((0, 1, 2), "each repeats the whole search")
     arms: tuple[str, ...] = option(
         ("winning", "random"),
-        "random is the control: same masks, fresh weights",
-        ("winning", "random"),
+        "the controls: random has the same masks and fresh weights, shuffled the same weights and "
+        "each layer's mask shuffled",
+        ("winning", "random", "shuffled"),
     )
     describe: bool = option(False, "print the network and recipe as JSON, and stop")
 
@@ -60,8 +68,9 @@ class Options(commands.SearchOptions):
             refuse("rate", "must lie between 0 and 1", self.rate)
         commands.refuse_repeated_seeds(self.seeds)
         if "winning" not in self.arms:
-            refuse("arms", "must include winning, whose masks random takes", self.arms)
+            refuse("arms", "must include winning, whose masks the others take", self.arms)
         self._check_what_only_some_models_have()
+        self._check_what_only_some_methods_have()
 
     def _check_what_only_some_models_have(self):
         gan = self.model in GANS
@@ -80,6 +89,31 @@ class Options(commands.SearchOptions):
                 refuse(name, f"is for GANs: {', '.join(GANS)}", f"--model {self.model}")
         if self.pool == "component" and self.component != "both":
             refuse("pool", "means nothing where one component is pruned", self.component)
+
+    def _check_what_only_some_methods_have(self):
+        if self.method in AT_INITIALIZATION:
+            for name, default in (
+                ("one_shot", False),
+                ("discriminator_init", "rewind"),
+                ("distill_discriminator", False),
+            ):
+                if getattr(self, name) != default:
+                    refuse(
+                        name, "is for --method imp, which trains first", f"--method {self.method}"
+                    )
+            if self.rewinds_to != 0:
+                expected = f"must be 0 where initial weights are pruned, as by {self.method}"
+                refuse("rewind_step", expected, self.rewind_step)
+        trained = self.discriminator_init == "trained" and self.component != "generator"
+        if "shuffled" in self.arms and trained:
+            expected = "shuffled keeps weights that have no trained values"
+            refuse("arms", expected, "--discriminator-init trained")
+
+    @property
+    def rewinds_to(self):
+        if self.method in AT_INITIALIZATION and self.rewind_step is None:
+            return 0
+        return super().rewinds_to
 
     @property
     def network(self):
@@ -116,7 +150,8 @@ def _find(options, recipe, metric):
         options.inception,
         distill_discriminator=options.distill_discriminator,
     )
-    name = f"{recipe.model}-{recipe.dataset}-{'one-shot' if options.one_shot else 'imp'}"
+    method = "one-shot" if options.one_shot else options.method
+    name = f"{recipe.model}-{recipe.dataset}-{method}"
     folder = commands.new_folder(options, name, _settings(options, experiment))
     search = _search(options, experiment)
     with folder:
@@ -146,11 +181,17 @@ def _settings(options, experiment):
         "distill_discriminator",
     )
     chosen = {name: getattr(options, name) for name in names}
+    if options.method != "imp":  # without it, as in the runs from before there were others
+        chosen["method"] = options.method
     return {**commands.common_settings(options, experiment), **chosen}
 
 
 def _search(options, experiment):
     gan = options.model in GANS
+    scores = {}
+    if options.method in AT_INITIALIZATION:
+        score = tt.InitialScores(experiment.recipe, experiment.train_images, options.method)
+        scores = {"score": score, "score_steps": score.num_steps}
     return commands.new_search(
         options,
         experiment,
@@ -161,6 +202,7 @@ def _search(options, experiment):
         starts={"discriminator": options.discriminator_init} if gan else {},
         arms=options.arms,
         one_shot=options.one_shot,
+        **scores,
     )
 
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "training": {"data"},
     "progress": {"search"},
     "experiments": {"data", "metrics", "models", "pruning", "recipes", "training"},
+    "scoring": {"data", "models", "pruning", "recipes"},
     "report": {"experiments", "export", "plots", "runs", "search", "tickets"},
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from tf_tickets import metrics, plots
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.search.stages import ARMS
 
 
 def records(rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", collapse=1.0):
@@ -121,7 +122,11 @@ def test_the_winning_ticket_is_marked_where_it_lies(tmp_path, number, sparsity):
     assert box.x1 <= whole.x1
 
 
-ALL_ARMS = ("winning", "transferred", "random")
+ALL_ARMS = ("winning", "transferred", "random", "shuffled")
+
+
+def test_every_arm_of_a_search_can_be_drawn():
+    assert ALL_ARMS == ARMS == tuple(plots._ARMS)
 
 
 @pytest.mark.parametrize("rounds", [2, 8, 20])

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from tf_tickets import FileError, RunFolder, read_results, read_settings
+from tf_tickets.search.stages import ARMS
 
 SETTINGS = {"model": "vae", "rate": 0.2, "seeds": [0, 1]}
 
@@ -236,11 +237,10 @@ def test_damaged_results_are_named(tmp_path):
 
 
 def test_arms_of_a_round_come_in_one_order(tmp_path):
-    arms = ("winning", "transferred", "random")
-    made = [{"seed": 0, "round": 1, "arm": arm} for arm in reversed(arms)]
+    made = [{"seed": 0, "round": 1, "arm": arm} for arm in reversed(ARMS)]
     with RunFolder(tmp_path / "run", SETTINGS) as run:
         run.write_results(made)
-    assert [r["arm"] for r in read_results(run.path / "results.jsonl")] == list(arms)
+    assert [r["arm"] for r in read_results(run.path / "results.jsonl")] == list(ARMS)
 
 
 def test_settings_come_back_from_the_folder(tmp_path):

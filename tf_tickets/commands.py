@@ -15,6 +15,7 @@ from tf_tickets.errors import SettingError
 
 AUTOENCODERS = ("linear-ae", "conv-ae", "vae", "beta-vae", "resnet-vae")
 GANS = ("dcgan", "dcgan-table2", "dcgan-shared", "sngan", "wgan", "resnet-dcgan", "sngan-resnet")
+AT_INITIALIZATION = ("snip", "grasp", "synflow", "magnitude", "random")
 DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
 
 # A GAN reconstructs no images, and it has a loss for each of its networks instead of one.
@@ -41,7 +42,10 @@ class SearchOptions:
     ema_decay: float | None = option(
         None, "of the average of a generator's weights by which it samples (default: by recipe)"
     )
-    rewind_step: int = option(10, "optimizer step that survivors return to")
+    rewind_step: int | None = option(
+        None,
+        "optimizer step that survivors return to (default: 10; 0 for pruning at initialisation)",
+    )
     evaluations: int | None = option(
         None, "how often a training is evaluated, at equal distances (default: by recipe)"
     )
@@ -79,6 +83,11 @@ class SearchOptions:
             refuse("ema_decay", "must be in [0, 1)", self.ema_decay)
         if self.learning_rate is not None and not self.learning_rate > 0:
             refuse("learning_rate", "must be above 0", self.learning_rate)
+
+    @property
+    def rewinds_to(self) -> int:
+        """The optimizer step that survivors return to."""
+        return 10 if self.rewind_step is None else self.rewind_step
 
     @property
     def network(self) -> dict:
@@ -175,7 +184,7 @@ def common_settings(options: SearchOptions, experiment) -> dict:
         "recipe": training,
         "train": experiment.train_images.digest,
         "test": experiment.test_images.digest,
-        "rewind_step": options.rewind_step,
+        "rewind_step": options.rewinds_to,
         "retries": options.retries,
         "inception": options.inception,
         "versions": tt.versions(),
@@ -185,12 +194,12 @@ def common_settings(options: SearchOptions, experiment) -> dict:
 def new_search(options: SearchOptions, experiment, **specifics):
     """Return the search of an experiment; `specifics` is what one script sets."""
     higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
-    return tt.IterativeMagnitudePruning(
+    return tt.TicketSearch(
         experiment.build,
         experiment.train,
         experiment.evaluate,
         num_steps=experiment.num_steps,
-        rewind_step=options.rewind_step,
+        rewind_step=options.rewinds_to,
         evaluations=experiment.recipe.evaluations,
         higher_is_better=higher,
         retries=options.retries,

@@ -43,6 +43,11 @@ _ARMS = {
         "label": "transferred: from another model",
     },
     "random": {"color": "#D55E00", "marker": "s", "label": "random: fresh weights, same masks"},
+    "shuffled": {
+        "color": "#CC79A7",
+        "marker": "D",
+        "label": "shuffled: masks shuffled by layer",
+    },
 }
 _DENSE_COLOR = "#444444"
 

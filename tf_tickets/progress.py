@@ -8,7 +8,7 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
-from tf_tickets.search.magnitude import Observer, Stage
+from tf_tickets.search.stages import Observer, Stage
 
 
 class ProgressBar(Observer, keras.callbacks.Callback):

@@ -13,7 +13,7 @@ from tf_tickets.experiments import Experiment, read_pictures
 from tf_tickets.export import export_saved_model
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import Comparison
-from tf_tickets.search.magnitude import ARMS
+from tf_tickets.search.stages import ARMS
 from tf_tickets.tickets import Ticket
 
 
@@ -157,7 +157,7 @@ def draw_figures(
 
 
 def _illustrated(records, winning_round, most=5):
-    """Return the first seed's dense record, and both arms of a few rounds up to the last."""
+    """Return the first seed's dense record, and all arms of a few rounds up to the last."""
     last = max(record["round"] for record in records)
     rounds = {0, *np.linspace(1, last, min(most, last)).round().astype(int), winning_round}
     return [r for r in records if r["seed"] == records[0]["seed"] and r["round"] in rounds]

@@ -152,7 +152,7 @@ class RunFolder:
 
 
 def _stage_key(record):
-    arms = ("dense", "winning", "transferred", "random")
+    arms = ("dense", "winning", "transferred", "random", "shuffled")
     return record["seed"], record["round"], arms.index(record["arm"])
 
 

@@ -121,3 +121,15 @@ def test_a_path_that_two_variables_share_names_neither():
     # No harm where no mask names them.
     Masks({}).check_fits(twins)
     assert by_path([twins[0], twins[0]]) == {"twin/kernel": twins[0]}
+
+
+def test_shuffled_masks_keep_as_many_of_each_variable_elsewhere():
+    random = np.random.default_rng(0)
+    original = Masks({"a": random.random((30, 20)) < 0.3, "b": random.random(50) < 0.9})
+    first, again, other = (original.shuffled(seed) for seed in (1, 1, 2))
+    assert first == again != other
+    for path, mask in original.items():
+        assert first[path].shape == mask.shape and first[path].sum() == mask.sum()
+    kept_by_both = (first["a"] & original["a"]).sum() / original["a"].sum()
+    assert 0.2 < kept_by_both < 0.4, "as by chance"
+    assert Masks({"all": np.ones((3, 3), bool)}).shuffled(0)["all"].all()

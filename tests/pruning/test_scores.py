@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets import SettingError, magnitude_scores, prunable
+from tf_tickets import SettingError, magnitude_scores, prunable, random_scores
 
 L = keras.layers
 
@@ -105,3 +105,14 @@ def test_magnitude_scores_are_absolute_values(model):
     assert list(scores) == [kernel.path]
     np.testing.assert_array_equal(scores[kernel.path], np.abs(value))
     assert scores[kernel.path].dtype == np.float32
+
+
+def test_random_scores_follow_the_seed(model):
+    kernels = prunable(model)
+    first, again, other = (random_scores(kernels, seed) for seed in (1, 1, 2))
+    assert list(first) == [kernel.path for kernel in kernels]
+    for kernel in kernels:
+        score = first[kernel.path]
+        assert score.shape == tuple(kernel.shape) and 0 <= score.min() <= score.max() < 1
+        np.testing.assert_array_equal(score, again[kernel.path])
+        assert not np.any(score == other[kernel.path])

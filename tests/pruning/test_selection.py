@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tf_tickets import DivergedError, Masks, SettingError, global_masks
+from tf_tickets.pruning.selection import pooled_masks
 
 
 def drawn(masks):
@@ -211,3 +212,21 @@ def test_the_scores_are_left_as_they_were():
     global_masks(scores, 0.6)
     for path, score in scores.items():
         np.testing.assert_array_equal(score, before[path])
+
+
+def test_each_pool_has_a_threshold_of_its_own():
+    scores = {
+        "a": np.array([5.0, 6.0, 7.0, 8.0]),
+        "b": np.array([1.0, 2.0]),
+        "c": np.array([4.0, 3.0]),
+    }
+    within = Masks({path: np.ones(score.shape, bool) for path, score in scores.items()})
+    found = pooled_masks(scores, 0.5, within, [{"a"}, {"c", "b"}])
+    assert {path: mask.tolist() for path, mask in found.items()} == {
+        "a": [False, False, True, True],
+        "b": [False, True],  # its best, as no variable is emptied
+        "c": [True, False],
+    }
+    assert list(found) == list(within), "the order of the variables settles ties"
+    with pytest.raises(SettingError, match=r"c is absent in the first and \(2,\) in the second"):
+        pooled_masks({path: scores[path] for path in "ab"}, 0.5, within, [{"a"}, {"b", "c"}])

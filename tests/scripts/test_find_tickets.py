@@ -53,6 +53,69 @@ def test_the_json_says_where_everything_is(finished):
         assert outcome["winning_ticket"]["p"] < 0.05
 
 
+def test_the_settings_of_magnitude_pruning_are_those_of_before_there_were_other_methods(finished):
+    _, outcome = finished
+    settings = tt.read_settings(pathlib.Path(outcome["run"]))
+    assert "method" not in settings and settings["rewind_step"] == 2
+
+
+def bits(run):
+    return {
+        file.relative_to(run).as_posix(): file.read_bytes() for file in run.rglob("*.safetensors")
+    }
+
+
+def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
+    run_here, outcome_of, tmp_path
+):
+    words = "--model linear-ae --method snip --limit 64 --rate 0.5 --epochs 3 --seeds 0".split()
+    words += "--batch-size 32 --json --arms winning random shuffled --output".split()
+    run = pathlib.Path(outcome_of(run_here(*words, tmp_path / "a", "--rounds", 2))["run"])
+    assert run.name.startswith("linear-ae-digits-snip-")
+    settings = tt.read_settings(run)
+    assert (settings["method"], settings["rewind_step"]) == ("snip", 0)
+    arms = ["winning", "random", "shuffled"]
+    records = tt.read_results(run / "results.jsonl")
+    assert [r["arm"] for r in records] == ["dense", *arms, *arms]
+    rewind = tt.Ticket.load(run / "seed-0/round-00/dense/rewind.safetensors").weights
+    for number in (1, 2):
+        winning, random, shuffled = (
+            tt.Ticket.load(run / f"seed-0/round-0{number}/{arm}/ticket.safetensors") for arm in arms
+        )
+        assert winning.masks.sparsity == pytest.approx(1 - 0.5**number, abs=1e-5)
+        assert winning.masks == random.masks != shuffled.masks
+        for path, mask in winning.masks.items():
+            np.testing.assert_array_equal(winning.weights[path], rewind[path] * mask)
+            np.testing.assert_array_equal(
+                shuffled.weights[path], rewind[path] * shuffled.masks[path]
+            )
+    ran = run_here(*words, tmp_path / "b", "--rounds", 1)
+    assert "shuffled" in ran.stdout
+    resumed = pathlib.Path(outcome_of(run_here(*words, tmp_path / "b", "--rounds", 2))["run"])
+    assert resumed.name == run.name
+    # Round 1 may win where round 2 does not: the chosen ticket is then another.
+    assert {k: v for k, v in bits(run).items() if k.startswith("seed-")} == {
+        k: v for k, v in bits(resumed).items() if k.startswith("seed-")
+    }
+
+
+@pytest.mark.parametrize("method", ["grasp", "synflow"])
+def test_both_networks_of_a_gan_are_pruned_before_they_are_trained(
+    method, run_here, outcome_of, tmp_path
+):
+    outcome = outcome_of(
+        run_here(
+            *f"--model sngan --method {method} --width 4 --limit 64 --rounds 1 --rate 0.5".split(),
+            *"--epochs 1 --batch-size 16 --critic-steps 1 --evaluations 1 --seeds 0".split(),
+            *"--arms winning --json --output".split(),
+            tmp_path,
+        )
+    )
+    recipe = tt.recipes.resolve("sngan", "digits", network={"width": 4})
+    check_pruned_gan(outcome, recipe, (32, 32, 1))
+    assert f"sngan-digits-{method}-" in outcome["run"]
+
+
 def test_a_line_of_results_holds_what_is_promised(finished):
     _, outcome = finished
     records = tt.read_results(pathlib.Path(outcome["run"]) / "results.jsonl")
@@ -291,6 +354,22 @@ def test_a_bad_option_is_refused_before_anything_is_loaded(
         ("--gradient-penalty 0", "argument --gradient-penalty: is for GANs"),
         ("--model wgan --gradient-penalty -1", "argument --gradient-penalty: must be at least 0"),
         ("--model wgan --gradient-penalty nan", "argument --gradient-penalty"),
+        ("--method lucky", "invalid choice: 'lucky'"),
+        ("--method snip --one-shot", "argument --one-shot: is for --method imp"),
+        ("--method synflow --rewind-step 10", "argument --rewind-step: must be 0"),
+        (
+            "--model dcgan --method grasp --distill-discriminator",
+            "argument --distill-discriminator: is for --method imp",
+        ),
+        (
+            "--model dcgan --method random --discriminator-init fresh",
+            "argument --discriminator-init: is for --method imp",
+        ),
+        ("--arms shuffled", "argument --arms: must include winning"),
+        (
+            "--model dcgan --discriminator-init trained --arms winning shuffled",
+            "argument --arms: shuffled keeps weights that have no trained values",
+        ),
     ],
 )
 def test_a_bad_option_or_combination_is_refused(words, message, run_here, assert_refused, tmp_path):
@@ -329,6 +408,9 @@ def test_what_cannot_work_is_one_clear_line(
     assert status == 1 or not (tmp_path / "new").exists()
 
 
-def test_what_a_vae_does_anyway_may_be_said(run_here):
-    ran = run_here("--describe", "--model", "vae", "--discriminator-init", "rewind")
+@pytest.mark.parametrize(
+    "words", ["--discriminator-init rewind", "--method synflow --rewind-step 0", "--method imp"]
+)
+def test_what_a_vae_does_anyway_may_be_said(words, run_here):
+    ran = run_here("--describe", "--model", "vae", *words.split())
     assert ran.returncode == 0 and ran.stderr == ""

@@ -30,6 +30,11 @@ class EncoderDecoder(ImageModel):
         """Return scalar tensors by name, averaged over the batch; one of them is "loss"."""
         raise NotImplementedError
 
+    @property
+    def scoring_losses(self):
+        """All variables, and the loss that is minimised."""
+        return [(self.trainable_variables, lambda images: self._total_loss(images)[0])]
+
     def reconstruct(self, images):
         """Return float32 images of the same shape, encoded and decoded in inference mode."""
         return self(images, training=False)
@@ -38,14 +43,19 @@ class EncoderDecoder(ImageModel):
         """Update the weights on one batch; return the running means of the losses."""
         images = images_only(data)
         with tf.GradientTape() as tape:
-            losses = self.image_losses(images, training=True)
+            total, losses = self._total_loss(images)
             # A distribution strategy sums the replicas' gradients.
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = self.optimizer.scale_loss((losses["loss"] + sum(self.losses)) / replicas)
+            scaled = self.optimizer.scale_loss(total / replicas)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self.report_losses(losses, images)
+
+    def _total_loss(self, images):
+        """Return what is minimised, and what of it is reported."""
+        losses = self.image_losses(images, training=True)
+        return losses["loss"] + sum(self.losses), losses
 
     def test_step(self, data):
         """Return the running means of the losses on one batch, in inference mode."""

@@ -44,6 +44,14 @@ class ImageModel(keras.Model):
         return type(self)(**{**self.get_config(), **networks})
 
     @property
+    def scoring_losses(self) -> list[tuple]:
+        """Pairs of variables and the loss that says what they are worth before any training.
+
+        Each loss is a function from a batch of images to a scalar, in training mode.
+        """
+        raise NotImplementedError
+
+    @property
     def metrics(self):
         """The running means of the losses."""
         return self._loss_means

@@ -130,6 +130,17 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             weight.assign(average)
         return self.generator
 
+    @property
+    def scoring_losses(self):
+        """Each network's variables and its own loss (S7).
+
+        Together the two losses would cancel in part, as they want opposite things of the generator.
+        """
+        return [
+            (self.generator.trainable_variables, self._loss_of_generator),
+            (self.discriminator.trainable_variables, self._loss_of_discriminator),
+        ]
+
     def settle(self) -> None:
         """Bring what follows the weights up to them, after these were set from outside."""
         for layer in self._spectral_layers():
@@ -224,12 +235,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         for layer in self._spectral_layers():
             layer.power_step()
         with tf.GradientTape() as tape:
-            real, fake = (self.discriminator(x, training=True) for x in (images, fakes))
-            total = self._discriminator_loss(real, fake) + sum(self.discriminator.losses)
-            if self.gradient_penalty:
-                total += self.gradient_penalty * self._penalty(images, fakes)
-            if self._teacher.value is not None:
-                total += self._distillation(ops.concatenate([real, fake]), images, fakes)
+            total = self._discriminator_total(images, fakes)
             scaled = self._scaled(self.discriminator_optimizer, total)
         variables = self.discriminator.trainable_variables
         _apply(self.discriminator_optimizer, tape, scaled, variables)
@@ -237,6 +243,23 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             for variable in variables:
                 variable.assign(ops.clip(variable, -self.clip_weights, self.clip_weights))
         return total
+
+    def _discriminator_total(self, images, fakes):
+        """Return all that the discriminator minimises."""
+        real, fake = (self.discriminator(x, training=True) for x in (images, fakes))
+        total = self._discriminator_loss(real, fake) + sum(self.discriminator.losses)
+        if self.gradient_penalty:
+            total += self.gradient_penalty * self._penalty(images, fakes)
+        if self._teacher.value is not None:
+            total += self._distillation(ops.concatenate([real, fake]), images, fakes)
+        return total
+
+    def _loss_of_discriminator(self, images):
+        return self._discriminator_total(images, ops.stop_gradient(self._generate(images)))
+
+    def _loss_of_generator(self, images):
+        verdicts = self.discriminator(self._generate(images), training=True)
+        return self._generator_loss(verdicts) + sum(self.generator.losses)
 
     def _penalty(self, images, fakes):
         """Return the mean squared distance from 1 of the gradient's norm, at points between."""

@@ -45,6 +45,10 @@ class SpectralConv2D(keras.layers.Conv2D):
         """Convolve with the normalised kernel."""
         return super().convolution_op(inputs, kernel / ops.cast(self.sigma(kernel), kernel.dtype))
 
+    def without_normalization(self) -> keras.layers.Conv2D:
+        """Return a new convolution of the same config by the kernel as it is."""
+        return keras.layers.Conv2D.from_config(self.get_config())
+
     def sigma(self, kernel=None):
         """Return the kernel's largest singular value as `u` sees it: never too large."""
         matrix = self._matrix(self.kernel if kernel is None else kernel)

@@ -90,6 +90,21 @@ class Masks(Mapping):
         self._check_same_variables(other)
         return not any(np.any(mask & ~other[path]) for path, mask in self.items())
 
+    def shuffled(self, seed: int) -> "Masks":
+        """Return masks that keep as many weights of each variable, at places drawn at random.
+
+        The control that asks whether a ticket is more than the sparsity of each of its layers (S6).
+
+        Args:
+            seed: decides the places, together with the shapes and order of the variables.
+
+        Source: Frankle et al., 2021, arXiv:2009.08576.
+        """
+        random = np.random.default_rng(seed)
+        return Masks(
+            {path: random.permutation(m.ravel()).reshape(m.shape) for path, m in self.items()}
+        )
+
     def distance(self, other: "Masks") -> float:
         """Return the fraction of weights on which two masks disagree (normalised Hamming).
 

@@ -6,9 +6,8 @@ import tensorflow as tf
 
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
-from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.scores import magnitude_scores
-from tf_tickets.pruning.selection import global_masks
+from tf_tickets.pruning.selection import pooled_masks
 
 
 class GlobalPruning(Pruning):
@@ -52,10 +51,5 @@ class GlobalPruning(Pruning):
         due, sparsity = self._pruning_schedule(self._step_fn())
         if due:
             scores = magnitude_scores([variable for variable, _ in self._held.pairs])
-            masks = self._held.masks
-            pruned = {}
-            for pool in self._pools:
-                within = Masks({path: mask for path, mask in masks.items() if path in pool})
-                pool_scores = {path: score for path, score in scores.items() if path in pool}
-                pruned |= global_masks(pool_scores, float(sparsity), within)
-            self._held.assign(Masks({path: pruned[path] for path in masks}))
+            masks = pooled_masks(scores, float(sparsity), self._held.masks, self._pools)
+            self._held.assign(masks)

@@ -69,3 +69,16 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
     Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
     """
     return {variable.path: np.abs(variable.numpy()) for variable in variables}
+
+
+def random_scores(variables, seed: int) -> dict[str, np.ndarray]:
+    """Return a random number in [0, 1) for every weight: variable path -> float64 array.
+
+    What any other scores have to beat.
+
+    Args:
+        variables: Keras variables, as `prunable` returns them.
+        seed: decides the scores, together with the shapes and order of the variables.
+    """
+    random = np.random.default_rng(seed)
+    return {variable.path: random.random(variable.shape) for variable in variables}

@@ -1,6 +1,6 @@
 """From scores to masks: one threshold over the whole pool, with exact counts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -45,6 +45,31 @@ def global_masks(
             for mask, (path, score) in zip(kept, scores.items(), strict=True)
         }
     )
+
+
+def pooled_masks(
+    scores: Mapping[str, np.ndarray],
+    sparsity: float,
+    within: Masks,
+    pools: Sequence[Collection[str]],
+) -> Masks:
+    """Return the masks of `global_masks` for each of several pools, in the order of `within`.
+
+    Args:
+        scores: variable path -> float array; higher means keep.
+        sparsity: of each pool.
+        within: masks of the same variables; what they remove stays removed.
+        pools: sets of variable paths, disjoint and together all that is scored.
+
+    Raises:
+        SettingError, DivergedError: as `global_masks` does.
+    """
+    check_same_variables(scores, within, "The scores and the masks to stay within")
+    pruned = {}
+    for pool in pools:
+        of_pool = Masks({path: mask for path, mask in within.items() if path in pool})
+        pruned |= global_masks({path: scores[path] for path in of_pool}, sparsity, of_pool)
+    return Masks({path: pruned[path] for path in within})
 
 
 def _check(scores, within):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.search.magnitude import Observer
+from tf_tickets.search.stages import Observer
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
@@ -66,7 +66,7 @@ def search(path, train=train, seeds=(0,), settings=None, build=build, **options)
     options = {"rounds": 3, "rewind_step": 4, **options}
     if "transferred" not in options:
         options = {"schedule": tt.IterativeSparsity(0.2, options["rounds"]), **options}
-    searched = tt.IterativeMagnitudePruning(
+    searched = tt.TicketSearch(
         build,
         train,
         evaluate,
@@ -75,6 +75,12 @@ def search(path, train=train, seeds=(0,), settings=None, build=build, **options)
     )
     with tt.RunFolder(path, settings or {}) as folder:
         return searched.run(seeds, folder), folder.path
+
+
+def score_of_place(model, kernels, seed):
+    """Scores that depend on the weights, the seed and the place alone."""
+    random = np.random.default_rng(seed)
+    return {k.path: np.abs(k.numpy()) * random.random(k.shape) for k in kernels}
 
 
 def ticket(path, record, name=None):
@@ -292,6 +298,10 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"rewind_step": -1}, "rewind_step"),
         ({"arms": ("random",)}, "arms"),
         ({"arms": ("winning", "lucky")}, "lucky"),
+        ({"arms": ("shuffled",)}, "arms"),
+        ({"score": score_of_place, "one_shot": True}, "neither `one_shot`"),
+        ({"score": score_of_place, "starts": {"decoder": "trained"}}, "nor a component"),
+        ({"score": score_of_place, "score_steps": 0}, "Received: score_steps=0"),
         ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
         ({"evaluations": 13}, "Received: evaluations=13"),
         ({"pool": "layer"}, "`pool` must be one of model, component. Received: 'layer'"),
@@ -301,7 +311,7 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
 def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
     schedule = tt.IterativeSparsity(0.2, 3)
     with pytest.raises(SettingError, match=message):
-        tt.IterativeMagnitudePruning(
+        tt.TicketSearch(
             build,
             train,
             evaluate,
@@ -621,6 +631,103 @@ def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):
 def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
     for options in ({}, {"schedule": tt.IterativeSparsity(), "transferred": lambda *_: None}):
         with pytest.raises(SettingError, match="a `schedule`, or else `transferred`"):
-            tt.IterativeMagnitudePruning(
-                build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options
-            )
+            tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options)
+
+
+@pytest.mark.parametrize("rewind_step", [0, 4])
+def test_with_scores_every_round_prunes_the_rewind_point(tmp_path, rewind_step):
+    seeds = []
+
+    def score(model, kernels, seed):
+        seeds.append(seed)
+        return score_of_place(model, kernels, seed)
+
+    records, path = search(tmp_path, score=score, rewind_step=rewind_step, seeds=(0, 1))
+    assert len(seeds) == len(set(seeds)) == 2, "once for all rounds of a seed"
+    for record in of_arm(records, "winning"):
+        weights = tt.Ticket.load(path / f"seed-{record['seed']}/round-00/dense/rewind.safetensors")
+        found = ticket(path, record)
+        random = np.random.default_rng(seeds[record["seed"]])
+        scores = {
+            name: np.abs(weights.weights[name]) * random.random(mask.shape)
+            for name, mask in found.masks.items()
+        }
+        assert found.masks == tt.global_masks(scores, 1 - 0.8 ** record["round"])
+        for name, mask in found.masks.items():
+            np.testing.assert_array_equal(found.weights[name], weights.weights[name] * mask)
+    assert [r["kept"] for r in of_arm(records, "random")] == [
+        r["kept"] for r in of_arm(records, "winning")
+    ]
+
+
+def test_scores_in_steps_see_what_the_steps_before_have_left(tmp_path):
+    left = []
+
+    def score(model, kernels, seed):
+        left.append(sum(np.count_nonzero(kernel) for kernel in kernels))
+        return tt.magnitude_scores(kernels)
+
+    records, path = search(tmp_path / "steps", rounds=2, score=score, score_steps=4, rewind_step=0)
+    pool = 8 * 16 + 16 * 8
+    of_round = [
+        [round((1 - 0.2) ** (number * step / 4) * pool) for step in (1, 2, 3)] for number in (1, 2)
+    ]
+    assert left == [pool, *of_round[0], *of_round[1]]
+    # Magnitudes do not change with the masks, so one step draws the same ones.
+    at_once, other = search(tmp_path / "once", rounds=2, score=score, rewind_step=0)
+    for one, two in zip(of_arm(records, "winning"), of_arm(at_once, "winning"), strict=True):
+        assert ticket(path, one).masks == ticket(other, two).masks
+
+
+def test_rounds_that_are_scored_resume_with_the_same_bits(tmp_path):
+    options = {"score": score_of_place, "score_steps": 3, "arms": ("winning", "shuffled")}
+    _, whole = search(tmp_path / "whole", rounds=2, **options)
+    search(tmp_path / "resumed", rounds=1, score=score_of_place, score_steps=3, arms=("winning",))
+    _, resumed = search(tmp_path / "resumed", rounds=2, **options)
+    assert all_bits(whole) == all_bits(resumed)
+
+
+def test_an_untrained_ticket_that_is_worth_nothing_is_a_result(tmp_path):
+    asked = []
+    search(tmp_path, rounds=1, score=score_of_place, rewind_step=0, refuse=asked.append)
+    assert len(asked) == 1, "the dense network, with which all is compared"
+
+
+@pytest.mark.parametrize("start", ["rewind", "fresh"])
+def test_shuffled_tickets_have_the_same_weights_at_other_places(tmp_path, start):
+    steps = []
+
+    def spying_train(model, seed, start_step, stop_step):
+        steps.append((start_step, stop_step))
+        train(model, seed, start_step, stop_step)
+
+    records, path = search(
+        tmp_path,
+        spying_train,
+        build=build_pair,
+        rounds=2,
+        arms=("winning", "random", "shuffled"),
+        starts={"decoder": start},
+    )
+    assert [r["arm"] for r in records] == ["dense", *2 * ["winning", "random", "shuffled"]]
+    assert steps == [(0, 4), (4, 12), *2 * [(4, 12), (0, 12), (4, 12)]]
+    for number in (1, 2):
+        winning, _, shuffled = (
+            ticket(path, record) for record in records if record["round"] == number
+        )
+        assert_masked(shuffled, "encoder", dense_weights(path, "rewind"))
+        for name, mask in winning.masks.items():
+            assert shuffled.masks[name].sum() == mask.sum()
+            both = mask & shuffled.masks[name]
+            assert both.any()
+            np.testing.assert_array_equal(shuffled.weights[name][both], winning.weights[name][both])
+        assert winning.masks != shuffled.masks
+        assert records[3 * number]["kept"] == winning.masks.num_kept
+
+
+def test_what_was_pruned_has_no_trained_values_to_be_shuffled_to(tmp_path):
+    options = {"build": build_pair, "starts": {"decoder": "trained"}, "rounds": 1}
+    with pytest.raises(SettingError, match="no trained values"):
+        search(tmp_path / "a", arms=("winning", "shuffled"), **options)
+    records, _ = search(tmp_path / "b", arms=("winning", "shuffled"), scope="encoder", **options)
+    assert len(records) == 3

@@ -1,0 +1,269 @@
+"""The training of a search's stages, all with one model."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.pruning.hold import HeldMasks
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.pruner import GlobalPruning
+from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.selection import pooled_masks
+from tf_tickets.pruning.snapshot import optimizers_of, restore_snapshot, take_snapshot
+from tf_tickets.runs import RunFolder
+from tf_tickets.search.controls import follow_curve
+from tf_tickets.search.stages import Stage
+from tf_tickets.tickets import Ticket
+
+if TYPE_CHECKING:
+    from tf_tickets.search.rounds import TicketSearch
+
+
+class Trainer:
+    """The one compiled model that every stage of a search is trained with.
+
+    One model, because each new one would be traced anew, which takes longer than a small training.
+    """
+
+    def __init__(self, search: "TicketSearch", seed: int):
+        self.search = search
+        self.model = search.build(seed)
+        for optimizer in optimizers_of(self.model):
+            if not optimizer.built:
+                optimizer.build(self.model.trainable_variables)
+        self.prunable = prunable(self.model, search.scope)
+        self.pools = self._pools()
+        self._start_of = {
+            variable.path: start
+            for name, start in search.starts.items()
+            for variable in self._component(name).variables
+        }
+        self._check_shuffled_starts()
+        self._kept_scores = (None, None)
+        self._num_kernels = num_values(prunable(self.model))
+        self._fresh_optimizer = {
+            path: value
+            for path, value in take_snapshot(self.model, optimizer=True).items()
+            if path.startswith("optimizer/")
+        }
+
+    def _pools(self) -> list[set]:
+        """Return the variable paths that are ranked together, for each ranking."""
+        paths = {variable.path for variable in self.prunable}
+        if self.search.pool == "model":
+            return [paths]
+        components = getattr(self.model, "components", {})
+        held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
+        if set().union(*held) != paths:
+            raise SettingError(
+                f"`pool` can be 'component' only where all that may be pruned is in one of the "
+                f"model's components; {self.model.name} has: {', '.join(components) or 'none'}."
+            )
+        return [pool for pool in held if pool]
+
+    def _component(self, name):
+        components = getattr(self.model, "components", {})
+        if name not in components:
+            raise SettingError(
+                f"`starts` names {name!r}, which is no component of {self.model.name}. "
+                f"Choose one of: {', '.join(components) or 'none, it has no components'}."
+            )
+        return components[name]
+
+    def _check_shuffled_starts(self):
+        """Refuse masks that would let weights go on that an earlier round has pruned to zero."""
+        pruned = {self._start_of.get(variable.path) for variable in self.prunable}
+        if "shuffled" in self.search.arms and "trained" in pruned:
+            raise SettingError(
+                "The shuffled arm keeps weights that earlier rounds have pruned, which have no "
+                "trained values: take it without `starts` of 'trained' for what is pruned."
+            )
+
+    def make(self, stage: Stage, path: pathlib.Path, folder: RunFolder, held: HeldMasks) -> dict:
+        """Train and evaluate one stage, write its files to `path`, and return its record."""
+        for attempt in range(self.search.retries + 1):
+            try:
+                return self._attempt(stage, attempt, path, folder, held)
+            except DivergedError:
+                if attempt == self.search.retries:
+                    raise
+
+    def _attempt(self, stage, attempt, path, folder, held):
+        self._seconds = 0.0
+        data_seed = _derived_seed(stage.seed, "data", *([attempt] if attempt else []))
+        first_step = self._prepare(stage, data_seed, path, folder, held)
+        masks = held.masks
+        config = {**dataclasses.asdict(stage), "settings": folder.settings}
+        if stage.arm != "dense":
+            Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
+        curve, protocol = self._train_and_evaluate(data_seed, first_step)
+        if self.search.refuse and self.search.may_be_refused(stage):
+            self.search.refuse(curve[-1]["metrics"])
+        if stage.arm in ("dense", "winning"):
+            Ticket.of_model(self.model, masks, config).save(path / "trained.safetensors")
+        if self.search.illustrate:
+            self.search.illustrate(self.model, path / "samples.png")
+        return {
+            **dataclasses.asdict(stage),
+            **self._counts(masks),
+            "metrics": curve[-1]["metrics"],
+            "protocol": protocol,
+            "curve": curve,
+            **follow_curve(curve, self.search.higher_is_better),
+            "attempts": attempt + 1,
+            "seconds": round(self._seconds, 3),
+            "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
+        }
+
+    def _prepare(self, stage, data_seed, path, folder, held) -> int:
+        """Set the masks and the weights that a stage starts from; return its first step."""
+        if stage.arm == "dense":
+            return self._prepare_dense(stage, data_seed, path, folder, held)
+        dense = Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "trained"))
+        weights, masks, first_step = self._starting_point(stage, folder, held)
+        self._start_from({**weights, **self._other_starts(stage, folder)}, held, masks)
+        self._settle(dense.weights, held)
+        return first_step
+
+    def _prepare_dense(self, stage, data_seed, path, folder, held):
+        self._start_from(self._fresh_weights(stage), held, Masks.all_kept(self.prunable))
+        self._settle(None, held)
+        self._train(data_seed, 0, self.search.rewind_step)
+        snapshot = take_snapshot(self.model, optimizer=self.search.restore_optimizer)
+        config = {"seed": stage.seed, "step": self.search.rewind_step, "settings": folder.settings}
+        Ticket(Masks({}), snapshot, config).save(path / "rewind.safetensors")
+        return self.search.rewind_step
+
+    def _starting_point(self, stage, folder, held):
+        """Return the weights, the masks and the step that a pruned stage starts from."""
+        if stage.arm == "winning":
+            draw = self._scored if self.search.score else self._pruned
+            masks = draw(stage, folder, held)
+            return self._rewind_weights(stage, folder), masks, self.search.rewind_step
+        if stage.arm == "shuffled":
+            seed = _derived_seed(stage.seed, stage.round, stage.arm)
+            masks = self._winning_masks(stage, folder).shuffled(seed)
+            return self._rewind_weights(stage, folder), masks, self.search.rewind_step
+        fresh = self._fresh_weights(stage)
+        if self.search.transferred:
+            ticket = self.search.transferred(stage.seed, stage.round)
+            given = ticket.weights if stage.arm == "transferred" else {}
+            return {**fresh, **given}, ticket.masks, 0
+        return fresh, self._winning_masks(stage, folder), 0
+
+    def _rewind_weights(self, stage, folder):
+        return Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "rewind")).weights
+
+    def _winning_masks(self, stage, folder):
+        return Ticket.load(self._file(folder, self.search.sources(stage)[-1], "ticket")).masks
+
+    def _pruned(self, stage, folder, held) -> Masks:
+        """Return the masks of this round, drawn from what an earlier stage has trained."""
+        trained = Ticket.load(self._file(folder, self.search.sources(stage)[-1], "trained"))
+        self._start_from(trained.weights, held, trained.masks)
+        schedule = self.search.schedule_of(stage.seed)
+        pruner = GlobalPruning(lambda: stage.round, held, schedule, self.pools)
+        pruner.conditional_mask_update()
+        return held.masks
+
+    def _scored(self, stage, folder, held) -> Masks:
+        """Return the masks of this round, drawn from the rewind point by the search's scores."""
+        all_kept = Masks.all_kept(self.prunable)
+        self._start_from(self._rewind_weights(stage, folder), held, all_kept)
+        density = 1 - float(self.search.schedule_of(stage.seed)(stage.round)[1])
+        # The same in all rounds, so that scores of one step give nested masks.
+        seed = _derived_seed(stage.seed, "score")
+        scores = self._scores_of_all(seed)
+        num_steps = self.search.score_steps
+        for step in range(1, num_steps + 1):
+            sparsity = 1 - density ** (step / num_steps)
+            held.assign(pooled_masks(scores, sparsity, held.masks, self.pools))
+            if step < num_steps:
+                scores = self.search.score(self.model, self.prunable, seed)
+        return held.masks
+
+    def _scores_of_all(self, seed):
+        """Return the scores of the rewind point, which are the same in all rounds of a seed."""
+        if self._kept_scores[0] != seed:
+            self._kept_scores = (seed, self.search.score(self.model, self.prunable, seed))
+        return self._kept_scores[1]
+
+    def _other_starts(self, stage, folder) -> dict:
+        """Return the weights of the components that do not start as the rest does."""
+        fresh, trained = {}, {}
+        if stage.arm in ("winning", "shuffled") and "fresh" in self._start_of.values():
+            fresh = self._fresh_weights(dataclasses.replace(stage, arm="winning"))
+        if "trained" in self._start_of.values():
+            source = self.search.trained_source(stage)
+            trained = Ticket.load(self._file(folder, source, "trained")).weights
+        return {
+            path: weights[path]
+            for path, start in self._start_of.items()
+            for weights in [{"fresh": fresh, "trained": trained}.get(start, {})]
+            if path in weights
+        }
+
+    def _start_from(self, weights, held, masks):
+        restore_snapshot(self.model, {**self._fresh_optimizer, **weights})
+        held.assign(masks)
+
+    def _settle(self, dense, held):
+        """Let the model be prepared for a training that starts from the weights it has now."""
+        if self.search.prepare:
+            self.search.prepare(self.model, dense)
+            held.apply()
+
+    def _fresh_weights(self, stage):
+        return take_snapshot(self.search.build(_derived_seed(stage.seed, stage.round, stage.arm)))
+
+    def _file(self, folder, stage, name):
+        return folder.path / stage.name / f"{name}.safetensors"
+
+    def _train_and_evaluate(self, data_seed, first_step):
+        """Train to the end; return the metrics at each evaluation, and the last one's protocol."""
+        curve, step = [], first_step
+        for number in range(1, self.search.evaluations + 1):
+            stop = round(self.search.num_steps * number / self.search.evaluations)
+            if stop < first_step:
+                continue  # the rewind point is past it
+            self._train(data_seed, step, stop)
+            step = stop
+            metrics, protocol = self.search.evaluate(self.model)
+            curve.append({"step": stop, "metrics": metrics})
+        return curve, protocol
+
+    def _train(self, data_seed, first_step, last_step):
+        if first_step < last_step:
+            begun = time.perf_counter()
+            self.search.train(self.model, data_seed, first_step, last_step)
+            self._seconds += time.perf_counter() - begun
+        for variable in self.model.trainable_variables:
+            if not np.isfinite(np.sum(variable.numpy())):
+                raise DivergedError(
+                    f"Training diverged: {variable.path} is NaN or infinite. The round was stopped "
+                    "and nothing was pruned on it; earlier rounds are kept. Try a lower learning "
+                    "rate, a larger batch, --precision float32 or --retries."
+                )
+
+    def _counts(self, masks):
+        pool = num_values(self.prunable)
+        removed = masks.size - masks.num_kept
+        return {
+            "weight_sparsity": removed / pool,
+            "network_sparsity": removed / self._num_kernels,
+            "params": num_values(self.model.trainable_variables),
+            "prunable": pool,
+            "kept": pool - removed,
+        }
+
+
+def _derived_seed(*parts) -> int:
+    """Return a seed that depends on all parts and on nothing else, such as the process."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1  # below 2**31, as tf.data wants it
