@@ -7,6 +7,7 @@ import pathlib
 import time
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from tf_tickets.errors import DivergedError, SettingError
@@ -34,9 +35,7 @@ class Trainer:
     def __init__(self, search: "TicketSearch", seed: int):
         self.search = search
         self.model = search.build(seed)
-        for optimizer in optimizers_of(self.model):
-            if not optimizer.built:
-                optimizer.build(self.model.trainable_variables)
+        self._fresh_optimizer = built_optimizers(self.model)
         self.prunable = prunable(self.model, search.scope)
         self.pools = self._pools()
         self._start_of = {
@@ -47,11 +46,6 @@ class Trainer:
         self._check_shuffled_starts()
         self._kept_scores = (None, None)
         self._num_kernels = num_values(prunable(self.model))
-        self._fresh_optimizer = {
-            path: value
-            for path, value in take_snapshot(self.model, optimizer=True).items()
-            if path.startswith("optimizer/")
-        }
 
     def _pools(self) -> list[set]:
         """Return the variable paths that are ranked together, for each ranking."""
@@ -96,7 +90,7 @@ class Trainer:
 
     def _attempt(self, stage, attempt, path, folder, held):
         self._seconds = 0.0
-        data_seed = _derived_seed(stage.seed, "data", *([attempt] if attempt else []))
+        data_seed = derived_seed(stage.seed, "data", *([attempt] if attempt else []))
         first_step = self._prepare(stage, data_seed, path, folder, held)
         masks = held.masks
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
@@ -147,7 +141,7 @@ class Trainer:
             masks = draw(stage, folder, held)
             return self._rewind_weights(stage, folder), masks, self.search.rewind_step
         if stage.arm == "shuffled":
-            seed = _derived_seed(stage.seed, stage.round, stage.arm)
+            seed = derived_seed(stage.seed, stage.round, stage.arm)
             masks = self._winning_masks(stage, folder).shuffled(seed)
             return self._rewind_weights(stage, folder), masks, self.search.rewind_step
         fresh = self._fresh_weights(stage)
@@ -178,7 +172,7 @@ class Trainer:
         self._start_from(self._rewind_weights(stage, folder), held, all_kept)
         density = 1 - float(self.search.schedule_of(stage.seed)(stage.round)[1])
         # The same in all rounds, so that scores of one step give nested masks.
-        seed = _derived_seed(stage.seed, "score")
+        seed = derived_seed(stage.seed, "score")
         scores = self._scores_of_all(seed)
         num_steps = self.search.score_steps
         for step in range(1, num_steps + 1):
@@ -220,7 +214,7 @@ class Trainer:
             held.apply()
 
     def _fresh_weights(self, stage):
-        return take_snapshot(self.search.build(_derived_seed(stage.seed, stage.round, stage.arm)))
+        return take_snapshot(self.search.build(derived_seed(stage.seed, stage.round, stage.arm)))
 
     def _file(self, folder, stage, name):
         return folder.path / stage.name / f"{name}.safetensors"
@@ -243,13 +237,7 @@ class Trainer:
             begun = time.perf_counter()
             self.search.train(self.model, data_seed, first_step, last_step)
             self._seconds += time.perf_counter() - begun
-        for variable in self.model.trainable_variables:
-            if not np.isfinite(np.sum(variable.numpy())):
-                raise DivergedError(
-                    f"Training diverged: {variable.path} is NaN or infinite. The round was stopped "
-                    "and nothing was pruned on it; earlier rounds are kept. Try a lower learning "
-                    "rate, a larger batch, --precision float32 or --retries."
-                )
+        refuse_non_finite(self.model)
 
     def _counts(self, masks):
         pool = num_values(self.prunable)
@@ -263,7 +251,27 @@ class Trainer:
         }
 
 
-def _derived_seed(*parts) -> int:
+def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the state of a compiled model's optimizers before any step, as a part of a snapshot."""
+    for optimizer in optimizers_of(model):
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    state = take_snapshot(model, optimizer=True)
+    return {path: value for path, value in state.items() if path.startswith("optimizer/")}
+
+
+def refuse_non_finite(model: keras.Model) -> None:
+    """Raise DivergedError if a trained weight is NaN or infinite."""
+    for variable in model.trainable_variables:
+        if not np.isfinite(np.sum(variable.numpy())):
+            raise DivergedError(
+                f"Training diverged: {variable.path} is NaN or infinite. The round was stopped and "
+                "nothing was pruned on it; earlier rounds are kept. Try a lower learning rate, a "
+                "larger batch, --precision float32 or --retries."
+            )
+
+
+def derived_seed(*parts) -> int:
     """Return a seed that depends on all parts and on nothing else, such as the process."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:4], "little") >> 1  # below 2**31, as tf.data wants it
