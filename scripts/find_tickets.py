@@ -1,9 +1,9 @@
 """Find winning tickets in an autoencoder, VAE or GAN: `python scripts/find_tickets.py --model vae`.
 
 Trains the dense network, then prunes, rewinds and retrains it round by round, beside a random
-control, for several seeds; or prunes the initial weights, with `--method snip` and others. Ends
-with a table, figures, a saved ticket and a sparse SavedModel in a run folder. The same command goes
-on where it was broken off.
+control, for several seeds; or prunes the initial weights, with `--method snip` and others; or
+removes channels early in training, with `--method early-bird`. Ends with a table, figures, a saved
+ticket and a small SavedModel in a run folder. The same command goes on where it was broken off.
 """
 
 import dataclasses
@@ -14,6 +14,15 @@ import tf_tickets as tt
 from tf_tickets import commands
 from tf_tickets.cli import exit_with_one_line, option, parse
 from tf_tickets.commands import AT_INITIALIZATION, AUTOENCODERS, DATASETS, GANS, refuse
+
+_EARLY_BIRD = (
+    *("channel_sparsity", "mask_distance", "draw_every", "scale_penalty", "whole_groups"),
+    "round_to",
+)
+_NOT_EARLY_BIRD = (
+    *("rounds", "rate", "one_shot", "component", "pool", "discriminator_init"),
+    *("distill_discriminator", "rewind_step", "retries"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +35,10 @@ class Options(commands.SearchOptions):
     width: int | None = option(None, "filters of the outermost layers (default: by recipe)")
     method: str = option(
         "imp",
-        "what a round prunes: by magnitude what the round before has trained, or the initial "
-        "weights, by what they are worth before any training",
-        ("imp", *AT_INITIALIZATION),
+        "what a round prunes: by magnitude what the round before has trained; or channels, once it "
+        "has settled in training which matter; or the initial weights, by what they are worth "
+        "before any training",
+        ("imp", "early-bird", *AT_INITIALIZATION),
     )
     rounds: int = option(20, "pruning rounds after the dense one")
     rate: float = option(0.2, "fraction of the remaining weights that a round prunes")
@@ -48,6 +58,24 @@ class Options(commands.SearchOptions):
     distill_discriminator: bool = option(
         False, "let the trained dense discriminator teach those of the rounds"
     )
+    channel_sparsity: tuple[float, ...] = option(
+        (0.3, 0.5, 0.7), "fraction of the channels that early-bird tickets lose, a round for each"
+    )
+    mask_distance: float = option(
+        0.1, "an early-bird ticket is drawn when its masks differ by less from the last five"
+    )
+    draw_every: int | None = option(
+        None,
+        "optimizer steps between two drawings of early-bird masks (default: a fiftieth of the "
+        "training, at most an epoch)",
+    )
+    scale_penalty: float = option(
+        1e-4, "weight of the L1 norm of the normalisations' scales until the ticket is drawn"
+    )
+    whole_groups: bool = option(
+        False, "let early-bird tickets lose channels that several normalisations share, too"
+    )
+    round_to: int = option(1, "round the widths of early-bird tickets up to multiples of this")
     seeds: tuple[int, ...] = option((0, 1, 2), "each repeats the whole search")
     arms: tuple[str, ...] = option(
         ("winning", "random"),
@@ -91,6 +119,7 @@ class Options(commands.SearchOptions):
             refuse("pool", "means nothing where one component is pruned", self.component)
 
     def _check_what_only_some_methods_have(self):
+        self._check_early_bird()
         if self.method in AT_INITIALIZATION:
             for name, default in (
                 ("one_shot", False),
@@ -109,9 +138,34 @@ class Options(commands.SearchOptions):
             expected = "shuffled keeps weights that have no trained values"
             refuse("arms", expected, "--discriminator-init trained")
 
+    def _check_early_bird(self):
+        chosen = {field.name for field in dataclasses.fields(self) if self._is_chosen(field)}
+        if self.method != "early-bird":
+            for name in sorted(chosen & set(_EARLY_BIRD)):
+                refuse(name, "is for --method early-bird", f"--method {self.method}")
+            return
+        for name in sorted(chosen & set(_NOT_EARLY_BIRD)):
+            refuse(name, "means nothing to --method early-bird", getattr(self, name))
+        sparsities = self.channel_sparsity
+        if not all(0 <= s < 1 for s in sparsities) or list(sparsities) != sorted(set(sparsities)):
+            refuse("channel_sparsity", "must be rising numbers in [0, 1)", sparsities)
+        if not 0 < self.mask_distance <= 1:
+            refuse("mask_distance", "must be above 0 and at most 1", self.mask_distance)
+        if not self.scale_penalty >= 0:
+            refuse("scale_penalty", "must be at least 0", self.scale_penalty)
+        for name in ("draw_every", "round_to"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                refuse(name, "must be at least 1", value)
+        if "shuffled" in self.arms:
+            refuse("arms", "has no shuffled control of early-bird tickets", self.arms)
+
+    def _is_chosen(self, field):
+        return getattr(self, field.name) != field.default
+
     @property
     def rewinds_to(self):
-        if self.method in AT_INITIALIZATION and self.rewind_step is None:
+        if self.method != "imp" and self.rewind_step is None:
             return 0
         return super().rewinds_to
 
@@ -162,8 +216,12 @@ def _find(options, recipe, metric):
         winner = tt.choose_winning_ticket(comparisons)
         chosen = winner or tt.report.sparsest(comparisons)
         stage = f"seed-{options.seeds[0]}/round-{chosen.round:02d}/winning"
-        exported = tt.report.save_ticket(folder, experiment, stage)
+        early_bird = options.method == "early-bird"
+        exported = tt.report.save_ticket(folder, experiment, stage, slim=early_bird)
         tt.report.draw_figures(folder, experiment, records, metric, winner and winner.round)
+        if early_bird:
+            figure = folder.path / "figures" / "mask_distance.png"
+            tt.plots.mask_distances(records, options.mask_distance, figure)
     console.print(*tt.report.tables(records, comparisons, metric, winner), sep="\n")
     _print_outcome(console, metric, winner, chosen, folder, exported)
     if options.json:
@@ -180,6 +238,8 @@ def _settings(options, experiment):
         "discriminator_init",
         "distill_discriminator",
     )
+    if options.method == "early-bird":
+        names = _EARLY_BIRD
     chosen = {name: getattr(options, name) for name in names}
     if options.method != "imp":  # without it, as in the runs from before there were others
         chosen["method"] = options.method
@@ -187,22 +247,41 @@ def _settings(options, experiment):
 
 
 def _search(options, experiment):
+    if options.method == "early-bird":
+        return _early_bird(options, experiment)
     gan = options.model in GANS
     scores = {}
     if options.method in AT_INITIALIZATION:
         score = tt.InitialScores(experiment.recipe, experiment.train_images, options.method)
         scores = {"score": score, "score_steps": score.num_steps}
     return commands.new_search(
-        options,
+        tt.TicketSearch,
         experiment,
         schedule=tt.IterativeSparsity(options.rate, options.rounds),
         rounds=options.rounds,
+        rewind_step=options.rewinds_to,
+        retries=options.retries,
         scope=options.scope,
         pool=options.pool,
         starts={"discriminator": options.discriminator_init} if gan else {},
         arms=options.arms,
         one_shot=options.one_shot,
         **scores,
+    )
+
+
+def _early_bird(options, experiment):
+    often = max(1, experiment.num_steps // 50)
+    return commands.new_search(
+        tt.EarlyBirdSearch,
+        experiment,
+        channel_sparsities=options.channel_sparsity,
+        draw_every=options.draw_every or min(often, experiment.steps_per_epoch),
+        delta=options.mask_distance,
+        scale_penalty=options.scale_penalty,
+        round_to=options.round_to,
+        whole_groups=options.whole_groups,
+        arms=options.arms,
     )
 
 

@@ -62,9 +62,11 @@ def main():
     name = f"{source.model}-to-{recipe.model}-{recipe.dataset}"
     folder = commands.new_folder(options, name, settings)
     search = commands.new_search(
-        options,
+        tt.TicketSearch,
         experiment,
         rounds=source.rounds,
+        rewind_step=options.rewinds_to,
+        retries=options.retries,
         scope=_PART[recipe.model],
         transferred=source.ticket,
     )

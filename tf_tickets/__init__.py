@@ -9,6 +9,7 @@ import importlib
 _MODULE_OF = {
     "ChannelRanking": "pruning.channels",
     "DivergedError": "errors",
+    "EarlyBirdSearch": "search.early_bird",
     "Evaluator": "metrics",
     "Experiment": "experiments",
     "FileError": "errors",
@@ -43,6 +44,7 @@ _MODULE_OF = {
     "prunable": "pruning.scores",
     "pruning_flops": "metrics",
     "random_scores": "pruning.scores",
+    "rebuild_slim": "search.early_bird",
     "read_results": "runs",
     "read_settings": "runs",
     "resolve_precision": "precision",

@@ -117,7 +117,8 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.zeros(())  # the first use of a device prints too
-    logging.getLogger("absl").setLevel(logging.ERROR)  # other packages' deprecations
+    for name in ("absl", "tensorflow"):  # deprecations, and advice on retracing
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _one_line_warning(message, *_):
@@ -191,18 +192,22 @@ def common_settings(options: SearchOptions, experiment) -> dict:
     }
 
 
-def new_search(options: SearchOptions, experiment, **specifics):
-    """Return the search of an experiment; `specifics` is what one script sets."""
+def new_search(search, experiment, **specifics):
+    """Return a search of an experiment.
+
+    Args:
+        search: the class, such as `tt.TicketSearch`.
+        experiment: a `tt.Experiment`.
+        **specifics: what the one script sets.
+    """
     higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
-    return tt.TicketSearch(
+    return search(
         experiment.build,
         experiment.train,
         experiment.evaluate,
         num_steps=experiment.num_steps,
-        rewind_step=options.rewinds_to,
         evaluations=experiment.recipe.evaluations,
         higher_is_better=higher,
-        retries=options.retries,
         refuse=tt.metrics.refuse_collapse,
         prepare=experiment.prepare,
         illustrate=experiment.illustrate,

@@ -61,7 +61,12 @@ class Experiment:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
-        return self.recipe.epochs * data.steps_per_epoch(self.train_images, self._images_per_step)
+        return self.recipe.epochs * self.steps_per_epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one pass over the training images."""
+        return data.steps_per_epoch(self.train_images, self._images_per_step)
 
     @property
     def _images_per_step(self) -> int:

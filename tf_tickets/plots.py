@@ -49,6 +49,8 @@ _ARMS = {
         "label": "shuffled: masks shuffled by layer",
     },
 }
+# What the same arms are where channels were removed and not weights.
+_SLIM_LABELS = {"winning": "early-bird: slim, trained on", "random": "random: slim, fresh weights"}
 _DENSE_COLOR = "#444444"
 
 # 8 inches at 200 dots each are twice the width at which a README shows a figure.
@@ -104,7 +106,8 @@ def metric_against_sparsity(
             bars = deviation if deviation.any() else None
             # Side by side, so that bars of the same round do not hide each other.
             kept = (1 - sparsity) * (1 - rounds.max()) ** (_STEP_ASIDE * number)
-            axes.errorbar(kept, mean, bars, capsize=3, markersize=6, **_ARMS[arm])
+            style = _ARMS[arm] | ({"label": _SLIM_LABELS[arm]} if _slim(records) else {})
+            axes.errorbar(kept, mean, bars, capsize=3, markersize=6, **style)
     _scale_x(axes, rounds)
     _scale_y(axes, dense, curves.values())
     if winning_round is not None:
@@ -112,6 +115,76 @@ def metric_against_sparsity(
     _explain(axes, metric, len({record["seed"] for record in records}))
     _save(figure, path)
     return figure
+
+
+def mask_distances(records: Sequence[dict], delta: float, path) -> "Figure":
+    """Draw how far early-bird masks still move as training goes on, as a PNG file.
+
+    A line for each ticket: the largest distance of the newest masks to those that they are compared
+    with, up to the step at which the ticket was drawn.
+
+    Args:
+        records: lines of results.jsonl, of which those with `distances` are drawn.
+        delta: what the distance had to stay below.
+        path: the file to write; an existing one is replaced whole.
+
+    Returns:
+        The `matplotlib.figure.Figure` that was written.
+
+    Raises:
+        SettingError: if no record has distances.
+        FileError: if the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    drawn = [record for record in records if record.get("distances")]
+    if not drawn:
+        raise SettingError("There is no record of an early-bird ticket, with distances of masks.")
+    sparsities = sorted({record["channel_sparsity"] for record in drawn})
+    colors = dict(zip(sparsities, _shades(len(sparsities)), strict=True))
+    figure = Figure(figsize=(_WIDTH_INCHES, 4.5), dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(delta, color=_DENSE_COLOR, linestyle="--")
+    axes.annotate(
+        f"drawn below {delta:g}",
+        (1, delta),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=_DENSE_COLOR,
+    )
+    for record in drawn:
+        points = [(p["step"], max(p["distances"])) for p in record["distances"] if p["distances"]]
+        steps, distances = np.array(points).reshape(-1, 2).T
+        color = colors[record["channel_sparsity"]]
+        axes.plot(steps, distances, color=color, linewidth=1.2, alpha=0.8)
+        if record["settled"] and len(steps):
+            axes.plot(steps[-1], distances[-1], "o", color=color, markersize=6)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("optimizer steps")
+    axes.set_ylabel("fraction of channels that differ")
+    axes.set_title("Distance of the newest masks to the last ones", loc="left", fontsize=14)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles = [
+        Line2D([], [], color=colors[s], label=f"{100 * s:g} % of channels") for s in sparsities
+    ]
+    handles.append(Line2D([], [], marker="o", linestyle="", color="grey", label="ticket drawn"))
+    axes.legend(handles=handles, frameon=False)
+    _save(figure, path)
+    return figure
+
+
+def _shades(count):
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.8 * i / max(1, count - 1)) for i in range(count)]
+
+
+def _slim(records):
+    return any("channel_sparsity" in record for record in records)
 
 
 def image_grid(
@@ -190,7 +263,7 @@ def _scale_x(axes, sparsities):
     """Make x the logarithm of what is kept, falling to the right, with ticks at some rounds."""
     kept = 1 - sparsities[sparsities > 0] if sparsities.max() > 0 else np.array([1.0])
     axes.set_xscale("log")
-    margin = (kept.max() / kept.min()) ** 0.04 * 1.02
+    margin = (kept.max() / kept.min()) ** 0.04 * 1.02 if len(kept) > 1 else 1.2
     axes.set_xlim(kept.max() * margin, kept.min() / margin)
     every = math.ceil(len(kept) / _MOST_TICKS)
     ticks = kept[::-1][::every]  # counted from the sparsest, which is always named

@@ -13,6 +13,7 @@ from tf_tickets.experiments import Experiment, read_pictures
 from tf_tickets.export import export_saved_model
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import Comparison
+from tf_tickets.search.early_bird import rebuild_slim
 from tf_tickets.search.stages import ARMS
 from tf_tickets.tickets import Ticket
 
@@ -96,13 +97,16 @@ def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
     return max(matching or comparisons, key=lambda comparison: comparison.weight_sparsity)
 
 
-def save_ticket(folder: RunFolder, experiment: Experiment, stage: str) -> pathlib.Path:
+def save_ticket(
+    folder: RunFolder, experiment: Experiment, stage: str, slim: bool = False
+) -> pathlib.Path:
     """Copy a stage's ticket to `winning_ticket/`, export its trained model; return the SavedModel.
 
     Args:
         folder: the run.
         experiment: builds the model.
         stage: the name of the ticket's stage.
+        slim: whether the ticket is an early-bird one, whose model is smaller and not sparse.
     """
     if not folder.is_done("winning_ticket", [stage]):
         with folder.stage("winning_ticket", [stage]) as path:
@@ -110,12 +114,21 @@ def save_ticket(folder: RunFolder, experiment: Experiment, stage: str) -> pathli
                 shutil.copyfile(folder.path / stage / name, path / name)
     if not folder.is_done("export", [stage]):
         with folder.stage("export", [stage]) as path:
-            model = experiment.build(seed=0)
-            Ticket.load(folder.path / stage / "trained.safetensors").apply(model)
+            model = _trained_model(folder.path / stage, experiment, slim)
             # Of a GAN only the generator is of use.
             exported = model.inference_model() if hasattr(model, "inference_model") else model
-            export_saved_model(exported, path / "saved_model", weights="packed")
+            weights = "dense" if slim else "packed"
+            export_saved_model(exported, path / "saved_model", weights=weights)
     return folder.path / "export" / "saved_model"
+
+
+def _trained_model(stage, experiment, slim):
+    trained = stage / "trained.safetensors"
+    if slim:
+        return rebuild_slim(experiment.build, stage / "ticket.safetensors", trained)
+    model = experiment.build(seed=0)
+    Ticket.load(trained).apply(model)
+    return model
 
 
 def draw_figures(

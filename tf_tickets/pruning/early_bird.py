@@ -70,7 +70,7 @@ class EarlyBirdCriterion:
     def settled(self) -> bool:
         """Whether the newest masks are close to all of the last `look_back` before them."""
         distances = self.history[-1] if self.history else []
-        return len(distances) == self.look_back and max(distances) < self.delta
+        return len(distances) == self.look_back and bool(max(distances) < self.delta)
 
 
 class _Penalty(keras.regularizers.Regularizer):

@@ -252,7 +252,7 @@ class Trainer:
 
 
 def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return the state of a compiled model's optimizers before any step, as a part of a snapshot."""
+    """Return the state of a model's optimizers before any step, as a part of a snapshot."""
     for optimizer in optimizers_of(model):
         if not optimizer.built:
             optimizer.build(model.trainable_variables)

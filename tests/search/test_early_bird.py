@@ -1,0 +1,237 @@
+"""The early-bird search: dense, then watched until the masks settle, slimmed and trained on."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_tickets as tt
+
+NUM_STEPS = 12
+IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+
+
+def build(seed):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(16, name="first"),
+            keras.layers.BatchNormalization(name="bn", momentum=0.5),
+            keras.layers.ReLU(name="relu"),
+            keras.layers.Dense(8, name="last"),
+        ],
+        name="toy",
+    )
+    model.compile(keras.optimizers.Adam(0.01), loss="mse", jit_compile=False)
+    return model
+
+
+class Trainer:
+    """Trains, and notes the widths and steps of what it trained."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, model, seed, start_step, stop_step):
+        self.calls.append((model.get_layer("first").units, start_step, stop_step))
+        order = np.random.default_rng(seed).integers(len(IMAGES), size=(NUM_STEPS, 16))
+        batches = IMAGES[order[start_step:stop_step]]
+        model.fit(tf.data.Dataset.from_tensor_slices((batches, batches)), verbose=0, shuffle=False)
+
+
+def evaluate(model):
+    return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0)}, {"images": len(IMAGES)}
+
+
+def search(path, train=None, seeds=(0,), **options):
+    """Run a small search and return (records, folder)."""
+    options = {"channel_sparsities": (0.5,), "draw_every": 2, "look_back": 2, **options}
+    options = {"delta": 1.0, **options}  # settles as soon as there are enough masks
+    searched = tt.EarlyBirdSearch(
+        build, train or Trainer(), evaluate, num_steps=NUM_STEPS, **options
+    )
+    with tt.RunFolder(path, {}) as folder:
+        return searched.run(seeds, folder), folder.path
+
+
+def of_arm(records, arm):
+    return [record for record in records if record["arm"] == arm]
+
+
+def all_bits(path):
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*.safetensors")
+    }
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    return search(tmp_path_factory.mktemp("run"), channel_sparsities=(0.25, 0.5))
+
+
+def test_it_trains_until_the_draw_then_slim_to_the_same_last_step(tmp_path):
+    train = Trainer()
+    search(tmp_path, train)
+    assert train.calls == [
+        (16, 0, 12),
+        *[(16, 0, 2), (16, 2, 4), (16, 4, 6), (8, 6, 12)],  # drawn from the third masks on
+        (8, 0, 12),
+    ]
+
+
+def test_records_say_when_it_was_drawn_and_what_is_left(searched):
+    records, path = searched
+    assert [(r["round"], r["arm"]) for r in records] == [
+        (0, "dense"),
+        *[(1, "winning"), (1, "random"), (2, "winning"), (2, "random")],
+    ]
+    whole = 8 * 16 + 16 * 8
+    for record in records:
+        width = round(16 * (1 - record["channel_sparsity"]))
+        assert record["kept"] == 2 * 8 * width and record["prunable"] == whole
+        assert record["weight_sparsity"] == 1 - record["kept"] / whole
+    for record in of_arm(records, "winning"):
+        assert record["drawn_step"] == 6 and record["settled"]
+        assert [len(drawn["distances"]) for drawn in record["distances"]] == [0, 1, 2]
+    assert records == tt.read_results(path / "results.jsonl")
+
+
+def test_where_nothing_settles_the_last_masks_are_drawn_and_it_is_said(tmp_path):
+    records, _ = search(tmp_path, look_back=9)
+    (record,) = of_arm(records, "winning")
+    assert record["drawn_step"] == 10 and not record["settled"]
+
+
+def test_the_slim_network_goes_on_from_the_drawn_weights(tmp_path):
+    """Its weights before any further step are those of the whole network, cut."""
+    kept = []
+
+    def train(model, seed, start_step, stop_step):
+        if model.get_layer("first").units < 16:
+            kept.append(model.get_layer("last").kernel.numpy())
+        Trainer()(model, seed, start_step, stop_step)
+
+    _, path = search(tmp_path, train, arms=("winning",))
+    ticket = tt.Ticket.load(path / "seed-0/round-01/winning/ticket.safetensors")
+    np.testing.assert_array_equal(kept[0], ticket.weights["last/kernel"][ticket.masks["bn/gamma"]])
+
+
+def test_all_rounds_and_arms_start_as_they_should(searched):
+    _, path = searched
+    dense = tt.Ticket.load(path / "seed-0/round-00/dense/ticket.safetensors")
+    fresh = [
+        tt.Ticket.load(path / f"seed-0/round-0{number}/random/ticket.safetensors")
+        for number in (1, 2)
+    ]
+    starts = [each.weights["first/kernel"] for each in (dense, *fresh)]
+    assert not any(np.array_equal(starts[i], starts[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    for number, ticket in enumerate(fresh, 1):
+        winning = tt.Ticket.load(path / f"seed-0/round-0{number}/winning/ticket.safetensors")
+        assert winning.masks == ticket.masks
+
+
+def test_a_trained_ticket_can_be_made_again(searched):
+    records, path = searched
+    (record,) = [r for r in of_arm(records, "winning") if r["round"] == 2]
+    stage = path / "seed-0/round-02/winning"
+    model = tt.rebuild_slim(build, stage / "ticket.safetensors", stage / "trained.safetensors")
+    assert model.get_layer("first").units == 8
+    assert evaluate(model)[0]["loss"] == pytest.approx(record["metrics"]["loss"], rel=1e-6)
+
+
+def test_widths_can_be_rounded(tmp_path):
+    records, _ = search(tmp_path, channel_sparsities=(0.6,), round_to=4)
+    assert {record["kept"] for record in records if record["round"]} == {2 * 8 * 8}
+
+
+@pytest.mark.parametrize("calls", range(0, 6, 2))
+def test_a_search_that_is_broken_off_resumes_to_the_same_bits(searched, tmp_path, calls):
+    class Broken(Exception):
+        pass
+
+    class BreaksOff(Trainer):
+        def __call__(self, *args):
+            if len(self.calls) == calls:
+                raise Broken
+            super().__call__(*args)
+
+    with pytest.raises(Broken):
+        search(tmp_path, BreaksOff(), channel_sparsities=(0.25, 0.5))
+    search(tmp_path, channel_sparsities=(0.25, 0.5))
+    assert all_bits(tmp_path) == all_bits(searched[1])
+
+
+def test_finished_stages_are_not_trained_again(searched):
+    train = Trainer()
+    records, _ = search(searched[1], train, channel_sparsities=(0.25, 0.5))
+    assert not train.calls and records == searched[0]
+
+
+def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path):
+    records, path = search(tmp_path, channel_sparsities=(0.25, 0.5), evaluations=4)
+    for record in records:
+        assert [point["step"] for point in record["curve"]] == [3, 6, 9, 12]
+    assert all_bits(path) == all_bits(searched[1])
+
+
+def test_seeds_differ_and_have_a_spread(tmp_path):
+    records, _ = search(tmp_path, seeds=(0, 1), arms=("winning",))
+    first, second = of_arm(records, "winning")
+    losses = [record["metrics"]["loss"] for record in (first, second)]
+    assert losses[0] != losses[1]
+    assert first["spread"]["loss"] == pytest.approx(np.std(losses, ddof=1))
+
+
+def test_a_training_that_diverges_ends_it_and_earlier_stages_stay(tmp_path):
+    def train(model, seed, start_step, stop_step):
+        Trainer()(model, seed, start_step, stop_step)
+        if model.get_layer("first").units < 16:
+            model.get_layer("last").bias.assign(np.full(8, np.nan))
+
+    with pytest.raises(tt.DivergedError, match="last/bias"):
+        search(tmp_path, train)
+    assert (tmp_path / "seed-0/round-00/dense/done.json").exists()
+    assert not (tmp_path / "seed-0/round-01/winning/done.json").exists()
+
+
+def test_every_training_from_the_start_is_prepared(tmp_path):
+    prepared = []
+    search(tmp_path, prepare=lambda model, dense: prepared.append(dense))
+    assert prepared == [None, None]
+
+
+def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
+    def refuse(metrics):
+        raise tt.DivergedError("nothing")
+
+    with pytest.raises(tt.DivergedError, match="nothing"):
+        search(tmp_path, refuse=refuse)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draw_every": 0}, "`draw_every` must be from 1"),
+        ({"draw_every": 12}, "`draw_every` must be from 1"),
+        ({"channel_sparsities": ()}, "`channel_sparsities`"),
+        ({"channel_sparsities": (0.5, 0.3)}, "`channel_sparsities`"),
+        ({"channel_sparsities": (1.0,)}, r"must be in \[0, 1\)"),
+        ({"arms": ("random",)}, "`arms`"),
+        ({"delta": 0.0}, "`delta`"),
+        ({"scale_penalty": -1.0}, "`scale_penalty`"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
+    train = Trainer()
+    with pytest.raises(tt.SettingError, match=message):
+        search(tmp_path, train, **options)
+    assert len(train.calls) <= 1  # at most the dense network
+
+
+def test_a_result_is_json(searched):
+    _, path = searched
+    for line in (path / "results.jsonl").read_text().splitlines():
+        assert isinstance(json.loads(line), dict)
