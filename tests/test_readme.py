@@ -64,6 +64,8 @@ def test_the_other_commands_run_at_a_small_scale(run_script, tmp_path):
     run = run_small(run_script, blocks("bash")[0], tmp_path / "vae")
     run_small(run_script, blocks("bash")[2], tmp_path / "gan")
     run_small(run_script, blocks("bash")[4], tmp_path / "snip")
+    small = [*words(blocks("bash")[5]), *"--limit 64 --epochs 8 --batch-size 16 --seeds 0".split()]
+    assert run_script(*small, "--output", tmp_path / "early-bird").returncode == 0
     for number, command in enumerate(blocks("bash")[3].strip().splitlines()):
         command = command.replace("saved_models/RUN", str(run))
         run_small(run_script, command, tmp_path / f"transfer-{number}")
