@@ -122,7 +122,8 @@ class Masks(Mapping):
         self._check_same_variables(other)
         if not self.size:
             raise SettingError("The distance of empty masks is not defined.")
-        return sum(np.count_nonzero(mask != other[path]) for path, mask in self.items()) / self.size
+        differ = sum(int(np.count_nonzero(mask != other[path])) for path, mask in self.items())
+        return differ / self.size
 
     def check_fits(self, variables) -> None:
         """Raise SettingError, naming the first difference, unless each path is in `variables`.
