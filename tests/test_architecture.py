@@ -30,7 +30,8 @@ ALLOWED = {
     "progress": {"search"},
     "experiments": {"data", "metrics", "models", "pruning", "recipes", "training"},
     "scoring": {"data", "models", "pruning", "recipes"},
-    "report": {"experiments", "export", "plots", "runs", "search", "tickets"},
+    "comparison": {"experiments", "metrics", "pruning", "runs", "scoring", "search", "training"},
+    "report": {"comparison", "experiments", "export", "plots", "runs", "search", "tickets"},
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tf_tickets import metrics, plots
+from tf_tickets.comparison import Row
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.search.stages import ARMS
 
@@ -253,3 +254,43 @@ def test_neither_matplotlib_nor_tensorflow_is_imported_with_the_module():
         cwd=pathlib.Path(__file__).parents[1],
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def compared(method, *sparsities):
+    return [
+        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0, 1e9)
+        for s in sparsities
+    ]
+
+
+def test_costs_are_drawn_for_each_way(tmp_path):
+    rows = [*compared("unpruned", 0.0), *compared("early-bird", 0.3, 0.6), *compared("snip", 0.6)]
+    figure = plots.compared_costs(rows, "fcd", tmp_path / "compare.png", "dcgan on cifar10")
+    _, flops, seconds = figure.axes
+    lines = {line.get_label(): line for line in flops.get_lines()}
+    assert lines["early-bird"].get_xydata() == pytest.approx(np.array([[30, 7e11], [60, 4e11]]))
+    assert [len(line.get_xdata()) for line in seconds.get_lines()] == [1, 2, 1]
+    assert len({line.get_color() for line in lines.values()}) == 3
+    assert matplotlib.image.imread(tmp_path / "compare.png").shape[2] == 4
+
+
+def test_mask_distances_end_where_the_ticket_was_drawn(tmp_path):
+    drawn = {
+        "channel_sparsity": 0.5,
+        "settled": True,
+        "distances": [
+            {"step": 2, "distances": []},
+            {"step": 4, "distances": [0.3]},
+            {"step": 6, "distances": [0.05, 0.08]},
+        ],
+    }
+    figure = plots.mask_distances([{"arm": "dense"}, drawn], 0.1, tmp_path / "distance.png")
+    limit, line, end = figure.axes[0].get_lines()
+    assert limit.get_ydata()[0] == 0.1
+    assert line.get_xydata().tolist() == [[4, 0.3], [6, 0.08]]
+    assert end.get_xydata().tolist() == [[6, 0.08]]
+
+
+def test_mask_distances_need_an_early_bird_ticket(tmp_path):
+    with pytest.raises(SettingError, match="early-bird"):
+        plots.mask_distances(records(), 0.1, tmp_path / "distance.png")

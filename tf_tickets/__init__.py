@@ -58,7 +58,7 @@ _MODULE_OF = {
     "versions": "experiments",
     "weight_masks": "pruning.channels",
 }
-_SUBMODULES = ("callbacks", "data", "metrics", "models", "plots", "recipes", "report")
+_SUBMODULES = ("callbacks", "comparison", "data", "metrics", "models", "plots", "recipes", "report")
 
 __all__ = [*_MODULE_OF, *_SUBMODULES]
 

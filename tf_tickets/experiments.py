@@ -66,10 +66,11 @@ class Experiment:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of one pass over the training images."""
-        return data.steps_per_epoch(self.train_images, self._images_per_step)
+        return data.steps_per_epoch(self.train_images, self.images_per_step)
 
     @property
-    def _images_per_step(self) -> int:
+    def images_per_step(self) -> int:
+        """Images that one optimizer step sees."""
         # Each of the discriminator's updates within a step sees a batch of its own.
         return self.recipe.batch_size * models.critic_steps(self.recipe.model, self.recipe.network)
 
@@ -106,7 +107,7 @@ class Experiment:
         fit_steps(
             model,
             self.train_images,
-            self._images_per_step,
+            self.images_per_step,
             seed,
             start_step,
             stop_step,

@@ -177,6 +177,76 @@ def mask_distances(records: Sequence[dict], delta: float, path) -> "Figure":
     return figure
 
 
+# way of pruning -> colour and shape; ways of the same kind share neither
+_WAYS = {
+    "unpruned": {"color": "#444444", "marker": "*", "markersize": 14},
+    "imp": {"color": "#0072B2", "marker": "o"},
+    "early-bird": {"color": "#009E73", "marker": "^"},
+    "early-bird-mixed": {"color": "#56B4E9", "marker": "v"},
+    "snip": {"color": "#D55E00", "marker": "s"},
+    "grasp": {"color": "#CC79A7", "marker": "D"},
+    "synflow": {"color": "#E69F00", "marker": "P"},
+}
+
+
+def compared_costs(rows: Sequence, metric: str, path, title: str) -> "Figure":
+    """Draw ways of pruning by what they cost and are worth, as a PNG file (paper K, figure 7).
+
+    Three panels: the metric against the FLOPs of training; these, and the seconds, against the
+    fraction of the weights that is gone. Ways that have several sparsities are lines.
+
+    Args:
+        rows: `comparison.Row`s.
+        metric: the name of the metric.
+        path: the file to write; an existing one is replaced whole.
+        title: what was compared.
+
+    Returns:
+        The `matplotlib.figure.Figure` that was written.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    name, unit, _ = METRICS.get(metric, (metric, metric, None))
+    figure = Figure(figsize=(1.6 * _WIDTH_INCHES, 4.6), dpi=_DPI, layout="constrained")
+    panels = figure.subplots(1, 3)
+    for way, style in _WAYS.items():
+        chosen = [row for row in rows if row.method == way]
+        if chosen:
+            flops = [row.training_flops for row in chosen]
+            gone = [100 * row.weight_sparsity for row in chosen]
+            seconds = [row.seconds for row in chosen]
+            bars = [row.spread or 0.0 for row in chosen]
+            means = [row.mean for row in chosen]
+            style = {"linewidth": 1, **style}
+            panels[0].errorbar(flops, means, bars if any(bars) else None, capsize=3, **style)
+            panels[1].plot(gone, flops, label=way, **style)
+            panels[2].plot(gone, seconds, **style)
+    labels = (
+        (f"{name} against FLOPs", "FLOPs of training", unit),
+        ("FLOPs against compression", "weights removed (%)", "FLOPs of training"),
+        ("Time against compression", "weights removed (%)", "seconds of training"),
+    )
+    for axes, (heading, x, y) in zip(panels, labels, strict=True):
+        axes.set_title(heading, loc="left", fontsize=11)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_xlim(left=0)
+    panels[0].xaxis.set_major_formatter(EngFormatter())
+    panels[1].yaxis.set_major_formatter(EngFormatter())
+    for axes in panels[1:]:
+        axes.set_ylim(bottom=0)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    figure.legend(loc="outside lower center", ncols=len(_WAYS), frameon=False)
+    _save(figure, path)
+    return figure
+
+
 def _shades(count):
     from matplotlib import colormaps
 

@@ -1,5 +1,6 @@
 """What a finished search shows: a table, figures, the chosen ticket and its SavedModel."""
 
+import json
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ import rich.box
 import rich.table
 
 from tf_tickets import plots
+from tf_tickets.comparison import Row
 from tf_tickets.experiments import Experiment, read_pictures
 from tf_tickets.export import export_saved_model
+from tf_tickets.files import write_whole
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import Comparison
 from tf_tickets.search.early_bird import rebuild_slim
@@ -180,3 +183,76 @@ def _label(record):
     if record["arm"] == "dense":
         return "dense"
     return f"{record['weight_sparsity']:.1%} {record['arm']}".replace("%", " %")
+
+
+_COMPARED = (
+    "",
+    "sparsity",
+    "{metric}",
+    "weights",
+    "FLOPs",
+    "search",
+    "s",
+    "images/s",
+    "peak memory",
+)
+
+
+def comparison_table(rows: Sequence[Row], metric: str) -> rich.table.Table:
+    """Return ways of pruning side by side; FLOPs and seconds also as change from unpruned."""
+    num_seeds = len(rows[0].values)
+    spread = f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
+    table = rich.table.Table(
+        title=f"training one ticket, {spread}; search: FLOPs to find it, besides",
+        title_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for column in _columns(metric):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row, rows[0]))
+    return table
+
+
+def write_comparison(path: pathlib.Path, rows: Sequence[Row], metric: str, title: str) -> None:
+    """Write ways of pruning side by side as Markdown, JSON and figures.
+
+    Args:
+        path: a folder, made where there is none: gets `compare.md`, `compare.json` and `figures/`.
+        rows: unpruned first.
+        metric: the name of the deciding metric.
+        title: what was compared.
+    """
+    figures = path / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    columns = _columns(metric)
+    lines = [columns, ["---"] * len(columns), *(_cells(row, rows[0]) for row in rows)]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    write_whole(path / "compare.md", f"{text}\n".encode())
+    content = json.dumps([row.as_dict() for row in rows], indent=1)
+    write_whole(path / "compare.json", content.encode())
+    plots.compared_costs(rows, metric, figures / "compare.png", title)
+
+
+def _columns(metric):
+    return [column.format(metric=metric) for column in _COMPARED]
+
+
+def _cells(row, unpruned):
+    flops = f"{row.training_flops:.3g}{_change(row.training_flops, unpruned.training_flops)}"
+    return [
+        row.method,
+        f"{row.weight_sparsity:.1%}".replace("%", " %"),
+        _spread(row.values),
+        f"{row.weights:,.0f}",
+        flops,
+        f"{row.search_flops:.3g}" if row.search_flops else "",
+        f"{row.seconds:.1f}{_change(row.seconds, unpruned.seconds)}",
+        f"{row.images_per_second:.0f}",
+        f"{row.peak_memory_bytes / 1e9:.2f} GB",
+    ]
+
+
+def _change(value, whole):
+    return "" if value == whole else f" ({value / whole - 1:+.0%})".replace("%", " %")

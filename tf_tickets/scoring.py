@@ -25,6 +25,8 @@ METHODS = ("snip", "grasp", "synflow", "magnitude", "random")
 _NUM_BATCHES = 4
 # S3: so many steps the paper takes to prune; other scores do not change with the masks.
 _SYNFLOW_STEPS = 100
+# How often a method scores, of those that compute for it: what `pruning_flops` asks.
+SCORINGS = {"snip": _NUM_BATCHES, "grasp": _NUM_BATCHES, "synflow": _SYNFLOW_STEPS}
 
 
 class InitialScores:

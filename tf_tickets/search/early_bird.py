@@ -17,7 +17,7 @@ from tf_tickets.pruning.slim import slim
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve, with_spread
-from tf_tickets.search.stages import Observer, Stage
+from tf_tickets.search.stages import Observer, Stage, peak_memory_bytes
 from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
 from tf_tickets.tickets import Ticket
 
@@ -182,6 +182,7 @@ class EarlyBirdSearch:
             **follow_curve(training.curve, self.higher_is_better),
             "attempts": 1,
             "seconds": round(training.seconds, 3),
+            "peak_memory_bytes": peak_memory_bytes(),
             "ticket": f"{stage.name}/ticket.safetensors",
         }
 

@@ -160,8 +160,9 @@ class TicketSearch:
             be pruned), `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (of
             what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
             and metrics of each evaluation), `best` and `early_stopping_step` (by metric: see
-            `follow_curve`), `attempts`, `seconds` (of training), `ticket` (a path in the folder)
-            and, with two seeds or more, `spread` (by metric: standard deviation over the seeds).
+            `follow_curve`), `attempts`, `seconds` (of training), `peak_memory_bytes` (of the
+            process until then), `ticket` (a path in the folder) and, with two seeds or more,
+            `spread` (by metric: standard deviation over the seeds).
 
         Raises:
             SettingError: if the last round would leave fewer weights than there are kernels,

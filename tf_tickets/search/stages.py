@@ -1,6 +1,8 @@
 """What a search is made of: its stages, and who is told of them."""
 
 import dataclasses
+import resource
+import sys
 from collections.abc import Sequence
 
 # What a stage may be; "transferred" only where a search is given tickets from elsewhere.
@@ -32,3 +34,9 @@ class Observer:
 
     def stage_ends(self, stage: Stage, record: dict) -> None:
         """A stage is done, now or by an earlier run; `record` is its line of results.jsonl."""
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -19,7 +19,7 @@ from tf_tickets.pruning.selection import pooled_masks
 from tf_tickets.pruning.snapshot import optimizers_of, restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve
-from tf_tickets.search.stages import Stage
+from tf_tickets.search.stages import Stage, peak_memory_bytes
 from tf_tickets.tickets import Ticket
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Trainer:
             **follow_curve(curve, self.search.higher_is_better),
             "attempts": attempt + 1,
             "seconds": round(self._seconds, 3),
+            "peak_memory_bytes": peak_memory_bytes(),
             "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
         }
 

@@ -1,0 +1,124 @@
+"""Compare ways of pruning side by side: `python scripts/compare_pruning.py --model dcgan-table2`.
+
+The paper's table 2 and figure 7: unpruned, iterative magnitude pruning, early-bird tickets in full
+and mixed precision, and pruning at initialisation, each with its metric, weights, FLOPs, seconds
+and memory. Each way is a run of find_tickets.py in a process of its own, so memory is its own, and
+the same command goes on where it was broken off.
+"""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import tf_tickets as tt
+from tf_tickets import commands
+from tf_tickets.cli import exit_with_one_line, option, parse
+from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.errors import FileError
+
+METHODS = ("imp", "early-bird", "early-bird-mixed", "snip", "grasp", "synflow")
+_OURS = ("methods", "channel_sparsity", "rounds", "json", "precision", "model", "dataset")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(commands.SearchOptions):
+    """What can be chosen; what is None comes from the recipe of the model and data set."""
+
+    model: str = option("dcgan-table2", "the network to prune", AUTOENCODERS + GANS)
+    dataset: str = option("digits", "the images to train on", DATASETS)
+    width: int | None = option(None, "filters of the outermost layers (default: by recipe)")
+    methods: tuple[str, ...] = option(METHODS, "the ways to compare with unpruned", METHODS)
+    rounds: int = option(7, "rounds of iterative pruning, each of 20 %; 7 remove 79 %")
+    channel_sparsity: tuple[float, ...] = option(
+        (0.3, 0.5, 0.7), "fractions of the channels that early-bird tickets lose"
+    )
+    seeds: tuple[int, ...] = option((0, 1, 2), "each repeats all trainings")
+
+    def __post_init__(self):
+        """Check what needs no TensorFlow to be checked."""
+        super().__post_init__()
+        commands.refuse_repeated_seeds(self.seeds)
+        for name in ("width", "rounds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                refuse(name, "must be at least 1", value)
+        if self.precision not in (None, "float32"):
+            expected = "is float32, beside which mixed precision is one of the ways"
+            refuse("precision", expected, self.precision)
+
+    @property
+    def network(self):
+        return super().network | ({} if self.width is None else {"width": self.width})
+
+
+def main():
+    """Read the options, make the runs, and show them side by side."""
+    options = parse(Options, sys.argv[1:], __doc__.splitlines()[0])
+    runs = {method: _run(options, method) for method in ("imp", *options.methods)}
+    commands.start_tensorflow()
+    options = dataclasses.replace(options, precision="float32")
+    import keras
+
+    recipe = commands.resolve_recipe(options, options.model, options.dataset)
+    metric = commands.decisive_metric(options, recipe)
+    experiment = tt.Experiment(recipe, options.limit, options.data_dir)
+    rows = []
+    for method, folder in runs.items():
+        mixed = method.endswith("-mixed")
+        keras.config.set_dtype_policy(tt.resolve_precision("auto") if mixed else "float32")
+        records = tt.read_results(folder / "results.jsonl")
+        made = tt.comparison.rows_of_run(method, records, folder, experiment, metric)
+        rows += made if method == "imp" else made[1:]
+    _show(options, recipe, rows, metric)
+
+
+def _run(options, method) -> pathlib.Path:
+    """Make one run, or find it done, and return its folder."""
+    ran = subprocess.run(
+        [sys.executable, str(pathlib.Path(__file__).with_name("find_tickets.py"))]
+        + _flags(options, method),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        raise FileError(f"The run by {method} ended with status {ran.returncode}; see above.")
+    return pathlib.Path(json.loads(ran.stdout.splitlines()[-1])["run"])
+
+
+def _flags(options, method) -> list[str]:
+    """Return the options of one way's find_tickets.py."""
+    flags = ["--json", "--arms", "winning", "--method", method.removesuffix("-mixed")]
+    flags += ["--model", options.model, "--dataset", options.dataset]
+    flags += ["--precision", "auto" if method.endswith("-mixed") else "float32"]
+    if method.startswith("early-bird"):
+        flags += ["--channel-sparsity", *map(str, options.channel_sparsity)]
+    elif method == "imp":
+        flags += ["--rounds", str(options.rounds)]
+    else:  # at once to where the iterative rounds lead
+        flags += ["--rounds", "1", "--rate", str(1 - 0.8**options.rounds)]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name not in _OURS and value != field.default:
+            values = value if isinstance(value, tuple) else (value,)
+            flags += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return flags
+
+
+def _show(options, recipe, rows, metric):
+    """Print the table; write it as Markdown and JSON, and draw the figures."""
+    console = commands.new_console()
+    folder = pathlib.Path(options.output) / f"compare-{recipe.model}-{recipe.dataset}"
+    title = f"{recipe.model} on {recipe.dataset}"
+    tt.report.write_comparison(folder, rows, metric, title)
+    console.print(tt.report.comparison_table(rows, metric))
+    for name in ("compare.md", "compare.json", "figures"):
+        commands.print_line(console, f"  {folder / name}")
+    if options.json:
+        print(json.dumps([row.as_dict() for row in rows]))
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)
