@@ -37,7 +37,9 @@ class SearchOptions:
         None, "updates of a GAN's discriminator per update of its generator (default: by recipe)"
     )
     gradient_penalty: float | None = option(
-        None, "its weight in the discriminator's loss, in place of clipping (default: by recipe)"
+        None,
+        "its weight in the discriminator's loss, in place of clipping; 0 for none (default: by "
+        "recipe)",
     )
     ema_decay: float | None = option(
         None, "of the average of a generator's weights by which it samples (default: by recipe)"
@@ -92,11 +94,9 @@ class SearchOptions:
     @property
     def network(self) -> dict:
         """What is set in the networks and the model, beside what the recipe says."""
-        options = {"critic_steps": self.critic_steps, "ema_decay": self.ema_decay}
-        chosen = {name: value for name, value in options.items() if value is not None}
-        if self.gradient_penalty is not None:
-            chosen |= {"gradient_penalty": self.gradient_penalty, "clip_weights": None}
-        return chosen
+        names = ("critic_steps", "gradient_penalty", "ema_decay")
+        options = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 def refuse(name: str, expected: str, value) -> None:
@@ -180,8 +180,12 @@ def common_settings(options: SearchOptions, experiment) -> dict:
     """
     training = dataclasses.asdict(experiment.recipe)
     training.pop("metric")
+    built = tt.models.resolved_options(experiment.recipe.model, experiment.recipe.network)
+    # How a GAN is trained is not in its name; without it the others, as in runs from before.
+    told = experiment.recipe.model in GANS or built.get("beta", 1) != 1
     return {
         "recipe": training,
+        **({"model_options": built} if told else {}),
         "train": experiment.train_images.digest,
         "test": experiment.test_images.digest,
         "rewind_step": options.rewinds_to,

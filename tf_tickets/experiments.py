@@ -66,7 +66,8 @@ class Experiment:
     @property
     def _images_per_step(self) -> int:
         # Each of the discriminator's updates within a step sees a batch of its own.
-        return self.recipe.batch_size * models.critic_steps(self.recipe.model, self.recipe.network)
+        options = models.resolved_options(self.recipe.model, self.recipe.network)
+        return self.recipe.batch_size * options.get("critic_steps", 1)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the network behind the metrics; a classifier is trained where none is kept.
@@ -174,8 +175,9 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
     """Return the network's parameter counts, in all and by component, and what an image takes.
 
     Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
-    moving statistics. The paper's count stands beside them. `flops` are those of each component's
-    forward pass for one image.
+    moving statistics. The paper's count stands beside them, None where the model is none of the
+    paper's. `flops` are those of each component's forward pass for one image; `options` are all
+    that the model is built with, defaults included.
 
     Args:
         recipe: of the network.
@@ -190,7 +192,8 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
         },
         "flops": metrics.count_flops(model).forward_by_component,
         "prunable": num_values(prunable(model, scope)),
-        "paper": {"dataset": dataset, "params": params},
+        "paper": params and {"dataset": dataset, "params": params},
+        "options": models.resolved_options(recipe.model, recipe.network),
     }
 
 

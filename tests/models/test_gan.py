@@ -483,6 +483,28 @@ def test_bad_arguments_are_refused_in_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "clip_weights"),
+    [
+        ({}, 0.01),
+        ({"gradient_penalty": 0.0}, 0.01),
+        ({"gradient_penalty": 10.0}, None),
+        ({"gradient_penalty": 10.0, "clip_weights": 0.1}, 0.1),
+    ],
+    ids=str,
+)
+def test_a_wasserstein_critic_is_bounded_in_one_way_or_the_other(options, clip_weights):
+    model = models.build("wgan", (16, 16, 1), width=1, **options)
+    assert model.clip_weights == clip_weights
+    resolved = models.resolved_options("wgan", options)
+    assert resolved["clip_weights"] == clip_weights
+    assert (resolved["critic_steps"], resolved["latent_dim"], resolved["spectral"]) == (
+        5,
+        100,
+        False,
+    )
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_nan_in_the_images_stops_the_training(policy):
     keras.mixed_precision.set_global_policy(policy)
