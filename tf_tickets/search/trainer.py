@@ -109,7 +109,7 @@ class Trainer:
             "metrics": curve[-1]["metrics"],
             "protocol": protocol,
             "curve": curve,
-            **follow_curve(curve, self.search.higher_is_better),
+            **follow_curve(curve, self.search.higher_is_better, self.search.undirected),
             "attempts": attempt + 1,
             "seconds": round(self._seconds, 3),
             "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
@@ -224,8 +224,8 @@ class Trainer:
         curve, step = [], first_step
         for number in range(1, self.search.evaluations + 1):
             stop = round(self.search.num_steps * number / self.search.evaluations)
-            if stop < first_step:
-                continue  # the rewind point is past it
+            if stop < self.search.rewind_step:
+                continue  # what rewinds is never there: all arms are looked at equally often
             self._train(data_seed, step, stop)
             step = stop
             metrics, protocol = self.search.evaluate(self.model)
@@ -252,7 +252,7 @@ class Trainer:
 
 
 def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return the state of a compiled model's optimizers before any step, as a part of a snapshot."""
+    """Return a compiled model's optimizer state before any step, as a part of a snapshot."""
     for optimizer in optimizers_of(model):
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
