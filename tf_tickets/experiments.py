@@ -5,7 +5,7 @@ import os
 import pathlib
 import platform
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -61,13 +61,24 @@ class Experiment:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
+        found = self.train_images.num_images
+        if self._critic_steps > 1 and self._images_per_step > found:
+            raise SettingError(
+                f"A step of {self.recipe.model} takes batch_size={self.recipe.batch_size} images "
+                f"for each of critic_steps={self._critic_steps} updates of its discriminator, and "
+                f"there are {found} images. Choose a smaller batch_size or fewer critic_steps."
+            )
         return self.recipe.epochs * data.steps_per_epoch(self.train_images, self._images_per_step)
 
     @property
     def _images_per_step(self) -> int:
         # Each of the discriminator's updates within a step sees a batch of its own.
+        return self.recipe.batch_size * self._critic_steps
+
+    @property
+    def _critic_steps(self) -> int:
         options = models.resolved_options(self.recipe.model, self.recipe.network)
-        return self.recipe.batch_size * options.get("critic_steps", 1)
+        return options.get("critic_steps", 1)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the network behind the metrics; a classifier is trained where none is kept.
@@ -197,20 +208,26 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
     }
 
 
-def decisive_metric(name: str, inception: str | None) -> str:
+def decisive_metric(name: str, inception: str | None, absent: Collection[str] = ()) -> str:
     """Return the metric's name, "frechet" being `fid` with an Inception network, else `fcd`.
+
+    Args:
+        name: "frechet" or a name in `metrics.HIGHER_IS_BETTER`.
+        inception: as `Experiment` takes it.
+        absent: the metrics that are not measured of the model.
 
     Raises:
         SettingError: if there is no such metric, or it needs the other kind of features.
     """
     if name == "frechet":
         return "fid" if inception else "fcd"
-    absent = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
+    of_other_features = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
     if not inception:
-        absent = ("fid", "kid", "inception_score")
-    known = [metric for metric in metrics.HIGHER_IS_BETTER if metric not in absent]
+        of_other_features = ("fid", "kid", "inception_score")
+    known = [m for m in metrics.HIGHER_IS_BETTER if m not in (*of_other_features, *absent)]
     if name not in known:
         hint = "" if inception else " (fid, kid and inception_score need --inception)"
+        hint = f" ({name} is not measured of a GAN)" if name in absent else hint
         raise SettingError(
             f"argument --metric: invalid choice: {name!r} (choose from {', '.join(known)}){hint}"
         )

@@ -161,10 +161,12 @@ def test_figures_and_samples_are_pictures(finished):
     assert all(tf.io.decode_png(picture.read_bytes()).shape[0] >= 32 for picture in pictures)
 
 
-def test_it_is_quiet_off_a_terminal_and_prints_a_table(finished):
+def test_off_a_terminal_it_prints_a_line_for_each_training_and_a_table(finished):
     ran, _ = finished
-    assert ran.stderr == ""
-    assert "\x1b" not in ran.stdout
+    trained = "seed 0 round 0/2 dense: trained, 14 left\n"
+    assert ran.stderr.startswith(trained) and ran.stderr.count("\n") == 15
+    assert "\nA training: 6 optimizer steps, 3 epochs\n" in ran.stdout
+    assert "\x1b" not in ran.stdout + ran.stderr
     lines = [line for line in ran.stdout.splitlines() if "36.0" in line]
     assert any("±" in line for line in lines)
 
@@ -356,6 +358,13 @@ def test_a_bad_option_is_refused_before_anything_is_loaded(
         ("--model dcgan --discriminator-init rewound", "invalid choice: 'rewound'"),
         ("--distill-discriminator", "argument --distill-discriminator: is for GANs"),
         ("--critic-steps 2", "argument --critic-steps: is for GANs"),
+        ("--critic-steps 2", "which vae is not. Received: 2"),
+        ("--pool component --component decoder", "Received: component"),
+        ("--model dcgan --component discriminator --discriminator-init fresh", "Received: fresh"),
+        ("--model wgan --distill-discriminator", "argument --distill-discriminator: is for verd"),
+        ("--model wgan --gradient-penalty inf", "argument --gradient-penalty: must be a finite"),
+        ("--learning-rate inf", "argument --learning-rate: must be a finite number"),
+        ("--tolerance inf", "argument --tolerance: must be a finite number"),
         ("--model sngan --critic-steps 0", "argument --critic-steps: must be at least 1"),
         ("--gradient-penalty 10", "argument --gradient-penalty: is for GANs"),
         ("--gradient-penalty 0", "argument --gradient-penalty: is for GANs"),
@@ -387,9 +396,20 @@ def test_a_bad_option_or_combination_is_refused(words, message, run_here, assert
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("--limit 64 --batch-size 32 --epochs 1 --rewind-step 2", 2, "rewind_step"),
+        (
+            "--limit 64 --batch-size 32 --epochs 1",
+            2,
+            "argument --rewind-step: must be at most 1 where a training has 2 steps. Received: 10, "
+            "the default. Give a smaller --rewind-step or more --epochs.",
+        ),
+        ("--limit 64 --batch-size 32 --epochs 1 --rewind-step 2", 2, "Received: 2. Give"),
         ("--limit 16 --batch-size 32", 2, "batch_size"),
-        ("--model sngan --critic-steps 5 --limit 64 --batch-size 16", 2, "batch_size"),
+        (
+            "--model sngan --critic-steps 5 --limit 64 --batch-size 16",
+            2,
+            "takes batch_size=16 images for each of critic_steps=5 updates",
+        ),
+        ("--model dcgan --metric loss", 2, "(choose from fcd, kcd, classifier_score)"),
         ("--limit 64 --batch-size 32 --epochs 2 --rewind-step 0 --evaluations 5", 2, "4 steps"),
         ("--model linear-ae --width 4", 2, "linear-ae has no option 'width'"),
         ("--metric beauty", 2, "argument --metric"),
