@@ -43,6 +43,7 @@ _MODULE_OF = {
     "prunable": "pruning.scores",
     "pruning_flops": "metrics",
     "random_scores": "pruning.scores",
+    "read_origin": "runs",
     "read_results": "runs",
     "read_settings": "runs",
     "resolve_precision": "precision",
