@@ -106,17 +106,17 @@ class Options(commands.SearchOptions):
         if self.component not in ("both", *parts):
             expected = f"must be both, {' or '.join(parts)} for --model {self.model}"
             refuse("component", expected, self.component)
-        for name, default in (
-            ("discriminator_init", "rewind"),
-            ("distill_discriminator", False),
-            ("critic_steps", None),
-            ("gradient_penalty", None),
-            ("ema_decay", None),
-        ):
-            if not gan and getattr(self, name) != default:
-                refuse(name, f"is for GANs: {', '.join(GANS)}", f"--model {self.model}")
+        of_gans = ("discriminator_init", "distill_discriminator")
+        self.refuse_options_of_gans(self.model, of_gans)
         if self.pool == "component" and self.component != "both":
-            refuse("pool", "means nothing where one component is pruned", self.component)
+            expected = f"must be model where only the {self.component} is pruned"
+            refuse("pool", expected, self.pool)
+        if self.component == "discriminator" and self.discriminator_init == "fresh":
+            expected = "must be rewind or trained where only the discriminator is pruned"
+            refuse("discriminator_init", expected, self.discriminator_init)
+        if self.model == "wgan" and self.distill_discriminator:
+            expected = "is for verdicts that are probabilities, not those of wgan"
+            refuse("distill_discriminator", expected, self.distill_discriminator)
 
     def _check_what_only_some_methods_have(self):
         self._check_early_bird()
@@ -127,16 +127,15 @@ class Options(commands.SearchOptions):
                 ("distill_discriminator", False),
             ):
                 if getattr(self, name) != default:
-                    refuse(
-                        name, "is for --method imp, which trains first", f"--method {self.method}"
-                    )
+                    expected = f"is for --method imp, which trains first, not for {self.method}"
+                    refuse(name, expected, getattr(self, name))
             if self.rewinds_to != 0:
                 expected = f"must be 0 where initial weights are pruned, as by {self.method}"
                 refuse("rewind_step", expected, self.rewind_step)
         trained = self.discriminator_init == "trained" and self.component != "generator"
         if "shuffled" in self.arms and trained:
-            expected = "shuffled keeps weights that have no trained values"
-            refuse("arms", expected, "--discriminator-init trained")
+            expected = "shuffled keeps weights that have no trained values to start from"
+            refuse("arms", f"{expected} by --discriminator-init trained", " ".join(self.arms))
 
     def _check_early_bird(self):
         chosen = {field.name for field in dataclasses.fields(self) if self._is_chosen(field)}
@@ -256,6 +255,7 @@ def _search(options, experiment):
         scores = {"score": score, "score_steps": score.num_steps}
     return commands.new_search(
         tt.TicketSearch,
+        options,
         experiment,
         schedule=tt.IterativeSparsity(options.rate, options.rounds),
         rounds=options.rounds,
@@ -274,6 +274,7 @@ def _early_bird(options, experiment):
     often = max(1, experiment.num_steps // 50)
     return commands.new_search(
         tt.EarlyBirdSearch,
+        options,
         experiment,
         channel_sparsities=options.channel_sparsity,
         draw_every=options.draw_every or min(often, experiment.steps_per_epoch),

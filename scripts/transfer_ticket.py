@@ -3,6 +3,11 @@
 Takes the tickets that a VAE's decoder found to the generator of a GAN, or those of a generator to
 a decoder, round by round, with the rest of the other model dense. Beside them it trains the other
 model's own tickets of the same sparsity, and as a control the transferred masks with fresh weights.
+
+A transferred ticket starts from the weights that its survivors had at the rewind step of the run
+that it is of, and is trained for all steps, as fresh weights are; the model's own tickets are
+trained for those after the rewind step.
+
 Ends with a table and figures of all three in a run folder. The same command goes on where it was
 broken off.
 """
@@ -24,15 +29,30 @@ _PART = {**dict.fromkeys(AUTOENCODERS, "decoder"), **dict.fromkeys(GANS, "genera
 _SIZES = ("width", "latent_dim")
 # Table 1's DCGAN is too large to share a decoder with the VAE; its smaller variant does.
 _VARIANT = {("vae", "dcgan"): "dcgan-shared", ("beta-vae", "dcgan"): "dcgan-shared"}
+_SHARING = {"vae", "beta-vae", "dcgan-shared"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(commands.SearchOptions):
     """What can be chosen; what is None comes from the run or from the recipe."""
 
-    source: str | None = option(None, "the run folder that the tickets are of", flag="--from")
-    to: str | None = option(None, "the model that they are for", AUTOENCODERS + GANS)
+    source: str | None = option(
+        None,
+        "the run folder of find_tickets.py that the tickets are of; they start from the weights "
+        "of its rewind step and are trained for all steps",
+        flag="--from",
+    )
+    to: str | None = option(
+        None,
+        "the model that they are for; dcgan is taken as dcgan-shared for those of a VAE",
+        AUTOENCODERS + GANS,
+    )
     dataset: str | None = option(None, "the images to train on (default: the run's)", DATASETS)
+    limit: int | None = option(
+        None,
+        "use only so many training images, and at most as many test images (default: as the run "
+        "on its data set, all of another)",
+    )
     rounds: int | None = option(None, "only so many of the run's rounds (default: all)")
     seeds: tuple[int, ...] | None = option(None, "only these of the run's seeds (default: all)")
 
@@ -42,6 +62,7 @@ class Options(commands.SearchOptions):
         for flag, value in (("from", self.source), ("to", self.to)):
             if value is None:
                 raise SettingError(f"argument --{flag} is required")
+        self.refuse_options_of_gans(self.to)
         if self.rounds is not None and self.rounds < 1:
             refuse("rounds", "must be at least 1", self.rounds)
         if self.seeds is not None:
@@ -57,12 +78,14 @@ def main():
     metric = commands.decisive_metric(options, recipe)
     source.meet(recipe)
     console = commands.new_console()
-    experiment = tt.Experiment(recipe, options.limit, options.data_dir, options.inception)
+    limit = source.limit(options)
+    experiment = tt.Experiment(recipe, limit, options.data_dir, options.inception)
     settings = {**commands.common_settings(options, experiment), "transferred": source.settings}
     name = f"{source.model}-to-{recipe.model}-{recipe.dataset}"
     folder = commands.new_folder(options, name, settings)
     search = commands.new_search(
         tt.TicketSearch,
+        options,
         experiment,
         rounds=source.rounds,
         rewind_step=options.rewinds_to,
@@ -70,10 +93,19 @@ def main():
         scope=_PART[recipe.model],
         transferred=source.ticket,
     )
+    if recipe.model != options.to:
+        line = f"--to {options.to} is taken as {recipe.model}, whose generator is a VAE's decoder"
+        commands.print_line(console, line)
     with folder:
         records = commands.run(search, experiment, source.seeds, folder, console)
-        tt.report.draw_figures(folder, experiment, records, metric, None)
-    _show(console, options, records, metric, folder)
+        higher = tt.metrics.HIGHER_IS_BETTER[metric]
+        comparisons = tt.compare_arms(records, metric, options.tolerance, higher, "transferred")
+        chosen = tt.choose_winning_ticket(comparisons)
+        number = chosen and chosen.round
+        tt.report.draw_figures(
+            folder, experiment, records, metric, number, "transferred", source.model
+        )
+    _show(console, options, records, comparisons, chosen, metric, folder)
 
 
 class _Source:
@@ -127,7 +159,21 @@ class _Source:
             tt.models.build(r.model, shape, **r.network).components[_PART[r.model]]
             for r, shape in zip((self.recipe, recipe), shapes, strict=True)
         ]
-        self.ticket(self.seeds[0], self.rounds)
+        try:
+            self.ticket(self.seeds[0], self.rounds)
+        except SettingError as error:
+            if {self.model, recipe.model} <= _SHARING:
+                raise
+            raise SettingError(
+                f"A ticket of {self.model} cannot go to {recipe.model}. {error} Those that move "
+                f"between each other are of {', '.join(sorted(_SHARING))}."
+            ) from error
+
+    def limit(self, options):
+        """Return how many training images to use: on the run's data set as many as the run did."""
+        if options.limit is None and options.dataset in (None, self.recipe.dataset):
+            return tt.read_origin(self.path).get("options", {}).get("limit")
+        return options.limit
 
     def ticket(self, seed: int, number: int):
         """Return one round's ticket, for the other model."""
@@ -135,10 +181,7 @@ class _Source:
         return tt.transfer_ticket(tt.Ticket.load(path), *self._parts)
 
 
-def _show(console, options, records, metric, folder):
-    higher = tt.metrics.HIGHER_IS_BETTER[metric]
-    comparisons = tt.compare_arms(records, metric, options.tolerance, higher, arm="transferred")
-    chosen = tt.choose_winning_ticket(comparisons)
+def _show(console, options, records, comparisons, chosen, metric, folder):
     console.print(*tt.report.tables(records, comparisons, metric, chosen), sep="\n")
     if chosen:
         p = "" if chosen.p is None else f", p = {chosen.p:.2g}"

@@ -123,6 +123,25 @@ def test_the_winning_ticket_is_marked_where_it_lies(tmp_path, number, sparsity):
     assert box.x1 <= whole.x1
 
 
+def test_a_transferred_ticket_can_be_marked_and_the_figure_says_of_what_it_is(tmp_path):
+    made = records(arms=("winning", "transferred", "random"))
+    options = {"winning_round": 4, "arm": "transferred", "subject": "vae on digits"}
+    axes = plots.metric_against_sparsity(made, "fcd", tmp_path / "fcd.png", **options).axes[0]
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert star.get_ydata()[0] == pytest.approx(np.mean(values(made, 4, "transferred")))
+    texts = [text.get_text() for text in axes.texts]
+    assert any(text.startswith("vae on digits; lower is better") for text in texts)
+
+
+def test_steps_are_whole_numbers(tmp_path):
+    made = records(rounds=3, metric="early_stopping_step")
+    for record in made:
+        record["metrics"]["early_stopping_step"] = 10 + (record["arm"] == "random")
+    figure = plots.metric_against_sparsity(made, "early_stopping_step", tmp_path / "steps.png")
+    ticks = figure.axes[0].get_yticks()
+    assert len(ticks) > 1 and all(tick == round(tick) for tick in ticks)
+
+
 ALL_ARMS = ("winning", "transferred", "random", "shuffled")
 
 

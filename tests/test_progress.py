@@ -39,17 +39,32 @@ def test_a_terminal_sees_stage_epoch_and_loss():
     assert (task.completed, task.total) == (8, 8)
 
 
-def test_elsewhere_nothing_is_written():
+def test_a_gan_shows_the_losses_of_both_networks():
+    bar = ProgressBar(4, rich.console.Console(file=io.StringIO()))
+    bar.search_begins([DENSE])
+    bar.stage_begins(DENSE)
+    for logs, losses in (
+        ({"generator_loss": 0.5, "discriminator_loss": 1.25}, "generator_loss 0.5 discrimin"),
+        ({"loss": 2.5, "kl": 1.0}, "loss 2.5"),
+    ):
+        bar.on_epoch_end(0, logs)
+        text = bar._progress.tasks[0].description
+        assert f"dense epoch 1 {losses}" in text and "nan" not in text and "kl" not in text
+
+
+def test_elsewhere_there_is_a_line_for_each_training():
     text, _ = shown(terminal=False)
-    assert text.strip() == ""
+    lines = ["seed 0 round 0/1 dense: trained, 1 left", "seed 0 round 1/1 winning: trained, 0 left"]
+    assert text.split("\n") == [*lines, ""]
 
 
 def test_stages_of_an_earlier_run_are_no_work():
-    bar = ProgressBar(4, rich.console.Console(file=io.StringIO()))
+    written = io.StringIO()
+    bar = ProgressBar(4, rich.console.Console(file=written))
     bar.search_begins([DENSE, WINNING])
     bar.stage_ends(DENSE, RECORD)
     task = bar._progress.tasks[0]
-    assert (task.completed, task.total) == (0, 4)
+    assert (task.completed, task.total) == (0, 4) and not written.getvalue()
 
 
 def scalars(folder):

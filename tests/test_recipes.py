@@ -1,7 +1,9 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_tickets import commands, data, experiments, models, recipes
 from tf_tickets.errors import SettingError
@@ -52,6 +54,21 @@ def test_both_networks_of_a_gan_are_trained_as_its_authors_set_it(model, kind, s
         assert type(optimizer) is kind
         config = optimizer.get_config()
         assert {name: config[name] for name in settings} == pytest.approx(settings)
+
+
+def test_the_generator_of_the_digits_wgan_gets_gradients():
+    """Clipping at 0.01, which is for wide critics, would leave it gradients of 1e-9."""
+    recipe = recipes.resolve("wgan", "digits")
+    assert recipes.resolve("wgan", "cifar10").network == {}
+    model = experiments.build_model(recipe, (32, 32, 1), seed=0)
+    assert model.gradient_penalty == 10 and model.clip_weights is None
+    images = np.random.default_rng(0).uniform(-1, 1, (16, 32, 32, 1)).astype("float32")
+    for _ in range(3):  # a critic that was clipped is clipped from its first update on
+        model.train_on_batch(images)
+    with tf.GradientTape() as tape:
+        loss = model._loss_of_generator(images)
+    gradients = tape.gradient(loss, model.generator.trainable_variables)
+    assert max(np.abs(gradient).max() for gradient in gradients) > 1e-3
 
 
 def test_gans_are_evaluated_on_their_way_and_others_at_the_end():

@@ -45,6 +45,7 @@ _MODULE_OF = {
     "pruning_flops": "metrics",
     "random_scores": "pruning.scores",
     "rebuild_slim": "search.early_bird",
+    "read_origin": "runs",
     "read_results": "runs",
     "read_settings": "runs",
     "resolve_precision": "precision",

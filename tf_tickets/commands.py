@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import logging
+import math
 import pathlib
 import sys
 import warnings
+from collections.abc import Sequence
 
 import rich.console
 
@@ -18,6 +20,8 @@ GANS = ("dcgan", "dcgan-table2", "dcgan-shared", "sngan", "wgan", "resnet-dcgan"
 AT_INITIALIZATION = ("snip", "grasp", "synflow", "magnitude", "random")
 DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
 
+_OF_GANS = ("critic_steps", "gradient_penalty", "ema_decay")
+
 # A GAN reconstructs no images, and it has a loss for each of its networks instead of one.
 _NOT_OF_GANS = ("loss", "reconstruction_loss", "classifier_accuracy")
 
@@ -28,7 +32,7 @@ class SearchOptions:
 
     data_dir: str | None = option(None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR)")
     limit: int | None = option(
-        None, "use only so many training images, and at most as many test images"
+        None, "use only so many training images, and at most as many test images (default: all)"
     )
     epochs: int | None = option(None, "passes over the data in each training (default: by recipe)")
     batch_size: int | None = option(None, "images per optimizer step (default: by recipe)")
@@ -37,7 +41,9 @@ class SearchOptions:
         None, "updates of a GAN's discriminator per update of its generator (default: by recipe)"
     )
     gradient_penalty: float | None = option(
-        None, "its weight in the discriminator's loss, in place of clipping (default: by recipe)"
+        None,
+        "its weight in the discriminator's loss, in place of clipping; 0 for none (default: by "
+        "recipe)",
     )
     ema_decay: float | None = option(
         None, "of the average of a generator's weights by which it samples (default: by recipe)"
@@ -60,7 +66,11 @@ class SearchOptions:
     tolerance: float = option(
         0.1, "how much worse than dense a winning ticket may be, as a fraction"
     )
-    inception: str | None = option(None, "Inception network for FID: a TF-Hub address or a folder")
+    inception: str | None = option(
+        None,
+        "Inception network for FID: a TF-Hub address or a folder (default: none, but a classifier "
+        "trained on the data set)",
+    )
     precision: str | None = option(
         None,
         "Keras dtype policy; auto asks the hardware (default: by recipe)",
@@ -71,6 +81,9 @@ class SearchOptions:
 
     def __post_init__(self):
         """Check what needs no TensorFlow to be checked."""
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                refuse(name, "must be a finite number", value)
         for name in ("limit", "epochs", "batch_size", "critic_steps", "evaluations"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -84,6 +97,19 @@ class SearchOptions:
         if self.learning_rate is not None and not self.learning_rate > 0:
             refuse("learning_rate", "must be above 0", self.learning_rate)
 
+    def refuse_options_of_gans(self, model: str, names: Sequence[str] = ()) -> None:
+        """Raise SettingError over an option that is given, but means nothing for this model.
+
+        Args:
+            model: a name of `models.NAMES`.
+            names: of options for GANs, besides those of all searches.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in (*names, *_OF_GANS):
+            if model not in GANS and getattr(self, name) != defaults[name]:
+                expected = f"is for GANs ({', '.join(GANS)}), which {model} is not"
+                refuse(name, expected, getattr(self, name))
+
     @property
     def rewinds_to(self) -> int:
         """The optimizer step that survivors return to."""
@@ -92,11 +118,8 @@ class SearchOptions:
     @property
     def network(self) -> dict:
         """What is set in the networks and the model, beside what the recipe says."""
-        options = {"critic_steps": self.critic_steps, "ema_decay": self.ema_decay}
-        chosen = {name: value for name, value in options.items() if value is not None}
-        if self.gradient_penalty is not None:
-            chosen |= {"gradient_penalty": self.gradient_penalty, "clip_weights": None}
-        return chosen
+        options = {name: getattr(self, name) for name in _OF_GANS}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 def refuse(name: str, expected: str, value) -> None:
@@ -168,10 +191,8 @@ def decisive_metric(options: SearchOptions, recipe) -> str:
     Raises:
         SettingError: if there is no such metric, or the recipe's model has none of it.
     """
-    metric = tt.decisive_metric(recipe.metric, options.inception)
-    if recipe.model in GANS and metric in _NOT_OF_GANS:
-        refuse("metric", f"is not measured of a GAN such as {recipe.model}", metric)
-    return metric
+    absent = _NOT_OF_GANS if recipe.model in GANS else ()
+    return tt.decisive_metric(recipe.metric, options.inception, absent)
 
 
 def common_settings(options: SearchOptions, experiment) -> dict:
@@ -181,8 +202,12 @@ def common_settings(options: SearchOptions, experiment) -> dict:
     """
     training = dataclasses.asdict(experiment.recipe)
     training.pop("metric")
+    built = tt.models.resolved_options(experiment.recipe.model, experiment.recipe.network)
+    # How a GAN is trained is not in its name; without it the others, as in runs from before.
+    told = experiment.recipe.model in GANS or built.get("beta", 1) != 1
     return {
         "recipe": training,
+        **({"model_options": built} if told else {}),
         "train": experiment.train_images.digest,
         "test": experiment.test_images.digest,
         "rewind_step": options.rewinds_to,
@@ -192,14 +217,16 @@ def common_settings(options: SearchOptions, experiment) -> dict:
     }
 
 
-def new_search(search, experiment, **specifics):
+def new_search(search, options: SearchOptions, experiment, **specifics):
     """Return a search of an experiment.
 
     Args:
         search: the class, such as `tt.TicketSearch`.
+        options: of the command.
         experiment: a `tt.Experiment`.
         **specifics: what the one script sets.
     """
+    _check_steps(options, experiment)
     higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
     return search(
         experiment.build,
@@ -208,11 +235,26 @@ def new_search(search, experiment, **specifics):
         num_steps=experiment.num_steps,
         evaluations=experiment.recipe.evaluations,
         higher_is_better=higher,
+        undirected=tt.metrics.UNDIRECTED,
         refuse=tt.metrics.refuse_collapse,
         prepare=experiment.prepare,
         illustrate=experiment.illustrate,
         **specifics,
     )
+
+
+def _check_steps(options, experiment):
+    """Refuse what lies outside a training, naming the option though it may not be given."""
+    steps = experiment.num_steps
+    for name, value, most in (
+        ("rewind_step", options.rewinds_to, steps - 1),
+        ("evaluations", experiment.recipe.evaluations, steps),
+    ):
+        if value > most:
+            default = "" if getattr(options, name) is not None else ", the default"
+            expected = f"must be at most {most} where a training has {steps} steps"
+            advice = f"Give a smaller --{name.replace('_', '-')} or more --epochs"
+            refuse(name, expected, f"{value}{default}. {advice}.")
 
 
 def new_folder(options: SearchOptions, name: str, settings: dict):
@@ -229,6 +271,8 @@ def run(search, experiment, seeds, folder, console) -> list[dict]:
     search.observers = [*search.observers, *observers]
     print_line(console, f"Run folder: {folder.path}")
     print_line(console, f"Settings: {json.dumps(folder.settings)}")
+    epochs = experiment.recipe.epochs
+    print_line(console, f"A training: {experiment.num_steps} optimizer steps, {epochs} epochs")
     with bar:
         experiment.load_features(bar.training_classifier)
         return search.run(seeds, folder)

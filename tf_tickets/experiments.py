@@ -5,7 +5,7 @@ import os
 import pathlib
 import platform
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -61,6 +61,13 @@ class Experiment:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
+        found = self.train_images.num_images
+        if self._critic_steps > 1 and self.images_per_step > found:
+            raise SettingError(
+                f"A step of {self.recipe.model} takes batch_size={self.recipe.batch_size} images "
+                f"for each of critic_steps={self._critic_steps} updates of its discriminator, and "
+                f"there are {found} images. Choose a smaller batch_size or fewer critic_steps."
+            )
         return self.recipe.epochs * self.steps_per_epoch
 
     @property
@@ -72,7 +79,12 @@ class Experiment:
     def images_per_step(self) -> int:
         """Images that one optimizer step sees."""
         # Each of the discriminator's updates within a step sees a batch of its own.
-        return self.recipe.batch_size * models.critic_steps(self.recipe.model, self.recipe.network)
+        return self.recipe.batch_size * self._critic_steps
+
+    @property
+    def _critic_steps(self) -> int:
+        options = models.resolved_options(self.recipe.model, self.recipe.network)
+        return options.get("critic_steps", 1)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the network behind the metrics; a classifier is trained where none is kept.
@@ -180,8 +192,9 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
     """Return the network's parameter counts, in all and by component, and what an image takes.
 
     Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
-    moving statistics. The paper's count stands beside them. `flops` are those of each component's
-    forward pass for one image.
+    moving statistics. The paper's count stands beside them, None where the model is none of the
+    paper's. `flops` are those of each component's forward pass for one image; `options` are all
+    that the model is built with, defaults included.
 
     Args:
         recipe: of the network.
@@ -196,24 +209,31 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
         },
         "flops": metrics.count_flops(model).forward_by_component,
         "prunable": num_values(prunable(model, scope)),
-        "paper": {"dataset": dataset, "params": params},
+        "paper": params and {"dataset": dataset, "params": params},
+        "options": models.resolved_options(recipe.model, recipe.network),
     }
 
 
-def decisive_metric(name: str, inception: str | None) -> str:
+def decisive_metric(name: str, inception: str | None, absent: Collection[str] = ()) -> str:
     """Return the metric's name, "frechet" being `fid` with an Inception network, else `fcd`.
+
+    Args:
+        name: "frechet" or a name in `metrics.HIGHER_IS_BETTER`.
+        inception: as `Experiment` takes it.
+        absent: the metrics that are not measured of the model.
 
     Raises:
         SettingError: if there is no such metric, or it needs the other kind of features.
     """
     if name == "frechet":
         return "fid" if inception else "fcd"
-    absent = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
+    of_other_features = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
     if not inception:
-        absent = ("fid", "kid", "inception_score")
-    known = [metric for metric in metrics.HIGHER_IS_BETTER if metric not in absent]
+        of_other_features = ("fid", "kid", "inception_score")
+    known = [m for m in metrics.HIGHER_IS_BETTER if m not in (*of_other_features, *absent)]
     if name not in known:
         hint = "" if inception else " (fid, kid and inception_score need --inception)"
+        hint = f" ({name} is not measured of a GAN)" if name in absent else hint
         raise SettingError(
             f"argument --metric: invalid choice: {name!r} (choose from {', '.join(known)}){hint}"
         )

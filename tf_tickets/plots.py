@@ -40,7 +40,7 @@ _ARMS = {
     "transferred": {
         "color": "#009E73",
         "marker": "^",
-        "label": "transferred: from another model",
+        "label": "transferred: another model's rewound weights",
     },
     "random": {"color": "#D55E00", "marker": "s", "label": "random: fresh weights, same masks"},
     "shuffled": {
@@ -63,7 +63,12 @@ _STEP_ASIDE = 0.006
 
 
 def metric_against_sparsity(
-    records: Sequence[dict], metric: str, path, winning_round: int | None = None
+    records: Sequence[dict],
+    metric: str,
+    path,
+    winning_round: int | None = None,
+    arm: str = "winning",
+    subject: str | None = None,
 ) -> "Figure":
     """Draw a metric against sparsity for the dense arm and all others, as a PNG file.
 
@@ -76,6 +81,8 @@ def metric_against_sparsity(
         metric: a name in their `metrics`.
         path: the file to write; an existing one is replaced whole.
         winning_round: the round whose ticket is marked, if any.
+        arm: the arm whose ticket that is.
+        subject: what the records are of, such as a model and its data; stands above the axes.
 
     Returns:
         The `matplotlib.figure.Figure` that was written.
@@ -94,25 +101,25 @@ def metric_against_sparsity(
     dense = [record["metrics"][metric] for record in records if record["arm"] == "dense"]
     if not dense:
         raise SettingError("There is no record of the dense arm to compare the others with.")
-    curves = {arm: _curve(records, metric, arm) for arm in _ARMS}
+    curves = {name: _curve(records, metric, name) for name in _ARMS}
     rounds = _mean_sparsities(records)
     figure = Figure(figsize=(_WIDTH_INCHES, 5.0), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(np.mean(dense), color=_DENSE_COLOR, linestyle="--", label="dense: nothing pruned")
     axes.axhspan(*_band(dense), color=_DENSE_COLOR, alpha=0.15, linewidth=0)
-    for number, (arm, (sparsity, mean, deviation)) in enumerate(curves.items()):
+    for number, (name, (sparsity, mean, deviation)) in enumerate(curves.items()):
         if len(mean):
             # A bar of no length would say that the spread is known to be zero.
             bars = deviation if deviation.any() else None
             # Side by side, so that bars of the same round do not hide each other.
             kept = (1 - sparsity) * (1 - rounds.max()) ** (_STEP_ASIDE * number)
-            style = _ARMS[arm] | ({"label": _SLIM_LABELS[arm]} if _slim(records) else {})
+            style = _ARMS[name] | ({"label": _SLIM_LABELS[name]} if _slim(records) else {})
             axes.errorbar(kept, mean, bars, capsize=3, markersize=6, **style)
     _scale_x(axes, rounds)
-    _scale_y(axes, dense, curves.values())
+    _scale_y(axes, metric, dense, curves.values())
     if winning_round is not None:
-        _mark(axes, records, metric, winning_round)
-    _explain(axes, metric, len({record["seed"] for record in records}))
+        _mark(axes, records, metric, winning_round, arm)
+    _explain(axes, metric, subject, len({record["seed"] for record in records}))
     _save(figure, path)
     return figure
 
@@ -347,9 +354,9 @@ def _percent(sparsity):
     return f"{100 * sparsity:.{digits}f}"
 
 
-def _scale_y(axes, dense, curves):
+def _scale_y(axes, metric, dense, curves):
     """Make y logarithmic, with plain numbers on it, where the means span a decade."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     means = np.concatenate([[np.mean(dense)], *(mean for _, mean, _ in curves)])
     if means.min() > 0 and means.max() / means.min() > 10:
@@ -357,16 +364,18 @@ def _scale_y(axes, dense, curves):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+    elif metric == "early_stopping_step":
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _mark(axes, records, metric, number):
+def _mark(axes, records, metric, number, arm):
     """Mark the winning ticket with a star on its curve and its sparsity above the axes."""
-    chosen = [r for r in records if r["round"] == number and r["arm"] == "winning"]
+    chosen = [r for r in records if r["round"] == number and r["arm"] == arm]
     if not chosen:
-        raise SettingError(f"There is no record of the winning arm in round {number}.")
+        raise SettingError(f"There is no record of the {arm} arm in round {number}.")
     sparsity = chosen[0]["weight_sparsity"]
     mean = np.mean([record["metrics"][metric] for record in chosen])
-    color = _ARMS["winning"]["color"]
+    color = _ARMS[arm]["color"]
     axes.axvline(1 - sparsity, color=color, linewidth=1, linestyle=":", zorder=0)
     star = {"marker": "*", "markersize": 20, "markeredgecolor": "white", "zorder": 10}
     axes.plot(1 - sparsity, mean, color=color, **star)
@@ -383,14 +392,14 @@ def _mark(axes, records, metric, number):
     )
 
 
-def _explain(axes, metric, num_seeds):
+def _explain(axes, metric, subject, num_seeds):
     name = metric.replace("_", " ")
     title, unit, higher_is_better = METRICS.get(metric, (name.capitalize(), name, None))
     direction = {True: "higher is better; ", False: "lower is better; ", None: ""}
     spread = "1 seed" if num_seeds == 1 else f"mean ± standard deviation over {num_seeds} seeds"
     axes.set_title(f"{title} against sparsity", loc="left", pad=42, fontsize=14)
     axes.annotate(
-        direction[higher_is_better] + spread,
+        (f"{subject}; " if subject else "") + direction[higher_is_better] + spread,
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 24),

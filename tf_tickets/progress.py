@@ -12,7 +12,9 @@ from tf_tickets.search.stages import Observer, Stage
 
 
 class ProgressBar(Observer, keras.callbacks.Callback):
-    """Shows seed, round, arm and epoch on a terminal, with the time left; silent elsewhere.
+    """Shows seed, round, arm and epoch on a terminal, with the time left.
+
+    Elsewhere, as in a file, it prints a line for each training that is finished.
 
     Args:
         num_steps: optimizer steps of a whole training.
@@ -22,6 +24,7 @@ class ProgressBar(Observer, keras.callbacks.Callback):
     def __init__(self, num_steps: int, console: rich.console.Console):
         super().__init__()
         self._num_steps = num_steps
+        self._console = console
         self._stage = None
         self._stages_done = self._stages_left = 0
         self._steps_done = 0
@@ -64,9 +67,15 @@ class ProgressBar(Observer, keras.callbacks.Callback):
 
     def stage_ends(self, stage, record):
         """Count a whole training, whatever it began with; one that was found done is no work."""
+        self._stages_left -= 1
         if stage == self._stage:
             self._stages_done += 1
-        self._stages_left -= 1
+            if self._progress.disable:
+                self._console.print(
+                    f"{self._name(stage)}: trained, {self._stages_left} left",
+                    highlight=False,
+                    soft_wrap=True,
+                )
         self._steps_done = 0
         self._show("")
 
@@ -76,22 +85,23 @@ class ProgressBar(Observer, keras.callbacks.Callback):
         self._progress.update(self._task, completed=self._completed())
 
     def on_epoch_end(self, epoch, logs=None):
-        """Say which epoch has ended, and with which loss."""
-        self._show(f" epoch {epoch + 1} loss {(logs or {}).get('loss', float('nan')):.4g}")
+        """Say which epoch has ended, and with which loss, or with which of each network."""
+        losses = {name: value for name, value in (logs or {}).items() if name.endswith("loss")}
+        described = "".join(f" {name} {value:.4g}" for name, value in losses.items())
+        self._show(f" epoch {epoch + 1}{described}")
 
     def _show(self, epoch):
         stage = self._stage
-        description = (
-            f"seed {stage.seed} round {stage.round}/{self._num_rounds} {stage.arm}{epoch}"
-            if stage
-            else "finding finished rounds"
-        )
+        description = f"{self._name(stage)}{epoch}" if stage else "finding finished rounds"
         self._progress.update(
             self._task,
             description=description,
             completed=self._completed(),
             total=(self._stages_done + self._stages_left) * self._num_steps,
         )
+
+    def _name(self, stage):
+        return f"seed {stage.seed} round {stage.round}/{self._num_rounds} {stage.arm}"
 
     def _completed(self):
         return self._stages_done * self._num_steps + self._steps_done

@@ -140,16 +140,32 @@ def draw_figures(
     records: Sequence[dict],
     metric: str,
     winning_round: int | None,
+    arm: str = "winning",
+    source: str | None = None,
 ) -> list[pathlib.Path]:
     """Draw the metric against sparsity, and images by sparsity; return the files.
 
     Where trainings were evaluated on their way, the step at which they could have stopped too; of a
     GAN its discriminator's loss, which is for looking: it tells nothing of quality (Q15).
+
+    Args:
+        folder: the run.
+        experiment: whose recipe and test images the figures are of.
+        records: lines of results.jsonl.
+        metric: the one that decides.
+        winning_round: the round whose ticket is marked, if any.
+        arm: the arm whose ticket that is.
+        source: the model that transferred tickets are of.
     """
+    recipe = experiment.recipe
+    subject = f"{recipe.model} on {recipe.dataset}"
+    if source:
+        subject += f", tickets of {source}"
+    mark = {"winning_round": winning_round, "arm": arm}
     figures = folder.path / "figures"
     figures.mkdir(exist_ok=True)
     curve = figures / f"{metric}.png"
-    plots.metric_against_sparsity(records, metric, curve, winning_round)
+    plots.metric_against_sparsity(records, metric, curve, **mark, subject=subject)
     drawn = [curve]
     if _watched(records):
         drawn.append(figures / "early_stopping.png")
@@ -157,18 +173,19 @@ def draw_figures(
             {**record, "metrics": {"early_stopping_step": record["early_stopping_step"][metric]}}
             for record in records
         ]
-        plots.metric_against_sparsity(stops, "early_stopping_step", drawn[-1], winning_round)
+        by = f"{subject}, by {metric}"
+        plots.metric_against_sparsity(stops, "early_stopping_step", drawn[-1], **mark, subject=by)
     if "discriminator_loss" in records[0]["metrics"]:
         drawn.append(figures / "discriminator_loss.png")
-        plots.metric_against_sparsity(records, "discriminator_loss", drawn[-1], winning_round)
+        name = "discriminator_loss"
+        plots.metric_against_sparsity(records, name, drawn[-1], **mark, subject=subject)
     grid = figures / "images.png"
     rows = [("real", experiment.real_pictures())]
     for record in _illustrated(records, winning_round):
         strip = folder.path / pathlib.Path(record["ticket"]).parent / "samples.png"
         rows.append((_label(record), read_pictures(strip)))
-    recipe = experiment.recipe
     made = records[0]["protocol"]["generated"]  # samples or reconstructions
-    plots.image_grid(rows, grid, title=f"{recipe.model} on {recipe.dataset}: {made} by sparsity")
+    plots.image_grid(rows, grid, title=f"{subject}: {made} by sparsity")
     return [*drawn, grid]
 
 

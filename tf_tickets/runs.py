@@ -180,10 +180,23 @@ def read_settings(path) -> dict:
     Raises:
         FileError: if there is no run, or its run.json is damaged.
     """
+    return _read_run(path)["settings"]
+
+
+def read_origin(path) -> dict:
+    """Return what else is noted of the command and machine that made the run in a folder.
+
+    Raises:
+        FileError: as `read_settings` does.
+    """
+    return _read_run(path)["origin"]
+
+
+def _read_run(path):
     path = pathlib.Path(path) / "run.json"
     if not path.exists():
         raise FileError(f"{path.parent} holds no run: it has no run.json.")
-    return read_sealed_json(path)["settings"]
+    return read_sealed_json(path)
 
 
 def read_results(path) -> list[dict]:

@@ -174,12 +174,12 @@ def slow_step(model, images, generator_rate, discriminator_rate):
         fakes = model.generator(codes, training=True)
         critic.get_layer("discriminator_conv").power_step()
         with tf.GradientTape() as tape:
-            critic_loss = discriminator_loss(critic(part), critic(fakes))
+            total = critic_loss = discriminator_loss(critic(part), critic(fakes))
             if model.gradient_penalty:
                 share = keras.random.uniform((len(part), 1, 1, 1), seed=model.seed_generator)
                 between = share * part + (1 - share) * fakes
-                critic_loss += model.gradient_penalty * gan.gradient_penalty(critic, between)
-        descend(tape, critic_loss, critic.trainable_variables, discriminator_rate)
+                total += model.gradient_penalty * gan.gradient_penalty(critic, between)
+        descend(tape, total, critic.trainable_variables, discriminator_rate)
         for variable in critic.trainable_variables if model.clip_weights else ():
             variable.assign(np.clip(variable, -model.clip_weights, model.clip_weights))
     moving = values(model.generator.non_trainable_variables)  # the pass was counted above
@@ -215,14 +215,15 @@ def test_critic_steps_are_updates_of_the_discriminator():
     assert int(discriminator_optimizer.iterations) == 24
 
 
-def test_a_batch_that_cannot_be_divided_is_refused():
-    model = tiny_gan(critic_steps=3)
-    with pytest.raises(SettingError, match=r"multiple of critic_steps=3.*8 images") as caught:
-        fit(model, batch_size=8)
-    assert "\n" not in str(caught.value)
-    # A last batch that is smaller is seen only as it runs.
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        fit(model, IMAGES[:20], batch_size=12)
+@pytest.mark.parametrize("count", [7, 8, 2])
+def test_a_batch_that_cannot_be_divided_is_filled_up_with_its_first_images(count):
+    model, other = (tiny_gan(critic_steps=3) for _ in range(2))
+    filled = np.resize(IMAGES[:count], (-(-count // 3) * 3, *IMAGES.shape[1:]))
+    # A last batch that is smaller than the others is of a size that is known only as it runs.
+    fit(model, np.concatenate([IMAGES[:12], IMAGES[:count]]), batch_size=12)
+    fit(other, np.concatenate([IMAGES[:12], filled]), batch_size=12)
+    for one, another in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_allclose(one, another, rtol=1e-5, atol=1e-6)
 
 
 OPTIMIZERS = {
@@ -318,7 +319,9 @@ def test_samples_are_of_the_averages_and_so_is_the_model_for_inference():
     assert equal(values(model.trainable_variables), weights)
     np.testing.assert_allclose(model.sample(7, 3, batch_size=2), samples, atol=1e-6)
     assert np.array_equal(model.inference_model()(codes, training=False), samples)
-    assert np.array_equal(model.sample(7, seed=3), samples)
+    assert equal(values(model.trainable_variables), weights), "the copy is the model itself"
+    fit(model)
+    assert not np.array_equal(model.sample(7, seed=3), samples)
 
 
 def test_without_averages_samples_are_of_the_weights():
@@ -327,7 +330,9 @@ def test_without_averages_samples_are_of_the_weights():
     expected = model(keras.random.normal((7, 3), seed=3))
     assert np.array_equal(model.sample(7, seed=3), expected)
     assert not np.array_equal(model.sample(7, seed=4), expected)
-    assert model.inference_model() is model.generator
+    inference = model.inference_model()
+    fit(model)
+    assert np.array_equal(inference(keras.random.normal((7, 3), seed=3)), expected)
     with pytest.raises(SettingError, match="num_images"):
         model.sample(0, seed=1)
 
@@ -339,6 +344,23 @@ def test_evaluation_repeats_and_leaves_the_training_alone():
     model.sample(3, seed=0)
     assert fit(model) == fit(other)
     assert equal(values(model.variables), values(other.variables))
+
+
+def test_evaluation_is_of_samples_and_draws_other_codes_for_each_batch():
+    model = tiny_gan("wasserstein", ema_decay=0.9, gradient_penalty=10.0)
+    fit(model, epochs=3)
+    seen = []
+    discriminator_loss = model._discriminator_loss
+    model._discriminator_loss = lambda real, fake: (
+        seen.append(np.ravel(fake)) or discriminator_loss(real, fake)
+    )
+    model.compile(run_eagerly=True)
+    same_twice = np.concatenate([IMAGES[:8]] * 2)
+    losses = [model.evaluate(same_twice, batch_size=8, verbose=0) for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert not np.intersect1d(seen[0], seen[1]).size and equal(seen[:2], seen[2:])
+    images = model.decode(keras.random.normal((8, 3), seed=0))
+    np.testing.assert_allclose(seen[0], np.ravel(model.discriminator(images)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -433,14 +455,29 @@ def test_a_teacher_adds_half_its_divergence_to_the_loss():
     codes = keras.random.normal((8, 3), seed=tiny_gan().seed_generator)
     model.distill(teacher)
     assert [id(variable) for variable in model.variables] == variables
-    found, without = (fit(each, IMAGES[:8]) for each in (model, plain))
-    assert found["generator_loss"] == without["generator_loss"]
+    assert fit(model, IMAGES[:8]) == fit(plain, IMAGES[:8]), "losses are not reported alone"
+    for each in (model, plain):
+        each.seed_generator.state.assign(tiny_gan().seed_generator.state)
+    found, without = (float(each._loss_of_discriminator(IMAGES[:8])) for each in (model, plain))
     both = np.concatenate([IMAGES[:8], plain.generator(codes, training=True)])
     logits = (np.asarray(net(both), "float64") for net in (teacher, plain.discriminator))
     p, q = (1 / (1 + np.exp(-each)) for each in logits)
     divergence = np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)))
-    difference = found["discriminator_loss"][0] - without["discriminator_loss"][0]
-    assert divergence > 0.01 and difference == pytest.approx(divergence / 2, rel=1e-3)
+    assert divergence > 0.01 and found - without == pytest.approx(divergence / 2, rel=1e-3)
+
+
+def test_what_cannot_teach_is_refused():
+    with pytest.raises(SettingError, match=r"keras.Model or None. Received: 'x'"):
+        tiny_gan().distill("x")
+    with pytest.raises(SettingError, match="Wasserstein critic"):
+        tiny_gan("wasserstein").distill(tiny_discriminator())
+    tiny_gan("wasserstein").distill(None)
+
+
+def test_one_optimizer_for_both_networks_is_refused():
+    optimizer = keras.optimizers.Adam()
+    with pytest.raises(SettingError, match=r"an optimizer each. Received the same Adam twice"):
+        tiny_gan(optimizers=[optimizer, optimizer])
 
 
 def still_optimizers():
@@ -468,6 +505,11 @@ def test_a_teacher_teaches_until_it_is_taken_away():
     [
         ({"loss": "least_squares"}, "least_squares"),
         ({"critic_steps": 0}, "critic_steps"),
+        ({"critic_steps": 1.5}, "critic_steps"),
+        ({"critic_steps": "2"}, "critic_steps"),
+        ({"clip_weights": float("inf")}, "clip_weights"),
+        ({"gradient_penalty": float("inf")}, "gradient_penalty"),
+        ({"ema_decay": "0.9"}, "ema_decay"),
         ({"clip_weights": 0.0}, "clip_weights"),
         ({"clip_weights": float("nan")}, "clip_weights"),
         ({"gradient_penalty": -1.0}, "gradient_penalty"),
@@ -481,6 +523,28 @@ def test_bad_arguments_are_refused_in_one_line(options, message):
     with pytest.raises(SettingError, match=message) as caught:
         models.build("dcgan", (16, 16, 1), width=1, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "clip_weights"),
+    [
+        ({}, 0.01),
+        ({"gradient_penalty": 0.0}, 0.01),
+        ({"gradient_penalty": 10.0}, None),
+        ({"gradient_penalty": 10.0, "clip_weights": 0.1}, 0.1),
+    ],
+    ids=str,
+)
+def test_a_wasserstein_critic_is_bounded_in_one_way_or_the_other(options, clip_weights):
+    model = models.build("wgan", (16, 16, 1), width=1, **options)
+    assert model.clip_weights == clip_weights
+    resolved = models.resolved_options("wgan", options)
+    assert resolved["clip_weights"] == clip_weights
+    assert (resolved["critic_steps"], resolved["latent_dim"], resolved["spectral"]) == (
+        5,
+        100,
+        False,
+    )
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])

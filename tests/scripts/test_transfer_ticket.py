@@ -95,12 +95,14 @@ def test_its_figures_and_its_json(transferred):
 
 
 def test_running_it_again_makes_nothing_again(transferred, run_here, outcome_of):
-    _, words, outcome = transferred
+    source, words, outcome = transferred
     run = pathlib.Path(outcome["run"])
     before = {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")}
     again = run_here(*words, script=SCRIPT)
     assert outcome_of(again) == outcome
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")} == before
+    assert ("--to dcgan is taken as dcgan-shared" in again.stdout) == (WAYS[source][0] == "dcgan")
+    assert "\nA training: 8 optimizer steps, 2 epochs\n" in again.stdout
     table = [line.split() for line in again.stdout.splitlines()]
     assert ["round", "sparsity", "kept", "winning", "transferred", "random", "p"] in table
 
@@ -127,16 +129,18 @@ def test_a_bad_option_is_refused(words, message, run_here, assert_refused, tmp_p
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("--to sngan", 2, "first in decoder_conv1 (Conv2DTranspose: "),
+        ("--to sngan", 2, "first in decoder_"),
+        ("--to sngan", 2, "A ticket of vae cannot go to sngan. "),
+        ("--to sngan", 2, "between each other are of beta-vae, dcgan-shared, vae."),
         ("--to linear-ae", 2, "first in decoder_"),
         ("--to dcgan --dataset cifar10", 2, "first in decoder_conv"),
         ("--to dcgan --seeds 2", 1, "has no ticket of seed 2, round 1"),
         ("--to dcgan --rounds 2", 1, "has no ticket of seed 0, round 2"),
         ("--to dcgan --metric discriminator_loss", 2, "argument --metric"),
         ("--to dcgan --metric reconstruction_loss", 2, "not measured of a GAN"),
-        ("--to vae --critic-steps 2", 2, "vae has no option 'critic_steps'"),
-        ("--to vae --gradient-penalty 1", 2, "vae has no option 'gradient_penalty'"),
-        ("--to dcgan --rewind-step 8", 2, "rewind_step"),
+        ("--to vae --critic-steps 2", 2, "argument --critic-steps: is for GANs"),
+        ("--to vae --gradient-penalty 1", 2, "argument --gradient-penalty: is for GANs"),
+        ("--to dcgan --rewind-step 8", 2, "--rewind-step"),
         ("--to dcgan --evaluations 9", 2, "8 steps"),
         ("--to dcgan --batch-size 65", 2, "batch_size"),
     ],
@@ -147,6 +151,13 @@ def test_what_cannot_be_transferred_is_one_clear_line(
     source = ["--from", found["vae"], *TRAINING, "--output", tmp_path / "new"]
     assert_refused(run_here(*source, *words.split(), script=SCRIPT), status, message)
     assert not (tmp_path / "new").exists()
+
+
+def test_as_many_images_are_used_as_in_the_run(run_here, assert_refused, found, tmp_path):
+    words = [*"--to dcgan --batch-size 80 --output".split(), tmp_path / "new"]
+    for limit, number in (([], 64), (["--limit", 72], 72)):
+        ran = run_here("--from", found["vae"], *words, *limit, script=SCRIPT)
+        assert_refused(ran, 2, f"must not exceed the {number} images of digits-")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 
 from tf_tickets.errors import SettingError
+from tf_tickets.metrics import UNDIRECTED
 from tf_tickets.search.controls import (
     choose_winning_ticket,
     compare_arms,
@@ -144,6 +145,11 @@ def test_every_metric_is_followed_by_itself():
         "best": {"loss": 1.0, "score": 3.0},
         "early_stopping_step": {"loss": 20, "score": 30},
     }
+
+
+def test_what_has_no_direction_has_no_best_value():
+    followed = follow_curve(curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), (), UNDIRECTED)
+    assert followed == {"best": {"fcd": 1.0}, "early_stopping_step": {"fcd": 20}}
 
 
 def test_spread_is_the_deviation_over_the_seeds_of_a_round_and_arm():

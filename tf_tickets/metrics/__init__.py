@@ -6,7 +6,7 @@ either a classifier trained on the data set itself or Inception; the names tell 
 
 from tf_tickets.metrics.accuracy import classifier_accuracy, classifier_score
 from tf_tickets.metrics.collapse import refuse_collapse
-from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, Evaluator
+from tf_tickets.metrics.evaluation import HIGHER_IS_BETTER, UNDIRECTED, Evaluator
 from tf_tickets.metrics.features import FeatureExtractor, load_classifier, load_inception
 from tf_tickets.metrics.flops import FlopsCount, count_flops, pruning_flops, training_flops
 from tf_tickets.metrics.frechet import Moments, frechet_distance
@@ -14,6 +14,7 @@ from tf_tickets.metrics.kernel import kernel_distance
 
 __all__ = [
     "HIGHER_IS_BETTER",
+    "UNDIRECTED",
     "Evaluator",
     "FeatureExtractor",
     "FlopsCount",

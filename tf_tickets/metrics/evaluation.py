@@ -31,6 +31,9 @@ HIGHER_IS_BETTER = {
     "classifier_accuracy": True,
 }
 
+# The metrics of which neither direction is better.
+UNDIRECTED = ("discriminator_loss", "generator_loss", "sample_deviation")
+
 # What a model's `evaluate()` may give that is a metric.
 _LOSSES = ("loss", "discriminator_loss", "generator_loss")
 

@@ -19,6 +19,7 @@ __all__ = [
     "SpectralConv2D",
     "VariationalAutoencoder",
     "build",
+    "resolved_options",
 ]
 
 _AUTOENCODER = (Autoencoder, {})
@@ -77,16 +78,35 @@ def build(name: str, image_shape: tuple[int, int, int], **options) -> ImageModel
             `gan_networks`.
         **options: of the networks, as those modules say, and of the model: `beta` (the VAEs), or
             `loss`, `critic_steps`, `clip_weights`, `gradient_penalty` and `ema_decay` (the GANs).
-            The defaults give the parameter counts and the losses of the papers.
+            The defaults give the parameter counts and the losses of the papers. A gradient penalty
+            stands in for the clipping of weights where that is not given too.
 
     Raises:
         SettingError: if the name or an option is unknown, or a value cannot work.
     """
     _check_options(name, options)
-    network, preset, model_class, defaults = _MODELS[name]
-    model_options = {key: options.pop(key, default) for key, default in defaults.items()}
-    parts = network(tuple(image_shape), **{**preset, **options})
-    return model_class(*parts, **model_options, name=name.replace("-", "_"))
+    network, _, model_class, defaults = _MODELS[name]
+    resolved = resolved_options(name, options)
+    model_options = {key: resolved.pop(key) for key in defaults}
+    return model_class(
+        *network(tuple(image_shape), **resolved), **model_options, name=name.replace("-", "_")
+    )
+
+
+def resolved_options(name: str, options: Mapping) -> dict:
+    """Return all options of a model, of its networks and of its training, defaults included.
+
+    Args:
+        name: one of `NAMES`.
+        options: those that are given, as `build` takes them.
+    """
+    network, preset, _, defaults = _MODELS[name]
+    parameters = list(inspect.signature(network).parameters.values())[1:]
+    resolved = {parameter.name: parameter.default for parameter in parameters}
+    resolved |= {**preset, **defaults, **options}
+    if resolved.get("gradient_penalty") and "clip_weights" not in options:
+        resolved["clip_weights"] = None  # each bounds the critic: Gulrajani et al. replace one
+    return resolved
 
 
 def _check_options(name, options):
@@ -101,8 +121,3 @@ def _check_options(name, options):
             )
         if option in ("width", "generator_factor", "latent_dim") and value < 1:
             raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
-
-
-def critic_steps(name: str, options: Mapping) -> int:
-    """Return how often a model of these options updates its discriminator in a training step."""
-    return options.get("critic_steps", _MODELS[name][3].get("critic_steps", 1))

@@ -1,6 +1,8 @@
 """Generative adversarial networks (K17 to K20, C13 to C16)."""
 
 import functools
+import math
+import numbers
 
 import keras
 import tensorflow as tf
@@ -32,13 +34,17 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     """A generator and a discriminator with an optimizer each.
 
     One training step updates the discriminator `critic_steps` times, each time on images of its
-    own, and then the generator once: a batch is split in so many equal parts. The generator's pass
-    is shared by its own update and the last of the discriminator's, and its update computes no
-    gradients of the discriminator's weights.
+    own, and then the generator once: a batch is split in so many equal parts, and one that cannot
+    be, as an epoch's last, is filled up with its first images. The generator's pass is shared by
+    its own update and the last of the discriminator's, and its update computes no gradients of the
+    discriminator's weights.
+
+    `fit` and `evaluate` report the losses alone, without penalties, regularisers and what a teacher
+    adds; `evaluate` of the images that `sample` makes, by averages if there are any.
 
     Spectrally normalised layers take one power step before each update of the discriminator. Noise
     comes from `self.seed_generator`, whose state is a variable of the model, so a snapshot repeats
-    it. `evaluate` draws the same noise each time.
+    it. `evaluate` draws noise of its own, the same each time.
 
     Args:
         generator: `keras.Model` from codes (batch, latent_dim) to float32 images.
@@ -125,10 +131,12 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             return self.generator(codes, training=False)
 
     def inference_model(self) -> keras.Model:
-        """Return the generator, its weights replaced by their averages where there are any."""
-        for weight, average in self.averages:
+        """Return a copy of the generator, of the averages of its weights if there are any."""
+        copy = keras.models.clone_model(self.generator)
+        copy.set_weights(self.generator.get_weights())
+        for weight, average in zip(copy.trainable_variables, self._average_variables, strict=False):
             weight.assign(average)
-        return self.generator
+        return copy
 
     @property
     def scoring_losses(self):
@@ -155,7 +163,17 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
         Args:
             teacher: a discriminator, which is not trained or saved with this model; None for none.
+
+        Raises:
+            SettingError: if the teacher is no model, or the loss knows no probability of "real".
         """
+        if teacher is not None and not isinstance(teacher, keras.Model):
+            raise SettingError(f"`teacher` must be a keras.Model or None. Received: {teacher!r}.")
+        if teacher is not None and self.loss_name == "wasserstein":
+            raise SettingError(
+                "A Wasserstein critic can neither teach nor be taught: its verdicts have no scale, "
+                "so they are no probabilities. Choose another loss."
+            )
         if teacher is self._teacher.value:
             return
         self._teacher = _Untracked(teacher)
@@ -169,9 +187,20 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             generator_optimizer, discriminator_optimizer: Keras optimizers or their names; by
                 default Adam at 2e-4 with beta_1 0.5 (Radford et al., 2016, arXiv:1511.06434).
             **options: as `ImageModel.compile` takes them.
+
+        Raises:
+            SettingError: if both are one object, whose state can be of one network only.
         """
-        super().compile(_optimizer(generator_optimizer), **options)
-        self.discriminator_optimizer = _optimizer(discriminator_optimizer)
+        of_generator, of_discriminator = map(
+            _optimizer, (generator_optimizer, discriminator_optimizer)
+        )
+        if of_generator is of_discriminator:
+            raise SettingError(
+                "The generator and the discriminator need an optimizer each. Received the same "
+                f"{type(of_generator).__name__} twice."
+            )
+        super().compile(of_generator, **options)
+        self.discriminator_optimizer = of_discriminator
         if _scales(self.optimizer) and not _scales(self.discriminator_optimizer):
             self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(
                 self.discriminator_optimizer
@@ -203,8 +232,11 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     def test_step(self, data):
         """Return the running means of the losses on one batch, in inference mode."""
         images = images_only(data)
-        codes = keras.random.normal((ops.shape(images)[0], self.latent_dim), seed=0)
-        fake = self.discriminator(self.generator(codes, training=False), training=False)
+        # Seeded by how many images the pass has seen: other codes in each batch, none by chance.
+        seen = ops.cast(self._loss_means[0].count, "int32")
+        shape = (ops.shape(images)[0], self.latent_dim)
+        codes = tf.random.stateless_normal(shape, seed=tf.stack([0, seen]))
+        fake = self.discriminator(self.decode(codes), training=False)
         real = self.discriminator(images, training=False)
         losses = {
             "generator_loss": self._generator_loss(fake),
@@ -213,12 +245,11 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         return self.report_losses(losses, images)
 
     def _parts(self, images):
-        """Return a batch in equal parts, one for each update of the discriminator."""
-        if images.shape[0] is not None and images.shape[0] % self.critic_steps:
-            raise SettingError(
-                f"The batch size must be a multiple of critic_steps={self.critic_steps}: each "
-                f"update of the discriminator takes its part. Received: {images.shape[0]} images."
-            )
+        """Return a batch, filled up if need be, in one part for each of the critic's updates."""
+        if images.shape[0] is None or images.shape[0] % self.critic_steps:
+            count = tf.shape(images)[0]
+            filled = -(-count // self.critic_steps) * self.critic_steps
+            images = tf.gather(images, tf.range(filled) % count)
         return tf.split(images, self.critic_steps)
 
     def _generate(self, images):
@@ -232,30 +263,32 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         return self._update_discriminator(images, self._generate(images))
 
     def _update_discriminator(self, images, fakes):
+        """Update the discriminator on one part of a batch; return the loss alone."""
         for layer in self._spectral_layers():
             layer.power_step()
         with tf.GradientTape() as tape:
-            total = self._discriminator_total(images, fakes)
+            loss, total = self._discriminator_losses(images, fakes)
             scaled = self._scaled(self.discriminator_optimizer, total)
         variables = self.discriminator.trainable_variables
         _apply(self.discriminator_optimizer, tape, scaled, variables)
         if self.clip_weights is not None:
             for variable in variables:
                 variable.assign(ops.clip(variable, -self.clip_weights, self.clip_weights))
-        return total
+        return loss
 
-    def _discriminator_total(self, images, fakes):
-        """Return all that the discriminator minimises."""
+    def _discriminator_losses(self, images, fakes):
+        """Return the discriminator's loss alone, and all that it minimises."""
         real, fake = (self.discriminator(x, training=True) for x in (images, fakes))
-        total = self._discriminator_loss(real, fake) + sum(self.discriminator.losses)
+        loss = self._discriminator_loss(real, fake)
+        total = loss + sum(self.discriminator.losses)
         if self.gradient_penalty:
             total += self.gradient_penalty * self._penalty(images, fakes)
         if self._teacher.value is not None:
             total += self._distillation(ops.concatenate([real, fake]), images, fakes)
-        return total
+        return loss, total
 
     def _loss_of_discriminator(self, images):
-        return self._discriminator_total(images, ops.stop_gradient(self._generate(images)))
+        return self._discriminator_losses(images, ops.stop_gradient(self._generate(images)))[1]
 
     def _loss_of_generator(self, images):
         verdicts = self.discriminator(self._generate(images), training=True)
@@ -360,14 +393,22 @@ def bernoulli_divergence(first_logits, second_logits):
 def _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay):
     if loss not in _LOSSES:
         raise SettingError(f"Unknown loss {loss!r}. Choose one of: {', '.join(_LOSSES)}.")
-    if critic_steps < 1:
-        raise SettingError(f"`critic_steps` must be at least 1. Received: {critic_steps}.")
-    if clip_weights is not None and not clip_weights > 0:
-        raise SettingError(f"`clip_weights` must be above 0. Received: {clip_weights}.")
-    if not gradient_penalty >= 0:
-        raise SettingError(f"`gradient_penalty` must be at least 0. Received: {gradient_penalty}.")
-    if ema_decay is not None and not 0 <= ema_decay < 1:
-        raise SettingError(f"`ema_decay` must be in [0, 1). Received: {ema_decay}.")
+    if not isinstance(critic_steps, numbers.Integral) or critic_steps < 1:
+        raise SettingError(
+            f"`critic_steps` must be a whole number >= 1. Received: {critic_steps!r}."
+        )
+    if clip_weights is not None and not (_is_finite(clip_weights) and clip_weights > 0):
+        raise SettingError(f"`clip_weights` must be a number above 0. Received: {clip_weights!r}.")
+    if not (_is_finite(gradient_penalty) and gradient_penalty >= 0):
+        raise SettingError(
+            f"`gradient_penalty` must be a number >= 0. Received: {gradient_penalty!r}."
+        )
+    if ema_decay is not None and not (_is_finite(ema_decay) and 0 <= ema_decay < 1):
+        raise SettingError(f"`ema_decay` must be in [0, 1). Received: {ema_decay!r}.")
+
+
+def _is_finite(value):
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _optimizer(given):

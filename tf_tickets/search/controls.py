@@ -100,7 +100,11 @@ def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, fl
     return {name: float(np.mean(_values(records, name, number, arm))) for name in metrics}
 
 
-def follow_curve(curve: Sequence[dict], higher_is_better: Collection[str] = ()) -> dict:
+def follow_curve(
+    curve: Sequence[dict],
+    higher_is_better: Collection[str] = (),
+    undirected: Collection[str] = (),
+) -> dict:
     """Return `best` and `early_stopping_step`, each by metric, of one training's evaluations.
 
     The early-stopping step is the first evaluation that is within 1 % of the training's best: where
@@ -110,9 +114,10 @@ def follow_curve(curve: Sequence[dict], higher_is_better: Collection[str] = ()) 
     Args:
         curve: {"step": optimizer step, "metrics": name -> value} of each evaluation, in order.
         higher_is_better: the metrics of which it is; of others lower is better.
+        undirected: the metrics of which neither is, so that they are left out.
     """
     best, early = {}, {}
-    for name in curve[0]["metrics"]:
+    for name in (name for name in curve[0]["metrics"] if name not in undirected):
         sign = -1 if name in higher_is_better else 1
         values = [sign * point["metrics"][name] for point in curve]
         lowest = min(values)

@@ -40,8 +40,8 @@ class EarlyBirdSearch:
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
         round_to, whole_groups: as `slim` and `ChannelRanking` take them.
         arms: "winning", or "winning" and "random".
-        evaluations, higher_is_better, refuse, prepare, illustrate, observers: as `TicketSearch`
-            takes them.
+        evaluations, higher_is_better, undirected, refuse, prepare, illustrate, observers: as
+            `TicketSearch` takes them.
 
     Raises:
         SettingError: if a number is out of range or an arm is unknown.
@@ -66,6 +66,7 @@ class EarlyBirdSearch:
         arms: Sequence[str] = ("winning", "random"),
         evaluations: int = 1,
         higher_is_better: Sequence[str] = (),
+        undirected: Sequence[str] = (),
         refuse: Callable[[dict], None] | None = None,
         prepare: Callable[[keras.Model, Mapping | None], None] | None = None,
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
@@ -100,6 +101,7 @@ class EarlyBirdSearch:
         self.arms = arms
         self.evaluations = evaluations
         self.higher_is_better = higher_is_better
+        self.undirected = undirected
         self.refuse = refuse
         self.prepare = prepare
         self.illustrate = illustrate
@@ -179,7 +181,7 @@ class EarlyBirdSearch:
             "metrics": training.curve[-1]["metrics"],
             "protocol": training.protocol,
             "curve": training.curve,
-            **follow_curve(training.curve, self.higher_is_better),
+            **follow_curve(training.curve, self.higher_is_better, self.undirected),
             "attempts": 1,
             "seconds": round(training.seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(),

@@ -66,8 +66,9 @@ class TicketSearch:
             by the same factor; the weights that are left are scored anew for each.
         restore_optimizer: return the optimizer to its state at the rewind point; fresh otherwise.
         evaluations: how often a training is evaluated, at equal distances, the last time at its
-            end (Q8).
+            end (Q8); no arm is evaluated before the rewind step.
         higher_is_better: the metrics that are; of all others lower is better.
+        undirected: the metrics of which neither is; they have no best value.
         retries: how often a training that diverged is begun again, over batches in another order.
         refuse: `refuse(metrics)` raises DivergedError over the final metrics of a network that is
             not worth pruning on, such as a GAN that gives one image. Asked are the dense network
@@ -109,6 +110,7 @@ class TicketSearch:
         restore_optimizer: bool = False,
         evaluations: int = 1,
         higher_is_better: Sequence[str] = (),
+        undirected: Sequence[str] = (),
         retries: int = 0,
         refuse: Callable[[dict], None] | None = None,
         prepare: Callable[[keras.Model, Mapping | None], None] | None = None,
@@ -141,6 +143,7 @@ class TicketSearch:
         self.restore_optimizer = restore_optimizer
         self.evaluations = evaluations
         self.higher_is_better = higher_is_better
+        self.undirected = undirected
         self.retries = retries
         self.refuse = refuse
         self.prepare = prepare

@@ -109,7 +109,7 @@ class Trainer:
             "metrics": curve[-1]["metrics"],
             "protocol": protocol,
             "curve": curve,
-            **follow_curve(curve, self.search.higher_is_better),
+            **follow_curve(curve, self.search.higher_is_better, self.search.undirected),
             "attempts": attempt + 1,
             "seconds": round(self._seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(),
@@ -225,8 +225,8 @@ class Trainer:
         curve, step = [], first_step
         for number in range(1, self.search.evaluations + 1):
             stop = round(self.search.num_steps * number / self.search.evaluations)
-            if stop < first_step:
-                continue  # the rewind point is past it
+            if stop < self.search.rewind_step:
+                continue  # what rewinds is never there: all arms are looked at equally often
             self._train(data_seed, step, stop)
             step = stop
             metrics, protocol = self.search.evaluate(self.model)

@@ -1,10 +1,16 @@
 """Tickets that move to another model with a part of the same architecture (K39, N5)."""
 
+from collections.abc import Mapping
+
 import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.tickets import Ticket
+
+_HOLDERS = (keras.Model, keras.layers.InputLayer)
+_NO_MATTER = ("name", "trainable", "dtype", "_initializer", "_regularizer", "_constraint")
+_MOST_SHAPES = 4
 
 
 def transfer_ticket(ticket: Ticket, source: keras.Model, target: keras.Model) -> Ticket:
@@ -16,8 +22,9 @@ def transfer_ticket(ticket: Ticket, source: keras.Model, target: keras.Model) ->
     Args:
         ticket: of a model that `source` is a part of.
         source: the network that the ticket was found in.
-        target: the network that it is for: layers of the same kinds and shapes in the same order.
-            Their names may differ in what comes before the first underscore.
+        target: the network that it is for: layers of the same kinds, shapes and settings in the
+            same order. Their names may differ in what comes before the first underscore, and they
+            may be started, regularised and computed (dtype) otherwise.
 
     Returns:
         A ticket whose paths are those of `target`, of these variables only. The config is that of
@@ -45,18 +52,20 @@ def transfer_ticket(ticket: Ticket, source: keras.Model, target: keras.Model) ->
 
 
 def _check_same_layers(source, target):
-    here, there = (_layers_with_weights(network) for network in (source, target))
+    here, there = (_layers(network) for network in (source, target))
     for number in range(max(len(here), len(there))):
         old, new = (list_[number] if number < len(list_) else None for list_ in (here, there))
         if _kind(old) != _kind(new):
             raise SettingError(
                 f"The {source.name} cannot give its ticket to the {target.name}: their layers "
-                f"differ, first in {_description(old)} against {_description(new)}."
+                f"differ, first in {_description(old, new)} against {_description(new, old)}."
             )
 
 
-def _layers_with_weights(network):
-    return [layer for layer in network._flatten_layers(include_self=False) if layer.variables]
+def _layers(network):
+    """Return what computes: neither what only holds layers, nor inputs, whose shapes follow."""
+    layers = network._flatten_layers(include_self=False)
+    return [layer for layer in layers if not isinstance(layer, _HOLDERS)]
 
 
 def _kind(layer):
@@ -64,11 +73,29 @@ def _kind(layer):
     if layer is None:
         return None
     suffix = layer.name.split("_", 1)[-1]
-    return type(layer), suffix, [(v.name, tuple(v.shape)) for v in layer.variables]
+    return type(layer), suffix, _shapes(layer), _settings(layer.get_config())
 
 
-def _description(layer):
+def _shapes(layer):
+    return [(v.name, tuple(v.shape)) for v in layer.variables]
+
+
+def _settings(config):
+    """Return a config without names and what only matters to a training, at any depth."""
+    if isinstance(config, Mapping):
+        return {
+            key: _settings(value) for key, value in config.items() if not key.endswith(_NO_MATTER)
+        }
+    return [_settings(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+def _description(layer, other):
     if layer is None:
         return "no layer at all"
-    shapes = ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.variables)
-    return f"{layer.name} ({type(layer).__name__}: {shapes})"
+    told = [f"{name} {shape}" for name, shape in _shapes(layer)[:_MOST_SHAPES]]
+    if type(layer) is type(other):
+        settings, others = (_settings(each.get_config()) for each in (layer, other))
+        # Sizes that differ show in the shapes.
+        if _shapes(layer) == _shapes(other):
+            told += [f"{key} {settings[key]}" for key in settings if settings[key] != others[key]]
+    return f"{layer.name} ({type(layer).__name__}{': ' if told else ''}{', '.join(told)})"
