@@ -16,6 +16,7 @@ import keras
 from keras import layers
 
 from tf_tickets.errors import SettingError
+from tf_tickets.graphs import calls_of, graph_of
 
 # Every weight of a kernel is used once at each place of the output, or of a transposed
 # convolution's input: the rest of its output is overlap, or zeros that nobody multiplies.
@@ -253,7 +254,7 @@ class _Counter:
 
     def _add_network(self, network, path, wanted):
         """Count a network; `wanted` says whether the gradients of its inputs are needed."""
-        graph = _graph(network)
+        graph = graph_of(network)
         if graph is not None:
             self._add_graph(graph, path, [wanted] * len(graph.inputs))
             return
@@ -273,20 +274,20 @@ class _Counter:
     def _add_graph(self, graph, path, wanted) -> list[bool]:
         """Count a graph, given which of its inputs' gradients are needed; return which outputs'."""
         needed = {id(tensor): value for tensor, value in zip(graph.inputs, wanted, strict=True)}
-        for node in _calls(graph):
+        for node in calls_of(graph):
             given = [needed[id(tensor)] for tensor in node.input_tensors]
             returned = self._add_call(node, f"{path}/{node.operation.name}", given)
-            for tensor, value in zip(node.output_tensors, returned, strict=True):
+            for tensor, value in zip(node.outputs, returned, strict=True):
                 needed[id(tensor)] = value
         return [needed[id(tensor)] for tensor in graph.outputs]
 
     def _add_call(self, node, path, given) -> list[bool]:
         """Count one call in a graph; return which of its outputs' gradients are needed."""
-        called, graph = node.operation, _graph(node.operation)
+        called, graph = node.operation, graph_of(node.operation)
         if graph is not None and _sizes(graph.inputs) == _sizes(node.input_tensors):
             return self._add_graph(graph, path, given)
         if isinstance(called, _COUNTED):
-            shapes = (node.input_tensors[0].shape, node.output_tensors[0].shape)
+            shapes = (node.input_tensors[0].shape, node.outputs[0].shape)
             self._add_layer(called, path, *shapes, wanted=any(given))
         elif isinstance(called, keras.Model) and graph is None:
             self._add_network(called, path, any(given))
@@ -294,7 +295,7 @@ class _Counter:
             # Of no known kind; or a network whose graph has other sizes than in this call.
             self._uncounted.append(path)
         trained = bool(getattr(called, "trainable_variables", ()))
-        return [trained or any(given)] * len(node.output_tensors)
+        return [trained or any(given)] * len(node.outputs)
 
     def _add_layer(self, layer, path, input_shape, output_shape, wanted):
         kernels, others = _flops_of_weights(layer, path, input_shape, output_shape)
@@ -326,20 +327,6 @@ def _size(shape, path):
             "`keras.Input` of a fixed shape."
         )
     return math.prod(shape)
-
-
-def _graph(network):
-    """Return the Functional model that a network is or, if Sequential, holds; None for others."""
-    if isinstance(network, keras.Sequential):
-        return network._functional
-    return network if hasattr(network, "_nodes_by_depth") else None
-
-
-def _calls(graph):
-    """Return the nodes of a graph in an order in which it can be computed, less its inputs."""
-    depths = sorted(graph._nodes_by_depth, reverse=True)
-    nodes = [node for depth in depths for node in graph._nodes_by_depth[depth]]
-    return [node for node in nodes if not node.is_input]
 
 
 def _sizes(tensors):

@@ -246,7 +246,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
     def _parts(self, images):
         """Return a batch, filled up if need be, in one part for each of the critic's updates."""
-        if images.shape[0] is None or images.shape[0] % self.critic_steps:
+        size = images.shape[0]
+        if self.critic_steps > 1 and (size is None or size % self.critic_steps):
             count = tf.shape(images)[0]
             filled = -(-count // self.critic_steps) * self.critic_steps
             images = tf.gather(images, tf.range(filled) % count)

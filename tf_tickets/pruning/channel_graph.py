@@ -18,6 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from tf_tickets.graphs import calls_of, graph_of
+
 # A place in a normalisation's scale: its variable's path, and the channel's index in it.
 Scale = tuple[str, int]
 
@@ -124,15 +126,13 @@ class _Walk:
 
     def network(self, network, inputs: Sequence[Flow] | None) -> list[Flow]:
         """Walk a network, or one within it, and return the flows of its outputs."""
-        graph = network if hasattr(network, "_nodes_by_depth") else _functional(network)
+        graph = graph_of(network)
         if inputs is None:
             inputs = [self._fixed(x.shape, "it is an input of the network") for x in graph.inputs]
         flows = {id(tensor): flow for tensor, flow in zip(graph.inputs, inputs, strict=True)}
-        for depth in sorted(graph._nodes_by_depth, reverse=True):
-            for node in graph._nodes_by_depth[depth]:
-                if node.operation and not node.is_input:
-                    made = self._visit(node, [flows[id(tensor)] for tensor in node.input_tensors])
-                    flows |= {id(t): flow for t, flow in zip(node.outputs, made, strict=True)}
+        for node in calls_of(graph):
+            made = self._visit(node, [flows[id(tensor)] for tensor in node.input_tensors])
+            flows |= {id(tensor): flow for tensor, flow in zip(node.outputs, made, strict=True)}
         return [flows[id(tensor)] for tensor in graph.outputs]
 
     def protect_all(self, flows, reason):
@@ -190,7 +190,7 @@ class _Walk:
     def _visit(self, node, inputs) -> list[Flow]:
         """Return the flows out of one call of a layer or operation."""
         operation = node.operation
-        if isinstance(operation, keras.Model) and _is_graph(operation):
+        if isinstance(operation, keras.Model) and graph_of(operation):
             known = self.nested.setdefault(id(operation), [flow.channels for flow in inputs])
             for channels, flow in zip(known, inputs, strict=True):
                 self._join(channels, flow.channels)
@@ -310,15 +310,6 @@ class _Walk:
         zeroed_by = [_zero_if_all(sets) for sets in zip(*_zeroed(flows), strict=True)]
         self._own(layer, {}, out=flows[0].channels)
         return Flow(flows[0].channels, zeroed_by)
-
-
-def _functional(network):
-    """Return a Sequential model as a Functional one of the same layers."""
-    return keras.Model(network.inputs, network.outputs)
-
-
-def _is_graph(model):
-    return hasattr(model, "_nodes_by_depth") or isinstance(model, keras.Sequential)
 
 
 def _zeroed(flows):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.graphs import graph_of
 from tf_tickets.pruning.channel_graph import ChannelGraph
 from tf_tickets.pruning.masks import Masks, by_path
 from tf_tickets.pruning.selection import global_masks
@@ -174,8 +175,7 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
     """
     networks = getattr(model, "components", {model.name: model})
     for network in networks.values():
-        is_graph = hasattr(network, "_nodes_by_depth") or isinstance(network, keras.Sequential)
-        if not (is_graph and network.built):
+        if graph_of(network) is None or not network.built:
             raise SettingError(
                 f"The channels of {network.name} cannot be followed: it must be a built Functional "
                 f"or Sequential model, or have `components` that are. Received: a "
