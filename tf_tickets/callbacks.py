@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from tf_tickets.pruning.channels import ChannelRanking
-from tf_tickets.pruning.early_bird import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.tickets import Ticket

@@ -10,7 +10,7 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.channels import ChannelRanking
-from tf_tickets.pruning.early_bird import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.slim import slim

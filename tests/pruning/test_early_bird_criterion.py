@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import tf_tickets as tt
-from tf_tickets.pruning.early_bird import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 
 
 def network():
