@@ -271,6 +271,10 @@ def _search(options, experiment):
 
 
 def _early_bird(options, experiment):
+    # To be refused now, not after minutes in which the classifier of the metrics is trained.
+    ranking = tt.ChannelRanking(experiment.build(seed=0), options.whole_groups)
+    for sparsity in options.channel_sparsity:
+        ranking.masks(sparsity)
     often = max(1, experiment.num_steps // 50)
     return commands.new_search(
         tt.EarlyBirdSearch,

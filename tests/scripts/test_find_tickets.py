@@ -1,5 +1,6 @@
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -98,6 +99,29 @@ def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
     assert {k: v for k, v in bits(run).items() if k.startswith("seed-")} == {
         k: v for k, v in bits(resumed).items() if k.startswith("seed-")
     }
+
+
+def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of, tmp_path):
+    words = "--model dcgan-shared --method early-bird --width 4 --limit 64 --epochs 6".split()
+    words += "--batch-size 16 --channel-sparsity 0.3 0.6 --mask-distance 1 --draw-every 2".split()
+    words += "--seeds 0 --json --output".split()
+    outcome = outcome_of(run_here(*words, tmp_path / "a"))
+    run = pathlib.Path(outcome["run"])
+    assert run.name.startswith("dcgan-shared-digits-early-bird-")
+    records = tt.read_results(run / "results.jsonl")
+    assert [r["arm"] for r in records] == ["dense", "winning", "random", "winning", "random"]
+    dense, first, _, second, _ = records
+    assert dense["params"] > first["params"] > second["params"]
+    assert (first["drawn_step"], first["settled"]) == (12, True)  # the sixth of two steps each
+    assert {path.name for path in (run / "figures").iterdir()} >= {"mask_distance.png", "fcd.png"}
+    served = tf.saved_model.load(outcome["export"]).signatures["serving_default"]
+    codes = tf.zeros((1, *served.structured_input_signature[1]["inputs"].shape[1:]))
+    assert served(inputs=codes)["outputs"].shape == (1, 32, 32, 1)
+    shutil.rmtree(run / "seed-0/round-02/winning")
+    again = pathlib.Path(outcome_of(run_here(*words, tmp_path / "a"))["run"])
+    before = [{**r, "seconds": 0, "peak_memory_bytes": 0} for r in records]
+    after = tt.read_results(again / "results.jsonl")
+    assert [{**r, "seconds": 0, "peak_memory_bytes": 0} for r in after] == before
 
 
 @pytest.mark.parametrize("method", ["grasp", "synflow"])
@@ -329,6 +353,17 @@ def test_a_bad_option_is_refused_before_anything_is_loaded(
     ("words", "message"),
     [
         ("--dataset faces", "invalid choice: 'faces'"),
+        ("--channel-sparsity 0.5", "argument --channel-sparsity: is for --method early-bird"),
+        ("--method early-bird --channel-sparsity 1", "argument --channel-sparsity: must be rising"),
+        ("--method early-bird --channel-sparsity 0.5 0.3", "argument --channel-sparsity"),
+        ("--method early-bird --mask-distance 0", "argument --mask-distance"),
+        ("--method early-bird --scale-penalty -1", "argument --scale-penalty"),
+        ("--method early-bird --draw-every 0", "argument --draw-every"),
+        ("--method early-bird --round-to 0", "argument --round-to"),
+        ("--method early-bird --rounds 3", "argument --rounds: means nothing"),
+        ("--method early-bird --rewind-step 5", "argument --rewind-step: means nothing"),
+        ("--method early-bird --component decoder", "argument --component: means nothing"),
+        ("--method early-bird --arms winning shuffled", "argument --arms: has no shuffled"),
         ("--rate 1", "argument --rate"),
         ("--rate 0", "argument --rate"),
         ("--rounds 0", "argument --rounds"),
@@ -396,6 +431,11 @@ def test_a_bad_option_or_combination_is_refused(words, message, run_here, assert
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
+        (
+            "--method early-bird --model conv-ae --limit 64",
+            2,
+            "conv_ae has no batch or group normalisation",
+        ),
         (
             "--limit 64 --batch-size 32 --epochs 1",
             2,
