@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import os
 import pathlib
 import resource
 import shutil
@@ -149,7 +150,7 @@ def test_a_run_folder_of_other_settings_is_refused(
 
 @pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(
-    run_here, outcome_of, uninterrupted, tmp_path
+    run_here, outcome_of, uninterrupted, cache, tmp_path
 ):
     # The largest file that may be written, after which writing fails as on a full disk.
     limited = subprocess.run(
@@ -165,6 +166,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "TF_TICKETS_CACHE": str(cache)},  # which has the classifier already
     )
     assert limited.returncode == 1
     assert "Traceback" not in limited.stderr and "run the same command again" in limited.stderr
