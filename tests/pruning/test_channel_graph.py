@@ -65,6 +65,20 @@ def test_added_channels_go_together(inputs):
     assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)]]
 
 
+def test_operators_do_as_the_layers_do(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(2, 1)(x))
+    z = norm("three")(layers.Conv2D(1, 1)(inputs))
+    joined = keras.ops.concatenate([x + y, z], axis=-1)
+    graph = graph_of(layers.Conv2D(1, 1)(joined), inputs)
+    assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)], [("three", 0)]]
+
+
+def test_an_operator_with_a_number_keeps_its_surroundings(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs)) + 1.0
+    assert removable(graph_of(layers.Conv2D(1, 1)(x), inputs)) == []
+
+
 def test_a_sum_with_what_is_never_zero_stays(inputs):
     x = layers.Conv2D(2, 1)(inputs)
     y = norm("two")(layers.Conv2D(2, 1)(x))

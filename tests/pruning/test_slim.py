@@ -110,6 +110,14 @@ def unet():
     return keras.Model(inputs, layers.Conv2D(1, 1)(x))
 
 
+def by_operators():
+    inputs = x = keras.Input((8, 8, 3))
+    for _ in range(2):
+        y = layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x))
+        x = y if x is inputs else keras.ops.concatenate([x + y, x * y], axis=-1)
+    return keras.Model(inputs, layers.Conv2D(1, 1)(x))
+
+
 def one_dimensional():
     return keras.Sequential(
         [
@@ -165,7 +173,8 @@ def nested_and_shared():
 
 
 @pytest.mark.parametrize(
-    "build", [unet, one_dimensional, three_dimensional, from_codes, squeeze_and_excite]
+    "build",
+    [unet, by_operators, one_dimensional, three_dimensional, from_codes, squeeze_and_excite],
 )
 def test_graphs_of_other_kinds(build):
     model = shake(build())

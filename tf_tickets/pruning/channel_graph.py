@@ -381,9 +381,20 @@ _HANDLERS = {
 }
 
 
+# What `x + y`, `x * y` and `keras.ops` make of two tensors; these classes have no public name.
+_HANDLERS_OF_OPERATIONS = {
+    **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), _Walk._sum),
+    "Multiply": _Walk._product,
+    "Concatenate": _Walk._concatenate,
+}
+
+
 def _handler_of(operation, node):
     """Return how a layer treats channels, or None and why that is not known."""
     kind = type(operation)
+    if not isinstance(operation, layers.Layer) and len(node.input_tensors) > 1:
+        handler = _HANDLERS_OF_OPERATIONS.get(kind.__name__)
+        return handler, None if handler else "is of a kind that cannot be slimmed"
     if kind not in _HANDLERS and hasattr(operation, "channel_vectors"):
         kind = next((base for base in kind.__mro__ if base in _HANDLERS), kind)
     if kind not in _HANDLERS:
