@@ -1,7 +1,6 @@
 """Early-bird tickets: stop when it has settled which channels matter, slim, and train on."""
 
 import dataclasses
-import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.slim import slim
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.controls import follow_curve, with_spread
-from tf_tickets.search.stages import Observer, Stage, peak_memory_bytes
+from tf_tickets.search.controls import follow_curve
+from tf_tickets.search.stages import Observer, Stage, peak_memory_bytes, run_stages
 from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
 from tf_tickets.tickets import Ticket
 
@@ -128,17 +127,17 @@ class EarlyBirdSearch:
         self._ranking = ChannelRanking(self._model, self.whole_groups)
         for sparsity in self.channel_sparsities:
             self._criterion(sparsity)
-        stages = list(self._stages(seeds))
-        for observer in self.observers:
-            observer.search_begins(stages)
-        records = []
-        for stage in stages:
-            records.append(self._finished(stage, folder))
-            for observer in self.observers:
-                observer.stage_ends(stage, records[-1])
-        records = with_spread(records)
-        folder.write_results(records)
-        return records
+        return run_stages(
+            list(self._stages(seeds)),
+            folder,
+            self._sources,
+            lambda stage, path: self._make(stage, path, folder),
+            self.observers,
+        )
+
+    def _sources(self, stage):
+        is_control = stage.arm == "random"
+        return [Stage(stage.seed, stage.round, "winning")] if is_control else []
 
     def _criterion(self, sparsity):
         return EarlyBirdCriterion(self._ranking, sparsity, self.delta, self.look_back)
@@ -149,19 +148,6 @@ class EarlyBirdSearch:
             for number in range(1, len(self.channel_sparsities) + 1):
                 for arm in self.arms:
                     yield Stage(seed, number, arm)
-
-    def _finished(self, stage, folder):
-        """Return the record of a stage, which is made first if it is not done."""
-        sources = [f"seed-{stage.seed}/round-{stage.round:02d}/winning"]
-        sources = sources if stage.arm == "random" else []
-        if not folder.is_done(stage.name, sources):
-            for observer in self.observers:
-                observer.stage_begins(stage)
-            with folder.stage(stage.name, sources) as path:
-                record = self._make(stage, path, folder)
-                (path / "result.json").write_text(json.dumps(record))
-            folder.write_results([record])
-        return json.loads((folder.path / stage.name / "result.json").read_text())
 
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""

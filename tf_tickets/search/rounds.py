@@ -1,7 +1,6 @@
 """The search for tickets, round by round and stage by stage, with its controls."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,8 +14,7 @@ from tf_tickets.pruning.schedules import ListedSparsity
 from tf_tickets.pruning.scores import num_values
 from tf_tickets.pruning.selection import num_kept_of
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.controls import with_spread
-from tf_tickets.search.stages import ARMS, Observer, Stage
+from tf_tickets.search.stages import ARMS, Observer, Stage, run_stages
 from tf_tickets.search.trainer import Trainer
 from tf_tickets.tickets import Ticket
 
@@ -177,17 +175,14 @@ class TicketSearch:
         stages = list(self._stages(seeds))
         trainer = Trainer(self, seeds[0])
         self._check_last_round(trainer, seeds[0])
-        for observer in self.observers:
-            observer.search_begins(stages)
-        records = []
         with hold(trainer.model, Masks.all_kept(trainer.prunable)) as held:
-            for stage in stages:
-                records.append(self._finished(stage, folder, trainer, held))
-                for observer in self.observers:
-                    observer.stage_ends(stage, records[-1])
-        records = with_spread(records)
-        folder.write_results(records)
-        return records
+            return run_stages(
+                stages,
+                folder,
+                self.sources,
+                lambda stage, path: trainer.make(stage, path, folder, held),
+                self.observers,
+            )
 
     def schedule_of(self, seed: int) -> PruningSchedule:
         """Return the schedule that one seed's winning arm follows."""
@@ -212,18 +207,6 @@ class TicketSearch:
                 for arm in ARMS:
                     if arm in self.arms:
                         yield Stage(seed, number, arm)
-
-    def _finished(self, stage, folder, trainer, held):
-        """Return the record of a stage, which is made first if it is not done."""
-        sources = [source.name for source in self.sources(stage)]
-        if not folder.is_done(stage.name, sources):
-            for observer in self.observers:
-                observer.stage_begins(stage)
-            with folder.stage(stage.name, sources) as path:
-                record = trainer.make(stage, path, folder, held)
-                (path / "result.json").write_text(json.dumps(record))
-            folder.write_results([record])
-        return json.loads((folder.path / stage.name / "result.json").read_text())
 
     def sources(self, stage) -> list[Stage]:
         """Return the stages that one is computed from, the last being the one it takes masks of."""
