@@ -20,6 +20,8 @@ from tf_tickets.errors import FileError
 
 METHODS = ("imp", "early-bird", "early-bird-mixed", "snip", "grasp", "synflow")
 _OURS = ("methods", "channel_sparsity", "rounds", "json", "precision", "model", "dataset")
+# What find_tickets.py refuses where it means nothing.
+_ONLY_OF = {"rewind_step": ("imp",), "retries": ("imp", "snip", "grasp", "synflow")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Options(commands.SearchOptions):
         """Check what needs no TensorFlow to be checked."""
         super().__post_init__()
         commands.refuse_repeated_seeds(self.seeds)
+        commands.refuse_channel_sparsity(self.channel_sparsity)
         for name in ("width", "rounds"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -101,7 +104,8 @@ def _flags(options, method) -> list[str]:
         flags += ["--rounds", "1", "--rate", str(1 - 0.8**options.rounds)]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if field.name not in _OURS and value != field.default:
+        meant = method in _ONLY_OF.get(field.name, (method,))
+        if field.name not in _OURS and value != field.default and meant:
             values = value if isinstance(value, tuple) else (value,)
             flags += [f"--{field.name.replace('_', '-')}", *map(str, values)]
     return flags

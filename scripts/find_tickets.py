@@ -145,9 +145,7 @@ class Options(commands.SearchOptions):
             return
         for name in sorted(chosen & set(_NOT_EARLY_BIRD)):
             refuse(name, "means nothing to --method early-bird", getattr(self, name))
-        sparsities = self.channel_sparsity
-        if not all(0 <= s < 1 for s in sparsities) or list(sparsities) != sorted(set(sparsities)):
-            refuse("channel_sparsity", "must be rising numbers in [0, 1)", sparsities)
+        commands.refuse_channel_sparsity(self.channel_sparsity)
         if not 0 < self.mask_distance <= 1:
             refuse("mask_distance", "must be above 0 and at most 1", self.mask_distance)
         if not self.scale_penalty >= 0:

@@ -133,6 +133,12 @@ def refuse_repeated_seeds(seeds) -> None:
         refuse("seeds", "must be different numbers, none below 0", seeds)
 
 
+def refuse_channel_sparsity(sparsities) -> None:
+    """Raise SettingError unless the channel sparsities are rising numbers in [0, 1)."""
+    if not all(0 <= s < 1 for s in sparsities) or list(sparsities) != sorted(set(sparsities)):
+        refuse("channel_sparsity", "must be rising numbers in [0, 1)", sparsities)
+
+
 def start_tensorflow() -> None:
     """Load TensorFlow in silence, and let warnings be one line each."""
     warnings.showwarning = _one_line_warning

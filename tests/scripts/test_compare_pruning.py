@@ -10,7 +10,8 @@ SCRIPT = {"script": "compare_pruning.py"}
 def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     options = [
         *"--model dcgan-shared --width 4 --limit 128 --batch-size 32 --epochs 4".split(),
-        *"--rounds 1 --channel-sparsity 0.5 --seeds 0 --json --output".split(),
+        *"--rounds 1 --channel-sparsity 0.5 --seeds 0 --rewind-step 4 --retries 1".split(),
+        *"--json --output".split(),
         tmp_path,
     ]
     ran = run_script(*options, **SCRIPT)
@@ -43,6 +44,7 @@ def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     [
         (["--precision", "mixed_bfloat16"], "argument --precision: is float32"),
         (["--rounds", "0"], "argument --rounds: must be at least 1"),
+        (["--channel-sparsity", "0.5", "1"], "argument --channel-sparsity: must be rising"),
         (["--methods", "lasso"], "argument --methods"),
         (["--seeds", "1", "1"], "argument --seeds"),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 from tf_tickets.pruning.channel_graph import ChannelGraph, LayerChannels
 from tf_tickets.pruning.channels import check_channel_masks, networks_of, removed_channels
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.scores import num_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,14 +90,10 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     _carry_training(model, slimmed, slices)
     slimmed.slim_report = SlimReport(
         tuple(row for copy in copies.values() for row in copy.rows()),
-        *(_num_trainable(each) for each in (model, slimmed)),
+        *(num_values(each.trainable_variables) for each in (model, slimmed)),
         masks,
     )
     return slimmed
-
-
-def _num_trainable(model):
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
