@@ -25,7 +25,7 @@ ALLOWED = {
     "metrics": {"interop"},
     "pruning": {"interop"},
     "tickets": {"pruning"},
-    "callbacks": {"pruning", "tickets"},
+    "callbacks": {"interop", "pruning", "tickets"},
     "search": {"pruning", "tickets", "runs", "interop"},
     "training": {"data"},
     "progress": {"search"},

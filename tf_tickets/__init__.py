@@ -8,6 +8,7 @@ import importlib
 
 _MODULE_OF = {
     "ChannelRanking": "pruning.channels",
+    "ConstantSparsity": "interop",
     "DivergedError": "errors",
     "EarlyBirdSearch": "search.early_bird",
     "Evaluator": "metrics",
@@ -18,6 +19,7 @@ _MODULE_OF = {
     "InitialScores": "scoring",
     "IterativeSparsity": "pruning.schedules",
     "Masks": "pruning.masks",
+    "PolynomialDecay": "interop",
     "ProgressBar": "progress",
     "RunFolder": "runs",
     "SettingError": "errors",

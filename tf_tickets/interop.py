@@ -4,7 +4,8 @@ TF-MOT sets `TF_USE_LEGACY_KERAS=1` as it is imported and so turns the whole pro
 into Keras 2. TF-GAN cannot be imported at all since `tf.estimator` left TensorFlow. Behind this
 door both work beside Keras 3, and the environment stays what the user made it:
 
-- `Pruning`, `PruningSchedule` and `sparsity` (`tfmot.sparsity.keras`) come from TF-MOT;
+- `Pruning`, `PruningSchedule`, `generate_m_by_n_mask` and `sparsity` (`tfmot.sparsity.keras`) come
+  from TF-MOT;
 - `classifier_metrics()` and `inception_metrics()` are TF-GAN's two evaluation modules. Few need
   them, so they are loaded when first asked for.
 """
@@ -20,7 +21,16 @@ import warnings
 
 import tensorflow as tf
 
-__all__ = ["Pruning", "PruningSchedule", "classifier_metrics", "inception_metrics", "sparsity"]
+__all__ = [
+    "ConstantSparsity",
+    "PolynomialDecay",
+    "Pruning",
+    "PruningSchedule",
+    "classifier_metrics",
+    "generate_m_by_n_mask",
+    "inception_metrics",
+    "sparsity",
+]
 
 _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 
@@ -56,8 +66,13 @@ _undo_earlier_switch()
 _ = tf.keras.Model
 with _as_found():
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning
+    from tensorflow_model_optimization.python.core.sparsity.keras.pruning_utils import (
+        generate_m_by_n_mask,
+    )
     from tensorflow_model_optimization.sparsity import keras as sparsity
 PruningSchedule = sparsity.PruningSchedule
+ConstantSparsity = sparsity.ConstantSparsity
+PolynomialDecay = sparsity.PolynomialDecay
 
 # The part of TF-GAN that is in use, by module name. It is kept here and not in `sys.modules`, where
 # half a package would change what the user's own `import tensorflow_gan` does.

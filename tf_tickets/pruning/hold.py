@@ -2,11 +2,12 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 
 from tf_tickets.pruning.masks import Masks, by_path
+from tf_tickets.pruning.optimizers import nested_optimizers
 
 
 class MaskConstraint(keras.constraints.Constraint):
@@ -90,7 +91,7 @@ class HeldMasks:
         kept = getattr(self._model, "averages", [])
         return [average for trained, average in kept if trained is variable] + [
             average
-            for optimizer in _optimizers(self._model)
+            for optimizer in nested_optimizers(self._model)
             if optimizer.use_ema and optimizer.built
             for trained, average in zip(
                 optimizer._trainable_variables,
@@ -112,15 +113,6 @@ def _without(constraint, removed):
     if isinstance(constraint, MaskConstraint):
         constraint.inner = _without(constraint.inner, removed)
     return constraint
-
-
-def _optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
-    """Yield the optimizers that a model or an optimizer has, however they are nested."""
-    for value in vars(owner).values():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, keras.optimizers.Optimizer):
-                yield item
-                yield from _optimizers(item)
 
 
 @contextlib.contextmanager

@@ -135,7 +135,10 @@ class Masks(Mapping):
         shapes = {path: tuple(variable.shape) for path, variable in named.items()}
         for path, mask in self.items():
             if path not in shapes:
-                raise SettingError(f"These masks are for another model: it has no variable {path}.")
+                raise SettingError(
+                    f"These masks are for another model, or it is not built yet: it has no "
+                    f"variable {path}."
+                )
             if shapes[path] != mask.shape:
                 raise SettingError(
                     f"These masks are for another model: the mask of {path} has shape "

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
+from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.scores import magnitude_scores
 from tf_tickets.pruning.selection import pooled_masks
 
@@ -22,6 +23,7 @@ class GlobalPruning(Pruning):
         schedule: any TF-MOT `PruningSchedule`.
         pools: sets of variable paths, disjoint and together all that is held, each of which is
             pruned to the schedule's sparsity by a threshold of its own; one pool by default.
+        select: draws the masks as `pooled_masks` does, from the same arguments.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class GlobalPruning(Pruning):
         held: HeldMasks,
         schedule: PruningSchedule,
         pools: Sequence[Collection[str]] | None = None,
+        select: Callable[..., Masks] = pooled_masks,
     ):
         self._held = held
         self._pools = [set(pool) for pool in pools or [held.masks]]
+        self._select = select
         super().__init__(
             step_fn,
             [(variable.value, mask.value, tf.Variable(0.0)) for variable, mask in held.pairs],
@@ -51,5 +55,5 @@ class GlobalPruning(Pruning):
         due, sparsity = self._pruning_schedule(self._step_fn())
         if due:
             scores = magnitude_scores([variable for variable, _ in self._held.pairs])
-            masks = pooled_masks(scores, float(sparsity), self._held.masks, self._pools)
+            masks = self._select(scores, float(sparsity), self._held.masks, self._pools)
             self._held.assign(masks)

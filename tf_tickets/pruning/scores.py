@@ -22,13 +22,18 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             may be pruned.
 
     Raises:
-        SettingError: if no kernel is left; the message says what there is. If two kernels share a
-            path.
+        SettingError: if no kernel is left, as in a model that is not built yet; the message says
+            what there is. If two kernels share a path.
     """
     part = _part_in_scope(model, scope)
     kernels = [variable for variable in part.trainable_variables if _is_kernel(variable)]
     if callable(scope) and not isinstance(scope, keras.layers.Layer):
         kernels = [variable for variable in kernels if scope(variable)]
+    if not part.variables:
+        raise SettingError(
+            f"{part.name} has no variables yet, so nothing can be pruned: call it on a batch of "
+            "inputs first, or build() it."
+        )
     if not kernels:
         raise SettingError(
             f"There is no kernel to prune: scope={scope!r} matches none of the "

@@ -30,7 +30,7 @@ def global_masks(
 
     Source: paper K, sections 3.1 and 4 (K2, K4).
     """
-    _check(scores, within)
+    check_scores(scores, within)
     pool = sum(score.size for score in scores.values())
     num_kept = num_kept_of(sparsity, pool, len(scores))
     if within is not None and within.num_kept < num_kept:
@@ -72,7 +72,13 @@ def pooled_masks(
     return Masks({path: pruned[path] for path in within})
 
 
-def _check(scores, within):
+def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None:
+    """Raise unless there are scores, all finite, of the variables that `within` has masks for.
+
+    Raises:
+        SettingError: if there are none, or `within` is of other variables.
+        DivergedError: if a score is NaN or infinite.
+    """
     if not scores:
         raise SettingError("There are no scores to choose weights by.")
     if within is not None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.pruning.optimizers import optimizers_of
 
 
 def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.ndarray]:
@@ -68,14 +69,3 @@ def _named_variables(model, optimizer):
         states = [variable for each in optimizers_of(model) for variable in each.variables]
         for number, variable in enumerate(states):
             yield f"optimizer/{number}/{variable.name}", variable
-
-
-def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Return the model's `optimizers`, where it names several, or else its one optimizer.
-
-    Raises:
-        SettingError: if the model is not compiled.
-    """
-    if getattr(model, "optimizer", None) is None:
-        raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
-    return getattr(model, "optimizers", [model.optimizer])

@@ -13,10 +13,11 @@ import numpy as np
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.optimizers import optimizers_of
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.selection import pooled_masks
-from tf_tickets.pruning.snapshot import optimizers_of, restore_snapshot, take_snapshot
+from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve
 from tf_tickets.search.stages import Stage, peak_memory_bytes
@@ -52,6 +53,8 @@ class Trainer:
         paths = {variable.path for variable in self.prunable}
         if self.search.pool == "model":
             return [paths]
+        if self.search.pool == "layer":
+            return [{path} for path in paths]
         components = getattr(self.model, "components", {})
         held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
         if set().union(*held) != paths:

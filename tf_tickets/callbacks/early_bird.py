@@ -1,4 +1,4 @@
-"""Keras callbacks for `fit` of any Keras 3 model."""
+"""Drawing an early-bird ticket while `fit` trains a model."""
 
 import contextlib
 
@@ -6,41 +6,6 @@ import keras
 
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.pruning.hold import hold
-from tf_tickets.pruning.masks import Masks
-from tf_tickets.tickets import Ticket
-
-
-class HoldMasks(keras.callbacks.Callback):
-    """Keeps pruned weights at exactly zero while `fit` trains the model.
-
-    The masks are applied when training begins; after it the zeros stay, but nothing holds them.
-    Where an exception breaks the training off, Keras does not tell its callbacks: the model is held
-    until this callback begins another training or is gone.
-
-    Args:
-        masks: `Masks` or a `Ticket`, of a model with the same variable paths.
-
-    Raises:
-        SettingError: when training begins, if the masks are for another model.
-
-    Example:
-        model.fit(images, callbacks=[tt.callbacks.HoldMasks(ticket)])
-    """
-
-    def __init__(self, masks: Masks | Ticket):
-        super().__init__()
-        self.masks = masks.masks if isinstance(masks, Ticket) else masks
-        self._holding = contextlib.ExitStack()
-
-    def on_train_begin(self, logs=None):
-        """Hold the model to the masks."""
-        self._holding.close()  # what a training left open that an exception broke off
-        self._holding.enter_context(hold(self.model, self.masks))
-
-    def on_train_end(self, logs=None):
-        """Let go of the model."""
-        self._holding.close()
 
 
 class EarlyBird(keras.callbacks.Callback):
@@ -60,7 +25,7 @@ class EarlyBird(keras.callbacks.Callback):
         look_back: how many of those.
         scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
         every: draw masks after so many training steps; after each epoch by default.
-        whole_groups: as `tt.channel_masks` takes it.
+        whole_groups, pool: as `tt.channel_masks` takes them.
 
     Raises:
         SettingError: when training begins, if no channel may go or a number is out of range.
@@ -82,6 +47,7 @@ class EarlyBird(keras.callbacks.Callback):
         scale_penalty: float = 1e-4,
         every: int | None = None,
         whole_groups: bool = False,
+        pool: str = "model",
     ):
         super().__init__()
         self.masks = None
@@ -90,12 +56,12 @@ class EarlyBird(keras.callbacks.Callback):
         self._numbers = (channel_sparsity, delta, look_back)
         self._scale_penalty = scale_penalty
         self._every = every
-        self._whole_groups = whole_groups
+        self._choice = (whole_groups, pool)
         self._penalty = contextlib.ExitStack()
 
     def on_train_begin(self, logs=None):
         """Begin to watch, and to push the scales towards zero."""
-        ranking = ChannelRanking(self.model, self._whole_groups)
+        ranking = ChannelRanking(self.model, *self._choice)
         self._criterion = EarlyBirdCriterion(ranking, *self._numbers)
         self.history = self._criterion.history
         self._penalty.close()  # what a training left open that an exception broke off

@@ -1,0 +1,76 @@
+import keras
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+
+
+def normalised_model():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.BatchNormalization(name="bn")(keras.layers.Conv2D(8, 3)(inputs))
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 2)(x))
+    model.get_layer("bn").gamma.assign(np.linspace(0.5, 1.5, 8))  # no ties for rounding to settle
+    return model
+
+
+def fit_normalised(model, callback, epochs=20, **options):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(16, 4, 4, 1)), rng.normal(size=(16, 1, 1, 1))
+    return model.fit(x, y, epochs=epochs, batch_size=8, callbacks=[callback], verbose=0, **options)
+
+
+def test_early_bird_stops_when_the_masks_have_settled():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=3)
+    history = fit_normalised(model, callback)
+    assert callback.epoch == len(history.epoch) == 4  # as soon as there are three to look back at
+    assert callback.masks == tt.channel_masks(model, 0.5)
+    assert callback.history == [[], [0.0], [0.0] * 2, [0.0] * 3]
+    slimmed = tt.slim(model, callback.masks)
+    assert slimmed.count_params() < model.count_params()
+
+
+def test_early_bird_by_steps():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=2, every=1)
+    fit_normalised(model, callback)
+    assert callback.epoch == 2  # of two steps each: three masks, the last one within the second
+    assert len(callback.history) == 3
+
+
+def test_early_bird_lets_training_end_where_nothing_settles():
+    model = normalised_model()
+    model.compile("sgd", "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=5)
+    history = fit_normalised(model, callback, epochs=3)
+    assert len(history.epoch) == 3 and callback.masks is None and callback.epoch is None
+
+
+def test_early_bird_pushes_the_scales_down_and_then_no_more():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    gamma = model.get_layer("bn").gamma
+    before = gamma.numpy()
+    fit_normalised(model, tt.callbacks.EarlyBird(0.5, scale_penalty=10.0), epochs=2)
+    assert np.all(gamma.numpy() < before - 0.3)  # four steps, each of 0.1 by the penalty
+    assert gamma.regularizer is None
+
+
+def test_early_bird_of_a_gan_watches_both_networks():
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 3)).astype("float32")
+    model = tt.models.build("dcgan-shared", (8, 8, 3), width=2)
+    model.compile(run_eagerly=True)
+    callback = tt.callbacks.EarlyBird(0.5, look_back=1, delta=1.0)
+    model.fit(images, batch_size=8, epochs=9, callbacks=[callback], verbose=0)
+    assert callback.epoch == 2
+    assert {path.split("_")[0] for path in callback.masks} == {"generator", "discriminator"}
+
+
+def test_early_bird_refuses_a_model_without_normalisation():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 4)])
+    model.compile("sgd", "mse")
+    with pytest.raises(tt.SettingError, match="no batch or group normalisation"):
+        fit_normalised(model, tt.callbacks.EarlyBird(0.5))

@@ -1,0 +1,385 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+from tf_tickets.interop import PruningSchedule
+
+L = keras.layers
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
+TARGETS = INPUTS[:, :1]
+POOL = 8 * 32 + 32  # weights of `dense_net`
+
+
+def dense_net(optimizer=None, **compile_options):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(32, "relu", name="first"), L.Dense(1, name="last")], name="net"
+    )
+    model.compile(
+        optimizer or keras.optimizers.Adam(0.01), "mse", **{"jit_compile": False, **compile_options}
+    )
+    return model
+
+
+def fit(model, *callbacks, epochs=2, **options):
+    """Train for four steps an epoch."""
+    return model.fit(
+        INPUTS,
+        TARGETS,
+        batch_size=8,
+        epochs=epochs,
+        verbose=0,
+        callbacks=list(callbacks),
+        **options,
+    )
+
+
+def num_zeros(model):
+    return sum(np.count_nonzero(kernel.numpy() == 0) for kernel in tt.prunable(model))
+
+
+def gradual(end_step=6, sparsity=0.8, frequency=2):
+    return tt.PolynomialDecay(0.0, sparsity, begin_step=0, end_step=end_step, frequency=frequency)
+
+
+class Sparsities(keras.callbacks.Callback):
+    """Notes the masks' sparsity during each step."""
+
+    def __init__(self, pruning):
+        super().__init__()
+        self.pruning = pruning
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(self.pruning.masks.sparsity)
+
+
+def test_the_schedule_is_followed_step_by_step():
+    model = dense_net()
+    pruning = tt.callbacks.PruneLowMagnitude(gradual())
+    watch = Sparsities(pruning)
+    fit(model, pruning, watch)
+    due = [0, 0, 2, 2, 4, 4, 6, 6]  # the last step at which something was due, for each step
+    expected = [1 - round((1 - 0.8 * (1 - (1 - s / 6) ** 3)) * POOL) / POOL for s in due]
+    np.testing.assert_allclose(watch.seen, expected, atol=1e-12)
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+
+
+def test_layers_by_themselves_or_pooled():
+    by_layer, pooled = dense_net(), dense_net()
+    fit(by_layer, tt.callbacks.PruneLowMagnitude(gradual(), pool="layer"))
+    fit(pooled, tt.callbacks.PruneLowMagnitude(gradual()))
+    sparsities = [np.mean(kernel.numpy() == 0) for kernel in tt.prunable(by_layer)]
+    np.testing.assert_allclose(sparsities, [0.8, 0.8], atol=1 / 32)
+    assert np.mean(pooled.get_layer("last").kernel.numpy() == 0) != sparsities[1]
+    assert num_zeros(pooled) == POOL - round(0.2 * POOL)
+
+
+def test_only_what_is_in_scope():
+    model = dense_net()
+    callback = tt.callbacks.PruneLowMagnitude(gradual(), scope=model.get_layer("first"))
+    fit(model, callback)
+    assert list(callback.masks) == [model.get_layer("first").kernel.path]
+    assert np.all(model.get_layer("last").kernel.numpy())
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        tt.ConstantSparsity(0.6, begin_step=3, end_step=5, frequency=1),
+        tt.IterativeSparsity(0.2, 4),
+    ],
+    ids=["constant", "iterative"],
+)
+def test_any_schedule_will_do(schedule):
+    model = dense_net()
+    fit(model, tt.callbacks.PruneLowMagnitude(schedule))
+    final = {"ConstantSparsity": 0.6, "IterativeSparsity": 1 - 0.8**4}[type(schedule).__name__]
+    assert num_zeros(model) == POOL - round((1 - final) * POOL)
+
+
+OPTIMIZERS = {
+    "adamw": lambda: dense_net(keras.optimizers.AdamW(0.01, weight_decay=0.1)),
+    "momentum": lambda: dense_net(keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)),
+    "ema": lambda: dense_net(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)),
+    "accumulation": lambda: dense_net(keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)),
+    "loss-scaled": lambda: dense_net(
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, momentum=0.9))
+    ),
+    "jit": lambda: dense_net(jit_compile=True),
+    "several steps an execution": lambda: dense_net(steps_per_execution=3),
+    "eager": lambda: dense_net(run_eagerly=True),
+}
+
+
+@pytest.mark.parametrize("case", OPTIMIZERS)
+def test_zeros_stay_zero_through_fit_and_a_second_fit(case):
+    model = OPTIMIZERS[case]()
+    callback = tt.callbacks.PruneLowMagnitude(gradual())
+    fit(model, callback, epochs=4)
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+    masks = callback.masks
+    fit(model, callback)
+    assert callback.masks == masks
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+    assert all(kernel.constraint is None for kernel in tt.prunable(model))
+
+
+def test_in_mixed_precision_the_zeros_are_exact():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = dense_net()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()), epochs=4)
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("pruning_first", [True, False])
+def test_masks_and_step_come_back_with_backup_and_restore(tmp_path, pruning_first):
+    def callbacks():
+        pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=5))
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+        return pruning, [pruning, backup] if pruning_first else [backup, pruning]
+
+    uninterrupted = dense_net()
+    whole, _ = callbacks()
+    watch = Sparsities(whole)
+    fit(uninterrupted, whole, watch, epochs=4, shuffle=False)
+
+    pruning, both = callbacks()
+    with pytest.raises(KeyboardInterrupt):
+        fit(dense_net(), *both, Interrupt(), epochs=4, shuffle=False)
+    broken_off_at = pruning.masks
+    assert 0 < broken_off_at.sparsity < 0.8
+    resumed = dense_net()
+    pruning, both = callbacks()
+    watch_resumed = Sparsities(pruning)
+    history = fit(resumed, *both, watch_resumed, epochs=4, shuffle=False)
+    assert history.epoch == [2, 3]
+    assert watch_resumed.seen == watch.seen[8:]
+    assert pruning.masks <= broken_off_at
+    assert pruning.masks == whole.masks
+
+
+KILLED = """
+    import os, signal, sys
+    import keras
+    sys.path.insert(0, {tests!r})
+    from test_prune_low_magnitude import dense_net, fit, gradual, tt
+
+    class Kill(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations.numpy()) == 9:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    model = dense_net()
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=3))
+    backup = keras.callbacks.BackupAndRestore({backup!r}, save_freq=1, delete_checkpoint=False)
+    fit(model, pruning, backup, Kill(), epochs=4)
+"""
+
+
+def test_after_sigkill_the_zeros_are_still_zero(tmp_path):
+    code = KILLED.format(tests=os.path.dirname(__file__), backup=str(tmp_path))
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    model = dense_net()
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=3))
+    watch = Sparsities(pruning)
+    backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=1, delete_checkpoint=False)
+    fit(model, pruning, backup, watch, epochs=4)
+    assert watch.seen[0] == 1 - round((1 - 0.8 * (1 - (1 - 9 / 14) ** 3)) * POOL) / POOL
+    assert num_zeros(model) == round(pruning.masks.sparsity * POOL) > 0.7 * POOL
+
+
+@pytest.mark.parametrize("pruning_first", [True, False])
+def test_it_lives_with_the_callbacks_of_keras(tmp_path, pruning_first):
+    model = dense_net(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+    pruning = tt.callbacks.PruneLowMagnitude(gradual())
+    others = [
+        keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras")),
+        keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+        keras.callbacks.EarlyStopping("loss", patience=3),
+        keras.callbacks.TensorBoard(tmp_path / "logs"),
+    ]
+    fit(model, *([pruning, *others] if pruning_first else [*others, pruning]), epochs=3)
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+    saved = keras.models.load_model(tmp_path / "3.keras")
+    assert num_zeros(saved) == POOL - round(0.2 * POOL)
+
+
+def test_a_constraint_of_the_layers_own_is_kept():
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(32, kernel_constraint="non_neg"), L.Dense(1)]
+    )
+    model.compile("adam", "mse")
+    own = model.layers[0].kernel.constraint
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    assert num_zeros(model) >= POOL - round(0.2 * POOL)
+    assert np.min(model.layers[0].kernel.numpy()) >= 0
+    assert model.layers[0].kernel.constraint is own
+
+
+def test_several_optimizers_count_by_the_one_that_made_the_fewest_updates():
+    images = RANDOM.uniform(-1, 1, (16, 8, 8, 3)).astype("float32")
+    model = tt.models.build("wgan", (8, 8, 3), width=2, critic_steps=3)
+    model.compile(run_eagerly=True)
+    schedule = tt.ConstantSparsity(0.5, begin_step=2, end_step=2, frequency=1)
+    pruning = tt.callbacks.PruneLowMagnitude(schedule)
+    watch = Sparsities(pruning)
+    model.fit(images, batch_size=4, epochs=1, callbacks=[pruning, watch], verbose=0)
+    np.testing.assert_allclose(watch.seen, [0, 0, 0.5, 0.5], atol=1e-4)
+
+
+def test_a_subclassed_model_with_a_model_within():
+    class Nested(keras.Model):
+        def __init__(self):
+            super().__init__(name="nested")
+            self.inner = keras.Sequential([L.Dense(8, name="a"), L.Dense(8, name="b")], name="in")
+            self.head = L.Dense(1, name="head")
+
+        def call(self, inputs):
+            return self.head(self.inner(inputs))
+
+    model = Nested()
+    model.compile("adam", "mse")
+    with pytest.raises(tt.SettingError, match="nested has no variables yet"):
+        fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    model(INPUTS)
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    pool = 8 * 8 + 8 * 8 + 8
+    assert num_zeros(model) == pool - round(0.2 * pool)
+
+
+def transformer():
+    inputs = keras.Input((6, 16))
+    x = L.LayerNormalization()(
+        inputs + L.MultiHeadAttention(4, 8, name="attention")(inputs, inputs)
+    )
+    x = L.LayerNormalization()(x + L.Dense(16, name="back")(L.Dense(32, "relu", name="up")(x)))
+    return keras.Model(inputs, L.Dense(3, name="logits")(L.GlobalAveragePooling1D()(x)))
+
+
+NETWORKS = {
+    "transformer": (transformer, (6, 16), 3),
+    "mobilenet": (
+        lambda: keras.applications.MobileNetV2((32, 32, 3), weights=None, classes=3, alpha=0.35),
+        (32, 32, 3),
+        3,
+    ),
+    "resnet": (
+        lambda: keras.applications.ResNet50V2(
+            weights=None, classes=3, input_shape=(32, 32, 3), classifier_activation=None
+        ),
+        (32, 32, 3),
+        3,
+    ),
+}
+EACH_NETWORK = pytest.mark.parametrize(
+    "name",
+    [
+        "transformer",
+        pytest.param("mobilenet", marks=pytest.mark.slow),
+        pytest.param("resnet", marks=pytest.mark.slow),
+    ],
+)
+
+
+def pruned(name, **options):
+    """Train a network for four steps while it is pruned to 80 %; return it and the masks."""
+    build, shape, classes = NETWORKS[name]
+    keras.utils.set_random_seed(0)
+    model = build()
+    model.compile(
+        keras.optimizers.SGD(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    schedule = tt.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=3, frequency=1)
+    callback = tt.callbacks.PruneLowMagnitude(schedule, **options)
+    images = RANDOM.normal(size=(8, *shape)).astype("float32")
+    labels = RANDOM.integers(classes, size=8)
+    model.fit(images, labels, batch_size=2, callbacks=[callback], verbose=0)
+    for kernel in tt.prunable(model):
+        assert not kernel.numpy()[~callback.masks[kernel.path]].any()
+    return model, callback.masks
+
+
+@EACH_NETWORK
+def test_the_sparsity_asked_for_within_one_weight(name):
+    _, pooled = pruned(name)
+    assert abs(pooled.size - pooled.num_kept - 0.8 * pooled.size) <= 1
+    _, by_layer = pruned(name, pool="layer")
+    for mask in by_layer.values():
+        assert abs(np.count_nonzero(~mask) - 0.8 * mask.size) <= 1
+
+
+@EACH_NETWORK
+def test_patterns_are_exact(name):
+    model, two_of_four = pruned(name, m_by_n=(2, 4))
+    for kernel in tt.prunable(model):
+        rows = np.moveaxis(two_of_four[kernel.path], -2, -1)
+        whole = rows[..., : rows.shape[-1] // 4 * 4]
+        assert np.all(whole.reshape(-1, 4).sum(1) == 2)
+    model, blocks = pruned(name, block_size=(1, 4))
+    for mask in blocks.values():
+        whole = mask[..., : mask.shape[-1] // 4 * 4].reshape(-1, 4)
+        assert np.all(whole.all(1) | ~whole.any(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule": 0.8}, "`schedule` must be a PruningSchedule"),
+        ({"schedule": None}, "`schedule` must be a PruningSchedule"),
+        ({"pool": "global"}, "`pool` must be 'model' or 'layer'"),
+        ({"block_size": 4}, "`block_size` must be two whole numbers"),
+        ({"m_by_n": (4, 2)}, "m must be less than n"),
+        ({"m_by_n": (2, 4), "block_size": (1, 4)}, "Choose one pattern"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments, message):
+    with pytest.raises(tt.SettingError, match=message):
+        tt.callbacks.PruneLowMagnitude(**{"schedule": gradual(), **arguments})
+
+
+def test_nothing_to_prune_is_refused_before_the_first_step():
+    model = dense_net()
+    before = model.get_weights()
+    with pytest.raises(tt.SettingError, match="matches none of the 4 trainable variables of net"):
+        fit(model, tt.callbacks.PruneLowMagnitude(gradual(), scope=lambda kernel: False))
+    bare = keras.Sequential([keras.Input((8,)), L.BatchNormalization(name="norm")], name="bare")
+    bare.compile("adam", "mse")
+    with pytest.raises(tt.SettingError, match="no kernel to prune"):
+        bare.fit(INPUTS, INPUTS, callbacks=[tt.callbacks.PruneLowMagnitude(gradual())], verbose=0)
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+class Percent(PruningSchedule):
+    def __call__(self, step):
+        return True, 90.0
+
+    def get_config(self):
+        return {}
+
+
+def test_a_sparsity_in_percent_is_recognised():
+    with pytest.raises(tt.SettingError, match=r"Did you mean 0\.9"):
+        fit(dense_net(), tt.callbacks.PruneLowMagnitude(Percent()))

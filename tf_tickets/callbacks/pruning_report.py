@@ -1,0 +1,56 @@
+"""Telling how sparse a model is while `fit` trains it."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_tickets.pruning.scores import num_values, prunable
+
+
+class PruningReport(keras.callbacks.Callback):
+    """Reports after each epoch which fraction of the weights is zero: to the log, and TensorBoard.
+
+    The log is what `fit` prints and returns and what callbacks after this one see, `CSVLogger` or
+    `EarlyStopping` for instance: it gets `weight_sparsity`, that of all kernels in `scope`
+    together, a fraction in [0, 1]. TensorBoard gets it too, and that of each kernel, at the epoch's
+    number.
+
+    Args:
+        log_dir: folder for TensorBoard, a run of it by itself; None to write none.
+        scope: which kernels count, as `tt.prunable` takes it.
+
+    Raises:
+        SettingError: when training begins, if there is no kernel in `scope`.
+
+    Example:
+        model.fit(images, callbacks=[pruning, tt.callbacks.PruningReport("logs/sparsity")])
+    """
+
+    def __init__(self, log_dir=None, scope=None):
+        super().__init__()
+        self._log_dir = log_dir
+        self._scope = scope
+
+    def on_train_begin(self, logs=None):
+        """Find the kernels."""
+        self._kernels = prunable(self.model, self._scope)
+        self._writer = self._log_dir and tf.summary.create_file_writer(str(self._log_dir))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Count the zeros."""
+        num_zeros = {k.path: np.count_nonzero(k.numpy() == 0) for k in self._kernels}
+        sparsity = sum(num_zeros.values()) / num_values(self._kernels)
+        if logs is not None:
+            logs["weight_sparsity"] = sparsity
+        if self._writer:
+            with self._writer.as_default():
+                tf.summary.scalar("weight_sparsity", sparsity, epoch)
+                for kernel in self._kernels:
+                    value = num_zeros[kernel.path] / num_values([kernel])
+                    tf.summary.scalar(f"weight_sparsity/{kernel.path}", value, epoch)
+            self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Close TensorBoard's file."""
+        if self._writer:
+            self._writer.close()

@@ -1,0 +1,117 @@
+"""Keeping the weights of one step of a training, to rewind to."""
+
+import pathlib
+
+import keras
+
+from tf_tickets.errors import SettingError
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
+from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.tickets import Ticket
+
+
+class RewindPoint(keras.callbacks.Callback):
+    """Keeps the model's weights as they are after so many updates, so that survivors return there.
+
+    It keeps them once: in later trainings it changes nothing.
+
+    Args:
+        step: how many updates the optimizer has made by then; 0 for the weights that the training
+            begins with.
+        path: a file to keep them in as well, so that a training that is resumed later than `step`
+            finds them; an existing one is read.
+
+    Raises:
+        SettingError: if `step` is negative; or while training, if it was over before the first
+            batch that this callback saw, or fell within the batches that one execution takes
+            (`steps_per_execution`).
+        FileError: if the file is damaged, or cannot be written.
+
+    Attributes:
+        weights: variable path -> array, as `tt.take_snapshot` returns them; None before the step.
+
+    Source: Frankle et al., 2020, arXiv:1912.05671; paper K, section 3.1 (K5).
+
+    Example:
+        rewind = tt.callbacks.RewindPoint(step=10)
+        model.fit(images, epochs=5, callbacks=[rewind])
+        masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.2)
+        ticket = rewind.ticket(masks)
+    """
+
+    def __init__(self, step: int, path=None):
+        super().__init__()
+        if step < 0:
+            raise SettingError(f"`step` must be at least 0. Received: step={step}")
+        self.step = step
+        self.weights = None
+        self._path = path
+
+    def ticket(self, masks: Masks, config: dict | None = None) -> Ticket:
+        """Return the ticket of these masks that starts from here.
+
+        Args:
+            masks: of variables of the model.
+            config: how the masks were found, as JSON can hold it.
+
+        Raises:
+            SettingError: if the step was not reached yet, or a mask has no weights of its shape.
+        """
+        self._check_reached()
+        return Ticket(masks, self.weights, {"rewind_step": self.step, **(config or {})})
+
+    def rewind(self) -> None:
+        """Give the model that was trained the weights of this point; its optimizer goes on.
+
+        Raises:
+            SettingError: if the step was not reached yet.
+        """
+        self._check_reached()
+        restore_snapshot(self.model, self.weights)
+
+    def on_train_begin(self, logs=None):
+        """Find the optimizers that count the updates."""
+        self._optimizers = list(nested_optimizers(self.model))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Keep the weights where this is the step; find those that a resumed training kept."""
+        if self.weights is None:
+            num_made = num_updates(self._optimizers)
+            if num_made == self.step:
+                self._keep()
+            elif num_made > self.step:
+                self._recall(num_made)
+
+    def on_train_end(self, logs=None):
+        """Keep the weights where training ends with the step."""
+        if self.weights is None and num_updates(self._optimizers) == self.step:
+            self._keep()
+
+    def _keep(self):
+        self.weights = take_snapshot(self.model)
+        if self._path:
+            self.ticket(Masks({})).save(self._path)
+
+    def _recall(self, num_made):
+        # Only now: a file that is there as a training begins anew is of an earlier one.
+        if not (self._path and pathlib.Path(self._path).exists()):
+            raise SettingError(
+                f"The rewind point at step {self.step} was not seen: {num_made} updates had been "
+                "made at the first batch that could tell. Use RewindPoint from the beginning, with "
+                "a `path` where training may be resumed, and at a multiple of steps_per_execution."
+            )
+        ticket = Ticket.load(self._path)
+        if ticket.config.get("rewind_step") != self.step:
+            raise SettingError(
+                f"{self._path} holds another rewind point, of step "
+                f"{ticket.config.get('rewind_step')}, not {self.step}. Choose another `path`."
+            )
+        self.weights = ticket.weights
+
+    def _check_reached(self):
+        if self.weights is None:
+            raise SettingError(
+                f"The rewind point at step {self.step} was not reached: pass this callback to a "
+                "fit() of more steps."
+            )
