@@ -6,9 +6,11 @@ and memory. Each way is a run of find_tickets.py in a process of its own, so mem
 the same command goes on where it was broken off.
 """
 
+import ctypes
 import dataclasses
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -18,7 +20,8 @@ from tf_tickets.cli import exit_with_one_line, option, parse
 from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.errors import FileError
 
-METHODS = ("imp", "early-bird", "early-bird-mixed", "snip", "grasp", "synflow")
+EARLY_BIRD = ("early-bird", "early-bird-global", "early-bird-mixed")
+METHODS = ("imp", *EARLY_BIRD, "snip", "grasp", "synflow")
 _OURS = ("methods", "channel_sparsity", "rounds", "json", "precision", "model", "dataset")
 # What find_tickets.py refuses where it means nothing.
 _ONLY_OF = {"rewind_step": ("imp",), "retries": ("imp", "snip", "grasp", "synflow")}
@@ -59,7 +62,10 @@ class Options(commands.SearchOptions):
 def main():
     """Read the options, make the runs, and show them side by side."""
     options = parse(Options, sys.argv[1:], __doc__.splitlines()[0])
-    runs = {method: _run(options, method) for method in ("imp", *options.methods)}
+    # Every run trains the unpruned network too; one in full precision shows it.
+    methods = [method for method in options.methods if not _is_mixed(method)] or ["imp"]
+    unpruned = methods[0]
+    runs = {method: _run(options, method) for method in (unpruned, *options.methods)}
     commands.start_tensorflow()
     options = dataclasses.replace(options, precision="float32")
     import keras
@@ -69,12 +75,19 @@ def main():
     experiment = tt.Experiment(recipe, options.limit, options.data_dir)
     rows = []
     for method, folder in runs.items():
-        mixed = method.endswith("-mixed")
-        keras.config.set_dtype_policy(tt.resolve_precision("auto") if mixed else "float32")
+        precision = "auto" if _is_mixed(method) else "float32"
+        keras.config.set_dtype_policy(tt.resolve_precision(precision))
         records = tt.read_results(folder / "results.jsonl")
         made = tt.comparison.rows_of_run(method, records, folder, experiment, metric)
-        rows += made if method == "imp" else made[1:]
-    _show(options, recipe, rows, metric)
+        rows += made[:1] if method == unpruned else []
+        rows += made[1:] if method in options.methods else []
+    name = f"compare-{recipe.model}-{recipe.dataset}"
+    folder = tt.RunFolder.named(options.output, name, [run.name for run in runs.values()]).path
+    _show(options, recipe, rows, metric, folder)
+
+
+def _is_mixed(method):
+    return method.endswith("-mixed")
 
 
 def _run(options, method) -> pathlib.Path:
@@ -85,18 +98,31 @@ def _run(options, method) -> pathlib.Path:
         stdout=subprocess.PIPE,
         text=True,
         check=False,
+        preexec_fn=_end_with_parent,
     )
     if ran.returncode:
         raise FileError(f"The run by {method} ended with status {ran.returncode}; see above.")
     return pathlib.Path(json.loads(ran.stdout.splitlines()[-1])["run"])
 
 
+def _end_with_parent():
+    """Let the kernel end this process when the one that started it is killed.
+
+    It would go on in the run folder, where the same command, given again, could not work.
+    """
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
 def _flags(options, method) -> list[str]:
     """Return the options of one way's find_tickets.py."""
-    flags = ["--json", "--arms", "winning", "--method", method.removesuffix("-mixed")]
+    early_bird = method in EARLY_BIRD
+    flags = ["--json", "--arms", "winning", "--method", "early-bird" if early_bird else method]
     flags += ["--model", options.model, "--dataset", options.dataset]
-    flags += ["--precision", "auto" if method.endswith("-mixed") else "float32"]
-    if method.startswith("early-bird"):
+    flags += ["--precision", "auto" if _is_mixed(method) else "float32"]
+    if method == "early-bird-global":  # one threshold for all layers, as the paper has it
+        flags += ["--pool", "model"]
+    if early_bird:
         flags += ["--channel-sparsity", *map(str, options.channel_sparsity)]
     elif method == "imp":
         flags += ["--rounds", str(options.rounds)]
@@ -111,10 +137,9 @@ def _flags(options, method) -> list[str]:
     return flags
 
 
-def _show(options, recipe, rows, metric):
+def _show(options, recipe, rows, metric, folder):
     """Print the table; write it as Markdown and JSON, and draw the figures."""
     console = commands.new_console()
-    folder = pathlib.Path(options.output) / f"compare-{recipe.model}-{recipe.dataset}"
     title = f"{recipe.model} on {recipe.dataset}"
     tt.report.write_comparison(folder, rows, metric, title)
     console.print(tt.report.comparison_table(rows, metric))

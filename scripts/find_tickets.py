@@ -20,7 +20,7 @@ _EARLY_BIRD = (
     "round_to",
 )
 _NOT_EARLY_BIRD = (
-    *("rounds", "rate", "one_shot", "component", "pool", "discriminator_init"),
+    *("rounds", "rate", "one_shot", "component", "discriminator_init"),
     *("distill_discriminator", "rewind_step", "retries"),
 )
 
@@ -46,8 +46,11 @@ class Options(commands.SearchOptions):
     component: str = option(
         "both", "what to prune", ("both", "encoder", "decoder", "generator", "discriminator")
     )
-    pool: str = option(
-        "model", "rank all weights together, or those of each component", ("model", "component")
+    pool: str | None = option(
+        None,
+        "what is ranked together: all weights or channels of the model, or those of each component "
+        "or layer (default: model; for early-bird layer)",
+        ("model", "component", "layer"),
     )
     discriminator_init: str = option(
         "rewind",
@@ -167,6 +170,13 @@ class Options(commands.SearchOptions):
         return super().rewinds_to
 
     @property
+    def ranked_by(self):
+        """The pools of weights or channels that are ranked together."""
+        # In trainings as short as here a threshold for all layers starves some of them: the scales
+        # are near where they began, and differ less within a layer than layers do.
+        return self.pool or ("layer" if self.method == "early-bird" else "model")
+
+    @property
     def network(self):
         return super().network | ({} if self.width is None else {"width": self.width})
 
@@ -231,13 +241,12 @@ def _settings(options, experiment):
         "rate",
         "one_shot",
         "component",
-        "pool",
         "discriminator_init",
         "distill_discriminator",
     )
     if options.method == "early-bird":
         names = _EARLY_BIRD
-    chosen = {name: getattr(options, name) for name in names}
+    chosen = {name: getattr(options, name) for name in names} | {"pool": options.ranked_by}
     if options.method != "imp":  # without it, as in the runs from before there were others
         chosen["method"] = options.method
     return {**commands.common_settings(options, experiment), **chosen}
@@ -260,7 +269,7 @@ def _search(options, experiment):
         rewind_step=options.rewinds_to,
         retries=options.retries,
         scope=options.scope,
-        pool=options.pool,
+        pool=options.ranked_by,
         starts={"discriminator": options.discriminator_init} if gan else {},
         arms=options.arms,
         one_shot=options.one_shot,
@@ -270,7 +279,7 @@ def _search(options, experiment):
 
 def _early_bird(options, experiment):
     # To be refused now, not after minutes in which the classifier of the metrics is trained.
-    ranking = tt.ChannelRanking(experiment.build(seed=0), options.whole_groups)
+    ranking = tt.ChannelRanking(experiment.build(seed=0), options.whole_groups, options.ranked_by)
     for sparsity in options.channel_sparsity:
         ranking.masks(sparsity)
     often = max(1, experiment.num_steps // 50)
@@ -284,6 +293,7 @@ def _early_bird(options, experiment):
         scale_penalty=options.scale_penalty,
         round_to=options.round_to,
         whole_groups=options.whole_groups,
+        pool=options.ranked_by,
         arms=options.arms,
     )
 

@@ -42,6 +42,38 @@ def test_no_layer_is_emptied():
     assert masks["bn1/gamma"].tolist() == [False, True, True]
 
 
+def test_each_layer_by_itself_keeps_the_same_part():
+    model = network(4, 4, 1)
+    set_scales(model, [0.1, 0.4, 0.2, 0.3], [4, 1, 2, 3], [0.01])
+    masks = tt.channel_masks(model, 0.75, pool="layer")
+    assert [mask.tolist() for mask in masks.values()] == [
+        [False, True, False, False],
+        [True, False, False, False],
+        [True],  # by itself no layer is emptied
+    ]
+
+
+def test_each_network_of_a_gan_by_itself():
+    gan = tt.models.build("dcgan-shared", (16, 16, 3), width=4)
+    for path, gamma in {v.path: v for v in gan.variables if v.name == "gamma"}.items():
+        gamma.assign(gamma * (1 if path.startswith("generator") else 0.1))
+    masks = tt.channel_masks(gan, 0.5, pool="component")
+    for name in ("generator", "discriminator"):
+        of_network = [mask for path, mask in masks.items() if path.startswith(name)]
+        assert np.mean(np.concatenate(of_network)) == 0.5
+
+
+@pytest.mark.parametrize("sparsity", [1.0, -0.1, 70])
+def test_out_of_range_is_refused_by_layer_too(sparsity):
+    with pytest.raises(tt.SettingError, match="sparsity"):
+        tt.channel_masks(network(3, 3), sparsity, pool="layer")
+
+
+def test_an_unknown_pool_is_refused():
+    with pytest.raises(tt.SettingError, match="`pool` must be one of model, component, layer"):
+        tt.channel_masks(network(3, 3), 0.5, pool="global")
+
+
 def test_channels_with_several_scales_go_only_as_whole_groups_by_their_mean():
     model = network(2, 2, residual=True)
     set_scales(model, [0.1, 0.6], [0.8, 0.1])

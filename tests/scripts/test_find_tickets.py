@@ -383,7 +383,7 @@ def test_a_bad_option_is_refused_before_anything_is_loaded(
         ("--tolerance -1", "argument --tolerance"),
         ("--rewind-step -1", "argument --rewind-step"),
         ("--precision int8", "invalid choice: 'int8'"),
-        ("--pool layer", "invalid choice: 'layer'"),
+        ("--pool network", "invalid choice: 'network'"),
         ("--component head", "invalid choice: 'head'"),
         ("--component discriminator", "must be both, encoder or decoder for --model vae"),
         ("--model dcgan --component encoder", "must be both, generator or discriminator for"),

@@ -304,7 +304,7 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"score": score_of_place, "score_steps": 0}, "Received: score_steps=0"),
         ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
         ({"evaluations": 13}, "Received: evaluations=13"),
-        ({"pool": "layer"}, "`pool` must be one of model, component. Received: 'layer'"),
+        ({"pool": "all"}, "`pool` must be one of model, component, layer. Received: 'all'"),
         ({"starts": {"decoder": "old"}}, "`starts` must be .*trained, fresh. Received: 'old'"),
     ],
 )
@@ -388,6 +388,14 @@ def test_each_component_is_pruned_by_a_threshold_of_its_own(tmp_path):
     for record in of_arm(together, "winning"):
         assert record["kept"] == round(0.8 ** record["round"] * sum(sizes.values()))
     assert ticket(path, of_arm(together, "winning")[0]).masks != first
+
+
+def test_each_layer_ranked_by_itself_keeps_the_same_part(tmp_path):
+    records, path = search(tmp_path, pool="layer", rounds=2)
+    masks = ticket(path, of_arm(records, "winning")[-1]).masks
+    assert len(masks) > 1
+    for mask in masks.values():
+        assert np.count_nonzero(mask) == round(0.8**2 * mask.size)
 
 
 def test_pools_of_components_want_every_kernel_in_one(tmp_path):

@@ -11,6 +11,8 @@ from tf_tickets.pruning.channel_graph import ChannelGraph
 from tf_tickets.pruning.masks import Masks, by_path
 from tf_tickets.pruning.selection import global_masks
 
+POOLS = ("model", "component", "layer")
+
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
@@ -31,15 +33,22 @@ class ChannelRanking:
         whole_groups: whether channels may go that several normalisations have to mask together,
             such as those that a residual block adds to its input; they are ranked by the mean of
             their scales. By default only channels with one normalisation of their own may.
+        pool: "model" ranks all channels together (K8); "component" those of each network, and
+            "layer" those of each layer or group, by themselves, to the same sparsity. Ranked
+            together, a layer whose scales are all somewhat smaller than the others' can be left
+            with one channel or two.
 
     Raises:
-        SettingError: if there is no channel that may go; the message says why not.
+        SettingError: if there is no channel that may go, the message says why not; or if `pool` is
+            unknown.
 
     Attributes:
         graphs: a ChannelGraph for each network of the model.
     """
 
-    def __init__(self, model: keras.Model, whole_groups: bool = False):
+    def __init__(self, model: keras.Model, whole_groups: bool = False, pool: str = "model"):
+        if pool not in POOLS:
+            raise SettingError(f"`pool` must be one of {', '.join(POOLS)}. Received: {pool!r}")
         self.graphs = [ChannelGraph(network) for network in networks_of(model).values()]
         self._gammas = _gammas(model, self.graphs)
         self._groups = {}
@@ -51,6 +60,8 @@ class ChannelRanking:
                     group.append(_Candidate(channel, tuple(sorted(scales))))
         if not self._groups:
             raise SettingError(_why_none(model, self.graphs))
+        self._by_layer = pool == "layer"
+        self._pools = self._pools_by(pool)
 
     @property
     def num_channels(self) -> int:
@@ -62,12 +73,21 @@ class ChannelRanking:
         """The scales that have a channel which may go, in the model's order."""
         return [gamma for path, gamma in self._gammas.items() if self._may_lose(path)]
 
+    def _pools_by(self, pool) -> list[list]:
+        """Return the groups, each by its paths, that are ranked together."""
+        if pool == "layer":
+            return [[paths] for paths in self._groups]
+        if pool == "model":
+            return [list(self._groups)]
+        held = [[g for g in self._groups if g[0] in graph.scales] for graph in self.graphs]
+        return [groups for groups in held if groups]
+
     def masks(self, channel_sparsity: float) -> Masks:
-        """Return the masks that keep the channels of the largest scales, by one threshold.
+        """Return the masks that keep the channels of the largest scales, by one threshold a pool.
 
         Args:
-            channel_sparsity: fraction to remove, in [0, 1), of all channels that may go. Each group
-                of layers keeps one channel at least.
+            channel_sparsity: fraction to remove, in [0, 1), of the channels of each pool that may
+                go. Each group of layers keeps one channel at least.
 
         Returns:
             Masks: path of each scale that has a channel which may go -> bool (channels,).
@@ -80,13 +100,18 @@ class ChannelRanking:
         """
         gammas = {path: np.abs(gamma.numpy()) for path, gamma in self._gammas.items()}
         scores = {
-            " + ".join(paths): np.array([_mean_scale(gammas, each.scales) for each in group])
+            paths: np.array([_mean_scale(gammas, each.scales) for each in group])
             for paths, group in self._groups.items()
         }
-        kept = global_masks(scores, channel_sparsity)
+        kept = {}
+        for pool in self._pools:
+            most = channel_sparsity
+            if self._by_layer and 0 <= most < 1:  # a layer with few channels keeps its last one
+                most = min(most, 1 - 1 / len(self._groups[pool[0]]))
+            kept |= _largest({paths: scores[paths] for paths in pool}, most)
         masks = {path: np.ones(gammas[path].shape, bool) for path in gammas if self._may_lose(path)}
         for paths, group in self._groups.items():
-            for candidate, stays in zip(group, kept[" + ".join(paths)], strict=True):
+            for candidate, stays in zip(group, kept[paths], strict=True):
                 for path, index in candidate.scales:
                     masks[path][index] = stays
         return Masks(masks)
@@ -95,15 +120,23 @@ class ChannelRanking:
         return any(path in paths for paths in self._groups)
 
 
-def channel_masks(model: keras.Model, channel_sparsity: float, whole_groups: bool = False) -> Masks:
-    """Return masks of a model's normalisation scales that keep the largest, ranked together.
+def _largest(scores, channel_sparsity) -> dict:
+    """Return for the groups of one pool which channels stay."""
+    named = {" + ".join(paths): scale for paths, scale in scores.items()}
+    return dict(zip(scores, global_masks(named, channel_sparsity).values(), strict=True))
+
+
+def channel_masks(
+    model: keras.Model, channel_sparsity: float, whole_groups: bool = False, pool: str = "model"
+) -> Masks:
+    """Return masks of a model's normalisation scales that keep the largest.
 
     `slim` makes a smaller model of them, `weight_masks` masks of all weights that go with them.
 
     Args:
         model: as `ChannelRanking` takes it.
-        channel_sparsity: fraction to remove, in [0, 1), of all channels that may go.
-        whole_groups: as `ChannelRanking` takes it.
+        channel_sparsity: fraction to remove, in [0, 1), of the channels of each pool that may go.
+        whole_groups, pool: as `ChannelRanking` takes them.
 
     Returns:
         Masks: path of each scale that has a channel which may go -> bool (channels,).
@@ -112,7 +145,7 @@ def channel_masks(model: keras.Model, channel_sparsity: float, whole_groups: boo
         SettingError: if no channel may go, or the sparsity is out of range or empties a group.
         DivergedError: if a scale is NaN or infinite.
     """
-    return ChannelRanking(model, whole_groups).masks(channel_sparsity)
+    return ChannelRanking(model, whole_groups, pool).masks(channel_sparsity)
 
 
 def weight_masks(model: keras.Model, masks: Masks) -> Masks:

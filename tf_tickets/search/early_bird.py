@@ -37,7 +37,7 @@ class EarlyBirdSearch:
         draw_every: optimizer steps between two drawings of masks.
         delta, look_back: as `EarlyBirdCriterion` takes them.
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
-        round_to, whole_groups: as `slim` and `ChannelRanking` take them.
+        round_to, whole_groups, pool: as `slim` and `ChannelRanking` take them.
         arms: "winning", or "winning" and "random".
         evaluations, higher_is_better, undirected, refuse, prepare, illustrate, observers: as
             `TicketSearch` takes them.
@@ -62,6 +62,7 @@ class EarlyBirdSearch:
         scale_penalty: float = 1e-4,
         round_to: int = 1,
         whole_groups: bool = False,
+        pool: str = "model",
         arms: Sequence[str] = ("winning", "random"),
         evaluations: int = 1,
         higher_is_better: Sequence[str] = (),
@@ -97,6 +98,7 @@ class EarlyBirdSearch:
         self.scale_penalty = scale_penalty
         self.round_to = round_to
         self.whole_groups = whole_groups
+        self.pool = pool
         self.arms = arms
         self.evaluations = evaluations
         self.higher_is_better = higher_is_better
@@ -124,7 +126,7 @@ class EarlyBirdSearch:
         """
         self._model = self.build(seeds[0])
         self._fresh_optimizer = built_optimizers(self._model)
-        self._ranking = ChannelRanking(self._model, self.whole_groups)
+        self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool)
         for sparsity in self.channel_sparsities:
             self._criterion(sparsity)
         return run_stages(

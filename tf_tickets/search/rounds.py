@@ -18,7 +18,7 @@ from tf_tickets.search.stages import ARMS, Observer, Stage, run_stages
 from tf_tickets.search.trainer import Trainer
 from tf_tickets.tickets import Ticket
 
-POOLS = ("model", "component")
+POOLS = ("model", "component", "layer")
 STARTS = ("rewind", "trained", "fresh")
 
 
@@ -49,7 +49,8 @@ class TicketSearch:
         rewind_step: the optimizer step that survivors return to; 0 is initialisation (K5).
         scope: what may be pruned, as in `prunable` (K7).
         pool: "model" ranks all weights that may be pruned together (K4); "component" ranks those
-            of each of the model's `components` by themselves, to the same sparsity (C7).
+            of each of the model's `components` (C7), and "layer" those of each kernel, by
+            themselves, to the same sparsity.
         starts: component -> what its survivors start from, where it is not the rewind point (C2,
             C6): "trained" is what the stage that was pruned has trained, "fresh" is drawn anew.
             "trained" holds for the random arm too, so that the arms differ in the rest alone.
