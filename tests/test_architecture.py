@@ -26,7 +26,7 @@ ALLOWED = {
     "pruning": {"interop"},
     "tickets": {"pruning"},
     "callbacks": {"interop", "pruning", "tickets"},
-    "search": {"pruning", "tickets", "runs", "interop"},
+    "search": {"callbacks", "pruning", "tickets", "runs", "interop"},
     "training": {"data"},
     "progress": {"search"},
     "experiments": {"data", "metrics", "models", "pruning", "recipes", "training"},

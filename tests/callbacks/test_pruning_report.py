@@ -21,7 +21,7 @@ def model():
 
 def train(model, *callbacks):
     """Prune half of 8 * 4 + 4 * 8 weights after the first of three epochs."""
-    schedule = tt.ConstantSparsity(0.5, begin_step=4, end_step=4, frequency=1)
+    schedule = tt.ConstantSparsity(0.5, begin_step=5, end_step=5, frequency=1)
     pruning = tt.callbacks.PruneLowMagnitude(schedule, pool="layer")
     return model.fit(
         INPUTS, INPUTS, batch_size=8, epochs=3, callbacks=[pruning, *callbacks], verbose=0

@@ -5,6 +5,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_tickets import Masks, SettingError, global_masks, hold, magnitude_scores, prunable
 
@@ -135,6 +136,25 @@ def test_a_step_that_was_traced_before_is_traced_anew():
     assert num_revived(model, masks) > 50, "and is let go again"
 
 
+def test_a_step_of_ones_own_that_was_traced_before_is_told_of():
+    model = build()
+    masks = half(model)
+    optimizer = keras.optimizers.SGD(0.05)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(IMAGES) - TARGETS) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    step()
+    told = pytest.warns(UserWarning, match="conv/kernel, .*dense/kernel: weights .* not zero any")
+    with told, hold(model, masks):
+        step()
+    assert num_revived(model, masks) == 0
+
+
 def test_a_model_that_is_compiled_anew_within_the_hold():
     model = build()
     masks = half(model)
@@ -188,7 +208,6 @@ class TwoOptimizers(keras.Model):
         return self.second(self.first(inputs))
 
     def train_step(self, data):
-        import tensorflow as tf
 
         inputs, targets = data
         parts = ((self.first, self.first_optimizer), (self.second, self.second_optimizer))

@@ -20,10 +20,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
     """Prunes the smallest weights while `fit` trains the model, as far as a schedule says.
 
     What TF-MOT's `prune_low_magnitude` and `UpdatePruningStep` do for Keras 2, for any Keras 3
-    model and without wrapped layers. The schedule is asked before every training step; its step is
-    the number of updates that the model's optimizer has made, so a second `fit` goes on in the
-    schedule, and compiling the model anew begins it again. Removed weights do not come back. After
-    the training the zeros stay, but nothing holds them.
+    model and without wrapped layers. The schedule is asked before every training step, whose number
+    counts from 1, by the updates that the model's optimizer has made. So a second `fit` goes on in
+    the schedule, and compiling the model anew begins it again. Removed weights do not come back.
+    After the training the zeros stay, but nothing holds them.
 
     A training that is resumed, by `keras.callbacks.BackupAndRestore` or from a file, is first
     pruned as far as the schedule had come. As pruned weights are zero, and so the smallest, these
@@ -95,7 +95,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
             lambda: self._due_step, self._held, self._schedule, pools, self._select
         )
         self._optimizers = list(nested_optimizers(self.model))
-        self._seen_step = -1
+        self._seen_step = 0
 
     def on_train_batch_begin(self, batch, logs=None):
         """Prune where the schedule says so for a step since the batch before, or for any so far.
@@ -103,7 +103,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         All that the other callbacks restore as training begins is there by now, whatever the order
         of the callbacks is.
         """
-        step = num_updates(self._optimizers)
+        step = num_updates(self._optimizers) + 1  # as TF-MOT counts: the first step is 1
         unseen = range(step, self._seen_step, -1)
         self._due_step = next((past for past in unseen if self._schedule(past)[0]), None)
         self._seen_step = step

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from tf_tickets.pruning.masks import Masks, by_path
 from tf_tickets.pruning.optimizers import nested_optimizers
@@ -73,6 +75,19 @@ class HeldMasks:
             for value in (variable, *self._averages(variable)):
                 value.assign(value.value * mask.value)
 
+    def check(self) -> None:
+        """Warn, and set to zero again, where a removed weight is not zero."""
+        revived = [v.path for v, mask in self.pairs if np.any(v.numpy()[mask.numpy() == 0])]
+        if revived:
+            self.apply()
+            warnings.warn(
+                f"{', '.join(revived)}: weights that the masks remove were not zero any more, and "
+                "are set to zero now. Something else than an optimizer of Keras changed them, or a "
+                "training step that tf.function had traced before the model was held: define it "
+                "anew within `hold`.",
+                stacklevel=4,
+            )
+
     def attach(self) -> None:
         """Make the masks the variables' constraints, on top of those that they have."""
         for variable, mask in self.pairs:
@@ -128,8 +143,14 @@ def hold(model: keras.Model, masks: Masks):
             (`use_ema`), or that the model itself names as pairs of (variable, average) in an
             attribute `averages`, are masked too.
 
+    A training step of your own, compiled by `tf.function`, is to be traced within the hold, as a
+    trace does not see constraints that come later; `fit` traces its step anew by itself.
+
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.
+
+    Warns:
+        UserWarning: on leaving, if removed weights are not zero; they are then set to zero.
 
     Raises:
         SettingError: if a mask has no variable, or another shape than its variable.
@@ -139,6 +160,7 @@ def hold(model: keras.Model, masks: Masks):
     make_train_function_anew(model)
     try:
         yield held
+        held.check()
     finally:
         held.detach()
         make_train_function_anew(model)

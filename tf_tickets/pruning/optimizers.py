@@ -1,5 +1,6 @@
 """The optimizers of a model, however many it has and wherever it keeps them."""
 
+import copy
 from collections.abc import Iterator
 
 import keras
@@ -38,3 +39,17 @@ def num_updates(optimizers) -> int:
     """
     made = [int(keras.ops.convert_to_numpy(each.iterations)) for each in optimizers]
     return min((count for count in made if count), default=0)
+
+
+def reset_optimizer(optimizer: keras.optimizers.Optimizer, config: dict) -> None:
+    """Return an optimizer to the state that it had before its first update.
+
+    Args:
+        optimizer: with state or without.
+        config: what its `get_config()` returned then.
+    """
+    if optimizer.built:
+        fresh = type(optimizer).from_config(copy.deepcopy(config))  # which it may consume
+        fresh.build(optimizer._trainable_variables)
+        for variable, initial in zip(optimizer.variables, fresh.variables, strict=True):
+            variable.assign(initial.value)

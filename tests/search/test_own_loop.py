@@ -1,0 +1,200 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_tickets as tt
+
+L = keras.layers
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
+TARGETS = INPUTS[:, :1]
+POOL = 8 * 16 + 16
+SCHEDULE = tt.IterativeSparsity(0.25, 3)
+
+
+def build():
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(16, "relu", name="first"), L.Dense(1, name="last")], name="net"
+    )
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+def batches():
+    return tf.data.Dataset.from_tensor_slices((INPUTS, TARGETS)).batch(8)
+
+
+def fit(model, data):
+    model.fit(data, epochs=2, shuffle=False, verbose=0)
+
+
+def by_hand(model, data):
+    """A loop that Keras does not know: its own tape, optimizer and compiled step."""
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.1)
+
+    @tf.function
+    def step(inputs, targets):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(inputs, training=True) - targets) ** 2)
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+    for _ in range(2):
+        for inputs, targets in data:
+            step(inputs, targets)
+
+
+@pytest.mark.parametrize("train", [fit, by_hand])
+def test_every_round_starts_from_the_same_weights_with_fewer_of_them(train):
+    model = build()
+    initial = {kernel.path: kernel.numpy() for kernel in tt.prunable(model)}
+    search = tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=3)
+    tickets = search.run()
+    kept = [ticket.masks.num_kept for ticket in tickets]
+    assert kept == [round(0.75**number * POOL) for number in (1, 2, 3)]
+    assert tickets[2].masks <= tickets[1].masks <= tickets[0].masks
+    for ticket in tickets:
+        for path, mask in ticket.masks.items():
+            np.testing.assert_array_equal(ticket.weights[path], initial[path] * mask)
+    for kernel in tt.prunable(model):
+        mask = tickets[2].masks[kernel.path]
+        assert not kernel.numpy()[~mask].any()
+        assert np.any(kernel.numpy()[mask] != initial[kernel.path][mask])
+        assert kernel.constraint is None
+
+
+def test_what_is_pruned_is_what_the_round_before_has_trained():
+    model, seen = build(), []
+
+    def train(model, data):
+        fit(model, data)
+        seen.append({kernel.path: kernel.numpy() for kernel in tt.prunable(model)})
+
+    search = tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2)
+    first, second = search.run()
+    magnitudes = [{path: np.abs(value) for path, value in each.items()} for each in seen]
+    assert first.masks == tt.global_masks(magnitudes[0], 0.25)
+    assert second.masks == tt.global_masks(magnitudes[1], 1 - 0.75**2, within=first.masks)
+
+
+def test_survivors_return_to_the_rewind_point():
+    rewind = tt.callbacks.RewindPoint(step=3)
+
+    def train(model, data):
+        model.fit(data, epochs=2, callbacks=[rewind], shuffle=False, verbose=0)
+
+    search = tt.IterativeMagnitudePruning(
+        build(), batches(), train, schedule=SCHEDULE, rounds=2, rewind_point=rewind
+    )
+    for ticket in search.run():
+        assert ticket.config["rewind_step"] == 3
+        for path, mask in ticket.masks.items():
+            np.testing.assert_array_equal(ticket.weights[path], rewind.weights[path] * mask)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        keras.optimizers.Adam(0.01),
+        keras.optimizers.Adagrad(0.01, initial_accumulator_value=0.3),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, momentum=0.9)),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_optimizers_begin_every_round_anew(optimizer):
+    states = []
+
+    def train(model, data):
+        if model.optimizer.built:
+            states.append([variable.numpy() for variable in model.optimizer.variables])
+        fit(model, data)
+
+    model = build()
+    model.compile(optimizer, "mse", jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    assert len(states) == 3
+    for values in zip(*states, strict=True):
+        for later in values[1:]:
+            np.testing.assert_array_equal(values[0], later)
+
+
+def test_layers_by_themselves():
+    search = tt.IterativeMagnitudePruning(
+        build(), batches(), fit, schedule=SCHEDULE, rounds=1, pool="layer"
+    )
+    (ticket,) = search.run()
+    assert [mask.mean() for mask in ticket.masks.values()] == [0.75, 0.75]
+
+
+def test_a_training_that_diverges_is_not_pruned_on():
+    def train(model, data):
+        model.get_layer("first").kernel.assign(np.full((8, 16), np.nan))
+
+    search = tt.IterativeMagnitudePruning(build(), None, train, schedule=SCHEDULE, rounds=1)
+    with pytest.raises(tt.DivergedError, match="first/kernel is NaN or infinite"):
+        search.run()
+
+
+@pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("pool", "component")])
+def test_what_cannot_be_meant_is_refused(name, value):
+    options = {"schedule": SCHEDULE, "rounds": 1, name: value}
+    with pytest.raises(tt.SettingError, match=f"`{name}` must be"):
+        tt.IterativeMagnitudePruning(build(), None, fit, **options)
+
+
+# Early-bird tickets
+
+
+def normalised():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4, 4, 1))
+    x = L.BatchNormalization(name="bn")(L.Conv2D(8, 3)(inputs))
+    model = keras.Model(inputs, L.Conv2D(1, 2)(x))
+    model.get_layer("bn").gamma.assign(np.linspace(0.5, 1.5, 8))
+    return model
+
+
+def noise():
+    random = np.random.default_rng(0)
+    return random.normal(size=(16, 4, 4, 1)), random.normal(size=(16, 1, 1, 1))
+
+
+def test_an_early_bird_is_drawn_when_the_masks_have_settled():
+    model = normalised()
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    search = tt.EarlyBird(
+        model,
+        noise(),
+        lambda model, data: model.fit(*data, verbose=0),
+        channel_sparsity=0.5,
+        look_back=3,
+    )
+    masks = search.run(max_epochs=20)
+    assert masks == tt.channel_masks(model, 0.5)
+    assert search.epoch == 4 and search.history == [[], [0.0], [0.0] * 2, [0.0] * 3]
+
+
+def test_one_that_does_not_settle_is_none():
+    def shuffle_scales(model, data):
+        model.get_layer("bn").gamma.assign(np.random.default_rng(next(seeds)).random(8))
+
+    seeds = iter(range(10))
+    search = tt.EarlyBird(normalised(), None, shuffle_scales, channel_sparsity=0.5)
+    assert search.run(max_epochs=10) is None and search.epoch is None
+    assert len(search.history) == 10
+
+
+def test_a_loop_by_hand_sees_the_penalty_in_the_models_losses():
+    penalties = []
+
+    def train(model, data):
+        penalties.append(float(sum(model.losses)))
+
+    model = normalised()
+    search = tt.EarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0.1)
+    search.run(max_epochs=1)
+    assert penalties == [pytest.approx(0.1 * np.linspace(0.5, 1.5, 8).sum())]
+    assert not model.losses

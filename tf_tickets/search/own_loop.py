@@ -1,0 +1,186 @@
+"""Searches for one ticket of a model of your own, around a training loop of your own."""
+
+from collections.abc import Callable
+
+import keras
+
+from tf_tickets.callbacks import RewindPoint
+from tf_tickets.errors import SettingError
+from tf_tickets.interop import PruningSchedule
+from tf_tickets.pruning.channels import ChannelRanking
+from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.hold import hold
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.optimizers import nested_optimizers, reset_optimizer
+from tf_tickets.pruning.pruner import GlobalPruning
+from tf_tickets.pruning.scores import prunable
+from tf_tickets.pruning.snapshot import take_snapshot
+from tf_tickets.search.trainer import refuse_non_finite
+from tf_tickets.tickets import Ticket
+
+
+class IterativeMagnitudePruning:
+    """Trains a model, prunes it, rewinds what is left, and trains it again, round by round.
+
+    The shortest way to tickets of a model and a training loop of your own. Whether a ticket wins,
+    it does not say: `TicketSearch` has the controls, several seeds, and resumes.
+
+    Args:
+        model: a built Keras model; it is trained in place.
+        data: whatever `train` takes.
+        train: `train(model, data)` trains the model once, from the start to the end, by `fit` or by
+            a loop of its own. The masks are held meanwhile, as by `tt.hold`.
+        schedule: a TF-MOT `PruningSchedule` whose step is the round.
+        rounds: how often the model is pruned and trained again.
+        rewind_point: a `tt.callbacks.RewindPoint` that `train` passes to `fit`; survivors return
+            there. Without one they return to the weights that the model has before `run`.
+        scope: what may be pruned, as `tt.prunable` takes it.
+        pool: "model" ranks all weights together (K4), "layer" those of each kernel by themselves.
+
+    The optimizers that the model has as attributes begin every round as they were when `run` was
+    called first; those of a loop of your own are to be made anew in `train`.
+
+    Raises:
+        SettingError: if `rounds` is below 1 or `pool` unknown; in `run`, if there is no kernel to
+            prune, or the rewind point was not reached.
+        DivergedError: in `run`, if a training ends with a NaN or infinite weight.
+
+    Source: paper K, section 3.1 (K2 to K5); Frankle et al., 2020, arXiv:1912.05671.
+
+    Example:
+        rewind = tt.callbacks.RewindPoint(step=100)
+
+        def train(model, images):
+            model.fit(images, epochs=5, callbacks=[rewind])
+
+        schedule = tt.IterativeSparsity(rate=0.2, rounds=5)
+        search = tt.IterativeMagnitudePruning(
+            model, images, train, schedule=schedule, rounds=5, rewind_point=rewind
+        )
+        tickets = search.run()
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data,
+        train: Callable,
+        *,
+        schedule: PruningSchedule,
+        rounds: int,
+        rewind_point: RewindPoint | None = None,
+        scope=None,
+        pool: str = "model",
+    ):
+        if rounds < 1:
+            raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+        if pool not in ("model", "layer"):
+            raise SettingError(f"`pool` must be 'model' or 'layer'. Received: pool={pool!r}")
+        self.model = model
+        self.data = data
+        self.train = train
+        self.schedule = schedule
+        self.rounds = rounds
+        self.rewind_point = rewind_point
+        self.scope = scope
+        self.pool = pool
+
+    def run(self) -> list[Ticket]:
+        """Make all rounds; return their tickets, and leave the model as the last was trained.
+
+        Returns:
+            One Ticket for each round: its masks, and the weights that its survivors start from.
+        """
+        kernels = prunable(self.model, self.scope)
+        initial = take_snapshot(self.model)
+        optimizers = [(each, each.get_config()) for each in nested_optimizers(self.model)]
+        pools = [{kernel.path} for kernel in kernels] if self.pool == "layer" else None
+        tickets = []
+        with hold(self.model, Masks.all_kept(kernels)) as held:
+            self._train()
+            for number in range(1, self.rounds + 1):
+                GlobalPruning(
+                    lambda number=number: number, held, self.schedule, pools
+                ).conditional_mask_update()
+                tickets.append(self._ticket(held.masks, initial, number))
+                tickets[-1].apply(self.model)
+                for optimizer, config in optimizers:
+                    reset_optimizer(optimizer, config)
+                self._train()
+        return tickets
+
+    def _ticket(self, masks, initial, number):
+        if self.rewind_point is not None:
+            return self.rewind_point.ticket(masks, {"round": number})
+        return Ticket(masks, initial, {"round": number, "rewind_step": 0})
+
+    def _train(self):
+        self.train(self.model, self.data)
+        refuse_non_finite(self.model)
+
+
+class EarlyBird:
+    """Trains a model epoch by epoch until it has settled which of its channels matter.
+
+    What follows is `tt.slim(model, masks)`, and training the small model on. For `fit` alone there
+    is `tt.callbacks.EarlyBird`.
+
+    Args:
+        model: as `tt.channel_masks` takes it; it is trained in place.
+        data: whatever `train` takes.
+        train: `train(model, data)` trains the model for one epoch, or whatever lies between two
+            drawings of masks. A loop of your own adds `sum(model.losses)` to its loss: that is how
+            the scales are pushed towards zero.
+        channel_sparsity, delta, look_back, scale_penalty, whole_groups, pool: as
+            `tt.callbacks.EarlyBird` takes them.
+
+    Raises:
+        SettingError: in `run`, if no channel may go or a number is out of range.
+        DivergedError: in `run`, if a weight becomes NaN or infinite.
+
+    Attributes:
+        epoch: how many epochs were trained when the ticket was drawn; None before.
+        history: for each masks drawn, the distances to those before, the latest first.
+
+    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data,
+        train: Callable,
+        *,
+        channel_sparsity: float,
+        delta: float = 0.1,
+        look_back: int = 5,
+        scale_penalty: float = 1e-4,
+        whole_groups: bool = False,
+        pool: str = "model",
+    ):
+        self.model = model
+        self.data = data
+        self.train = train
+        self.epoch = None
+        self.history = []
+        self._numbers = (channel_sparsity, delta, look_back)
+        self._scale_penalty = scale_penalty
+        self._choice = (whole_groups, pool)
+
+    def run(self, max_epochs: int) -> Masks | None:
+        """Train until the masks have settled; return the channel masks, or None if they did not.
+
+        Args:
+            max_epochs: train no longer than so many epochs.
+        """
+        ranking = ChannelRanking(self.model, *self._choice)
+        criterion = EarlyBirdCriterion(ranking, *self._numbers)
+        self.history = criterion.history
+        with penalised_scales(self.model, ranking, self._scale_penalty):
+            for epoch in range(1, max_epochs + 1):
+                self.train(self.model, self.data)
+                refuse_non_finite(self.model)
+                if criterion.draw():
+                    self.epoch = epoch
+                    return criterion.masks
+        return None
