@@ -28,7 +28,8 @@ class IterativeSparsity(PruningSchedule):
 
     def __init__(self, rate: float = 0.2, rounds: int = 20):
         if not 0 < rate < 1:
-            raise SettingError(f"`rate` must be in (0, 1). Received: rate={rate}")
+            hint = f" Did you mean {rate / 100:g}?" if 1 < rate < 100 else ""
+            raise SettingError(f"`rate` must be in (0, 1). Received: rate={rate}.{hint}")
         if rounds < 1:
             raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
         self.rate = rate
