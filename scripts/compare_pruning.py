@@ -141,8 +141,8 @@ def _show(options, recipe, rows, metric, folder):
     """Print the table; write it as Markdown and JSON, and draw the figures."""
     console = commands.new_console()
     title = f"{recipe.model} on {recipe.dataset}"
-    tt.report.write_comparison(folder, rows, metric, title)
-    console.print(tt.report.comparison_table(rows, metric))
+    tt.results.write_comparison(folder, rows, metric, title)
+    console.print(tt.results.comparison_table(rows, metric))
     for name in ("compare.md", "compare.json", "figures"):
         commands.print_line(console, f"  {folder / name}")
     if options.json:

@@ -221,15 +221,15 @@ def _find(options, recipe, metric):
             records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
         )
         winner = tt.choose_winning_ticket(comparisons)
-        chosen = winner or tt.report.sparsest(comparisons)
+        chosen = winner or tt.results.sparsest(comparisons)
         stage = f"seed-{options.seeds[0]}/round-{chosen.round:02d}/winning"
         early_bird = options.method == "early-bird"
-        exported = tt.report.save_ticket(folder, experiment, stage, slim=early_bird)
-        tt.report.draw_figures(folder, experiment, records, metric, winner and winner.round)
+        exported = tt.results.save_ticket(folder, experiment, stage, slim=early_bird)
+        tt.results.draw_figures(folder, experiment, records, metric, winner and winner.round)
         if early_bird:
             figure = folder.path / "figures" / "mask_distance.png"
             tt.plots.mask_distances(records, options.mask_distance, figure)
-    console.print(*tt.report.tables(records, comparisons, metric, winner), sep="\n")
+    console.print(*tt.results.tables(records, comparisons, metric, winner), sep="\n")
     _print_outcome(console, metric, winner, chosen, folder, exported)
     if options.json:
         print(json.dumps(_outcome(records, folder, winner, exported)))

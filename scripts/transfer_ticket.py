@@ -102,7 +102,7 @@ def main():
         comparisons = tt.compare_arms(records, metric, options.tolerance, higher, "transferred")
         chosen = tt.choose_winning_ticket(comparisons)
         number = chosen and chosen.round
-        tt.report.draw_figures(
+        tt.results.draw_figures(
             folder, experiment, records, metric, number, "transferred", source.model
         )
     _show(console, options, records, comparisons, chosen, metric, folder)
@@ -182,7 +182,7 @@ class _Source:
 
 
 def _show(console, options, records, comparisons, chosen, metric, folder):
-    console.print(*tt.report.tables(records, comparisons, metric, chosen), sep="\n")
+    console.print(*tt.results.tables(records, comparisons, metric, chosen), sep="\n")
     if chosen:
         p = "" if chosen.p is None else f", p = {chosen.p:.2g}"
         line = (

@@ -32,7 +32,7 @@ ALLOWED = {
     "experiments": {"data", "metrics", "models", "pruning", "recipes", "training"},
     "scoring": {"data", "models", "pruning", "recipes"},
     "comparison": {"experiments", "metrics", "pruning", "runs", "scoring", "search", "training"},
-    "report": {"comparison", "experiments", "export", "plots", "runs", "search", "tickets"},
+    "results": {"comparison", "experiments", "export", "plots", "runs", "search", "tickets"},
 }
 
 

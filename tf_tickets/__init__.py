@@ -63,7 +63,16 @@ _MODULE_OF = {
     "versions": "experiments",
     "weight_masks": "pruning.channels",
 }
-_SUBMODULES = ("callbacks", "comparison", "data", "metrics", "models", "plots", "recipes", "report")
+_SUBMODULES = (
+    "callbacks",
+    "comparison",
+    "data",
+    "metrics",
+    "models",
+    "plots",
+    "recipes",
+    "results",
+)
 
 __all__ = [*_MODULE_OF, *_SUBMODULES]
 

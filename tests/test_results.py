@@ -3,7 +3,7 @@ import io
 import pytest
 import rich.console
 
-from tf_tickets import report
+from tf_tickets import results
 from tf_tickets.search.controls import choose_winning_ticket, compare_arms
 
 
@@ -58,7 +58,7 @@ def lines_of(table):
 
 def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
     comparisons = compare_arms(records, "loss", 0.1)
-    (table,) = report.tables(records, comparisons, "loss", choose_winning_ticket(comparisons))
+    (table,) = results.tables(records, comparisons, "loss", choose_winning_ticket(comparisons))
     dense, first, second, third = lines_of(table)[-4:]
     assert dense == ["0", "0.00", "%", "1,000", "10.1", "±", "0.1", "dense"]
     assert first[:7] == ["1", "20.00", "%", "800", "9.1", "±", "0.1"]
@@ -70,20 +70,20 @@ def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
 def test_the_table_of_two_arms_fits_a_narrow_terminal(records):
     wide = [{**r, "kept": 5_713_731, "metrics": {"loss": 0.012345 + r["seed"]}} for r in records]
     comparisons = compare_arms(wide, "loss", 0.1)
-    assert "…" not in text_of(report.tables(wide, comparisons, "loss", None), width=84)
+    assert "…" not in text_of(results.tables(wide, comparisons, "loss", None), width=84)
 
 
 def test_without_a_random_arm_its_column_is_left_out(records):
     only = [r for r in records if r["arm"] != "random"]
     comparisons = compare_arms(only, "loss", 0.1)
-    (table,) = report.tables(only, comparisons, "loss", None)
+    (table,) = results.tables(only, comparisons, "loss", None)
     assert [column.header for column in table.columns][3:-2] == ["winning"]
     assert lines_of(table)[-3][-3:] == ["±", "0.1", "matches"]
 
 
 def test_trainings_that_were_watched_get_a_table_of_where_to_stop(watched):
     comparisons = compare_arms(watched, "loss", 0.1, arm="transferred")
-    main, stops = report.tables(watched, comparisons, "loss", choose_winning_ticket(comparisons))
+    main, stops = results.tables(watched, comparisons, "loss", choose_winning_ticket(comparisons))
     assert [column.header for column in stops.columns][2:] == ["winning", "transferred", "random"]
     dense, first = lines_of(stops)[-2:]
     assert dense == ["0", "0.00", "%", "10", "±", "0", "dense"]
@@ -102,7 +102,7 @@ def test_three_arms_fit_the_width_that_scripts_print(watched):
         for r in watched
     ]
     comparisons = compare_arms(wide, "loss", 0.1, arm="transferred")
-    printed = text_of(report.tables(wide, comparisons, "loss", comparisons[0]))
+    printed = text_of(results.tables(wide, comparisons, "loss", comparisons[0]))
     # In each table one in the title, one of dense and three of the round.
     assert "…" not in printed and printed.count("±") == 2 * (1 + 1 + 3)
     assert max(map(len, printed.splitlines())) <= 110
@@ -110,5 +110,5 @@ def test_three_arms_fit_the_width_that_scripts_print(watched):
 
 def test_where_nothing_wins_the_sparsest_that_matches_is_kept(records):
     comparisons = compare_arms(records, "loss", 0.1)
-    assert report.sparsest(comparisons).round == 2
-    assert report.sparsest(compare_arms(records, "loss", 0.0)[2:]).round == 3
+    assert results.sparsest(comparisons).round == 2
+    assert results.sparsest(compare_arms(records, "loss", 0.0)[2:]).round == 3
