@@ -43,6 +43,7 @@ _MODULE_OF = {
     "hold": "pruning.hold",
     "machine": "experiments",
     "magnitude_scores": "pruning.scores",
+    "masks_of_zeros": "pruning.scores",
     "mean_metrics": "search.controls",
     "normalized_scores": "pruning.at_init",
     "prunable": "pruning.scores",

@@ -164,3 +164,32 @@ def test_masks_of_another_model_stop_the_training_before_it_begins():
         fit(model, callbacks.HoldMasks(Masks({"other/kernel": np.ones(3, bool)})))
     for value, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)
+
+
+def test_without_masks_the_models_own_zeros_are_held():
+    model = build()
+    masks = half(model)
+    fit(model, callbacks.HoldMasks(masks))
+    own = callbacks.HoldMasks()
+    fit(model, own)
+    assert num_revived(model, masks) == 0
+
+
+def test_zeros_come_back_with_a_backup_and_are_held_on(tmp_path):
+    """A training that was cut off goes on in a model that knows nothing of its masks."""
+
+    class Cut(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    model = build()
+    masks = half(model)
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, backup, callbacks.HoldMasks(masks), Cut(), epochs=2)
+    restarted = build()
+    assert num_revived(restarted, masks) > 0
+    before = {kernel.path: kernel.numpy() for kernel in prunable(model)}
+    fit(restarted, keras.callbacks.BackupAndRestore(tmp_path), callbacks.HoldMasks(), epochs=2)
+    assert num_revived(restarted, masks) == 0
+    assert all(np.any(kernel.numpy() != before[kernel.path]) for kernel in prunable(restarted))

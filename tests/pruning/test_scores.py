@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets import SettingError, magnitude_scores, prunable, random_scores
+from tf_tickets import SettingError, magnitude_scores, masks_of_zeros, prunable, random_scores
+from tf_tickets.pruning.scores import why_not_prunable
 
 L = keras.layers
 
@@ -116,3 +117,32 @@ def test_random_scores_follow_the_seed(model):
         assert score.shape == tuple(kernel.shape) and 0 <= score.min() <= score.max() < 1
         np.testing.assert_array_equal(score, again[kernel.path])
         assert not np.any(score == other[kernel.path])
+
+
+def test_masks_of_zeros_keep_what_is_not_zero(model):
+    dense = prunable(model, "decoder")[0]
+    drawn = np.indices(dense.shape).sum(axis=0) % 2 == 0
+    dense.assign(np.where(drawn, -0.25, 0))
+    masks = masks_of_zeros(model)
+    assert list(masks) == [kernel.path for kernel in prunable(model)]
+    np.testing.assert_array_equal(masks[dense.path], drawn)
+    assert list(masks_of_zeros(model, "decoder")) == [dense.path]
+
+
+def test_each_variable_is_prunable_or_there_is_a_reason(model):
+    model.components["decoder"].trainable = False
+    reasons = {variable.path: why_not_prunable(variable) for variable in model.variables}
+    of = {"/".join(path.split("/")[-2:]): reason for path, reason in reasons.items()}
+    kernels = {kernel.path for kernel in prunable(model)}
+    assert {path for path, reason in reasons.items() if not reason} == kernels
+    assert "frozen" in of["dense/kernel"]
+    assert "bias" in of["conv/bias"]
+    assert "normalisation" in of["bn/gamma"] and "normalisation" in of["ln/beta"]
+    assert "state" in of["bn/moving_mean"]
+
+
+def test_an_embedding_and_a_weight_of_another_name_have_their_reasons():
+    inputs = keras.Input((3,), dtype="int32")
+    model = keras.Model(inputs, L.PReLU(name="prelu")(L.Embedding(9, 4, name="table")(inputs)))
+    table, slopes = (why_not_prunable(variable) for variable in model.variables)
+    assert "embedding" in table and "not called a kernel" in slopes

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
-from tf_tickets.pruning.masks import by_path
+from tf_tickets.pruning.masks import Masks, by_path
 
 
 def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
@@ -40,6 +40,46 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             f"{len(model.trainable_variables)} trainable variables of {model.name}."
         )
     return list(by_path(kernels).values())
+
+
+def why_not_prunable(variable: keras.Variable) -> str:
+    """Return why `prunable` leaves a variable of a model out; empty where it does not."""
+    if _is_kernel(variable):
+        return "" if variable.trainable else "frozen: it is not trainable"
+    if not variable.trainable:
+        return "state, which no gradient trains"
+    if variable.name.endswith("bias"):
+        return "a bias: few weights, each of which shifts a whole channel"
+    if variable.name in ("gamma", "beta", "scale"):
+        return "of a normalisation: a layer is broken without it"
+    if variable.name.endswith("embeddings"):
+        return "an embedding: a table of rows, each read by itself"
+    return "not called a kernel"
+
+
+def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
+    """Return the masks that a pruned model's own zeros are: `True` where a weight is not zero.
+
+    A pruned weight is exactly zero, so masks need no file of their own. Whatever keeps the weights
+    (a `.keras` or `.weights.h5` file, a `tf.train.Checkpoint`, `BackupAndRestore`) keeps them:
+
+        model = keras.models.load_model("pruned.keras")
+        model.fit(images, callbacks=[tt.callbacks.HoldMasks(tt.masks_of_zeros(model))])
+
+    A weight that training set to exactly zero by chance counts as pruned; one by the initializer
+    "zeros" too.
+
+    Args:
+        model: a built Keras model of any kind.
+        scope: as `prunable` takes it.
+
+    Returns:
+        Masks of all kernels that `prunable` finds, those without a zero included.
+
+    Raises:
+        SettingError: as `prunable` does.
+    """
+    return Masks({kernel.path: kernel.numpy() != 0 for kernel in prunable(model, scope)})
 
 
 def num_values(variables) -> int:
