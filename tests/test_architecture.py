@@ -25,6 +25,7 @@ ALLOWED = {
     "metrics": {"interop"},
     "pruning": {"interop"},
     "tickets": {"pruning"},
+    "saving": {"pruning"},
     "callbacks": {"interop", "pruning", "tickets"},
     "search": {"callbacks", "pruning", "tickets", "runs", "interop"},
     "training": {"data"},
