@@ -26,6 +26,7 @@ ALLOWED = {
     "pruning": {"interop"},
     "tickets": {"pruning"},
     "saving": {"pruning"},
+    "tflite": {"export"},
     "callbacks": {"interop", "pruning", "tickets"},
     "search": {"callbacks", "pruning", "tickets", "runs", "interop"},
     "training": {"data"},

@@ -37,6 +37,7 @@ _MODULE_OF = {
     "decisive_metric": "experiments",
     "describe": "experiments",
     "export_saved_model": "export",
+    "export_tflite": "tflite",
     "fit_steps": "training",
     "global_masks": "pruning.selection",
     "grasp_scores": "pruning.at_init",

@@ -1,0 +1,159 @@
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_tickets as tt
+from tf_tickets import FileError, SettingError, export_tflite, hold, magnitude_scores, prunable
+
+L = keras.layers
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+
+
+def convolutional():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            L.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv"),
+            L.BatchNormalization(name="norm"),
+            L.ReLU(),
+            L.Dropout(0.5),
+            L.Flatten(),
+            L.Dense(64, "relu", name="wide"),
+            L.Dense(8, name="out"),
+        ],
+        name="net",
+    )
+
+
+def prune(model, sparsity):
+    with hold(model, tt.global_masks(magnitude_scores(prunable(model)), sparsity)):
+        return model
+
+
+def batch(*shape):
+    return np.random.default_rng(7).normal(size=shape).astype("float32")
+
+
+def answers(path, **inputs):
+    return tf.lite.Interpreter(str(path)).get_signature_runner("serving_default")(**inputs)
+
+
+@pytest.mark.parametrize("weights", ["sparse", "dense"])
+def test_it_answers_as_the_keras_model_for_any_batch_size(weights, tmp_path):
+    model = prune(convolutional(), 0.9)
+    path = export_tflite(model, tmp_path / "new" / "model.tflite", weights)
+    assert path == tmp_path / "new" / "model.tflite"
+    for size in (1, 3):
+        images = batch(size, 16, 16, 3)
+        expected = model(images, training=False)
+        np.testing.assert_allclose(answers(path, inputs=images)["outputs"], expected, atol=1e-6)
+
+
+def test_sparse_files_are_as_small_as_documented(tmp_path):
+    sizes = {}
+    for sparsity, weights in ((0.0, "sparse"), (0.9, "sparse"), (0.9, "dense")):
+        model = prune(convolutional(), sparsity)
+        path = export_tflite(model, tmp_path / "model.tflite", weights)
+        sizes[sparsity, weights] = path.stat().st_size
+    assert sizes[0.9, "dense"] > 4 * model.count_params()
+    assert sizes[0.0, "sparse"] < 1.01 * sizes[0.9, "dense"]
+    # A tenth of the weights, a byte for the place of each, and rows that are never empty.
+    assert sizes[0.9, "sparse"] < 0.2 * sizes[0.9, "dense"]
+
+
+def test_blocks_along_the_inputs_of_a_kernel_take_less_than_along_its_outputs(tmp_path):
+    sizes, inputs = [], batch(2, 64)
+    drawn = np.repeat(np.random.default_rng(0).random((16, 128)) < 0.1, 4, axis=0)
+    for kept in (drawn, drawn.reshape(16, 4, 32, 4).swapaxes(1, 3).reshape(64, 128)):
+        model = keras.Sequential([keras.Input((64,)), L.Dense(128, name="dense")])
+        model.get_layer("dense").kernel.assign(batch(64, 128) * kept)
+        path = export_tflite(model, tmp_path / "model.tflite")
+        np.testing.assert_allclose(
+            answers(path, inputs=inputs)["outputs"], model(inputs), rtol=1e-4, atol=1e-5
+        )
+        sizes.append(path.stat().st_size)
+    assert sizes[0] < 0.9 * sizes[1]
+
+
+def test_a_slim_model_is_smaller_and_answers_as_itself(tmp_path):
+    model = convolutional()
+    model.get_layer("norm").gamma.assign(np.arange(1, 17) / 16)
+    small = tt.slim(model, tt.channel_masks(model, 0.5))
+    wide = export_tflite(model, tmp_path / "wide.tflite")
+    narrow = export_tflite(small, tmp_path / "narrow.tflite")
+    assert narrow.stat().st_size < 0.6 * wide.stat().st_size
+    images = batch(2, 16, 16, 3)
+    np.testing.assert_allclose(
+        answers(narrow, inputs=images)["outputs"], small(images, training=False), atol=1e-6
+    )
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense = L.Dense(4)
+
+    def call(self, inputs):
+        return {"double": 2 * self.dense(inputs)}
+
+
+def attention():
+    left, right = keras.Input((6, 8), name="left"), keras.Input((6, 8), name="right")
+    attended = L.MultiHeadAttention(2, 4)(left, right)
+    return keras.Model({"left": left, "right": right}, L.LayerNormalization()(attended + left))
+
+
+def test_subclassed_models_and_attention_of_two_inputs(tmp_path):
+    mine, inputs = Subclassed(), batch(3, 5)
+    expected = mine(inputs)["double"]
+    path = export_tflite(mine, tmp_path / "mine.tflite")
+    np.testing.assert_allclose(answers(path, inputs=inputs)["outputs"], expected, atol=1e-6)
+    model = prune(attention(), 0.5)
+    pair = {"left": batch(3, 6, 8), "right": 2 * batch(3, 6, 8)}
+    path = export_tflite(model, tmp_path / "attention.tflite")
+    np.testing.assert_allclose(answers(path, **pair)["outputs"], model(pair), atol=1e-5)
+
+
+def test_an_unrolled_recurrent_layer(tmp_path):
+    states = keras.Input((6, 8))
+    model = keras.Model(states, L.LSTM(4, unroll=True)(states))
+    path = export_tflite(model, tmp_path / "model.tflite")
+    inputs = batch(2, 6, 8)
+    np.testing.assert_allclose(answers(path, inputs=inputs)["outputs"], model(inputs), atol=1e-6)
+
+
+def test_a_conversion_says_nothing(tmp_path, capfd, recwarn):
+    export_tflite(convolutional(), tmp_path / "model.tflite")
+    written = capfd.readouterr()
+    assert written.out == written.err == "" and not recwarn.list
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
+
+
+def with_singular_values():
+    inputs = keras.Input((16,))
+    squares = L.Reshape((4, 4))(inputs)
+    values = L.Lambda(lambda x: tf.linalg.svd(x, compute_uv=False))(squares)
+    return keras.Model(inputs, L.Dense(2)(values), name="singular")
+
+
+def test_what_cannot_work_is_one_line_and_leaves_no_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    with pytest.raises(SettingError, match=r"singular cannot .* no operation .* Svd\.$"):
+        export_tflite(with_singular_values(), path)
+    states = keras.Input((6, 8))
+    with pytest.raises(SettingError, match=r"to TFLite: .*unroll=True\.$"):
+        export_tflite(keras.Model(states, L.LSTM(4)(states)), path)
+    with pytest.raises(SettingError, match="is not built"):
+        export_tflite(Subclassed(), path)
+    with pytest.raises(SettingError, match=r'"sparse" or "dense".*packed'):
+        export_tflite(convolutional(), path, weights="packed")
+    assert not list(tmp_path.iterdir())
+    path.mkdir()
+    with pytest.raises(FileError, match="Cannot write"):
+        export_tflite(convolutional(), path)
