@@ -27,6 +27,7 @@ ALLOWED = {
     "tickets": {"pruning"},
     "saving": {"pruning"},
     "tflite": {"export"},
+    "reporting": {"export", "metrics", "pruning", "tflite", "tickets"},
     "callbacks": {"interop", "pruning", "tickets"},
     "search": {"callbacks", "pruning", "tickets", "runs", "interop"},
     "training": {"data"},

@@ -148,6 +148,31 @@ def channel_masks(
     return ChannelRanking(model, whole_groups, pool).masks(channel_sparsity)
 
 
+def channel_masks_of_zeros(model: keras.Model) -> Masks:
+    """Return masks of a model's normalisation scales that keep what is not zero already.
+
+    A channel whose scale and shift are both zero, as one that was held to `weight_masks`, is gone
+    for all that follows: `slim` removes it and the model computes the same.
+
+    Returns:
+        Masks: path of each scale -> bool (channels,); empty where no channel is zero, or the
+        model has none that could be followed.
+    """
+    try:
+        graphs = [ChannelGraph(network) for network in networks_of(model).values()]
+    except SettingError:
+        return Masks({})
+    kept = {}
+    for graph in graphs:
+        for layer in (each.layer for each in graph.layers):
+            gamma, beta = (getattr(layer, name, None) for name in ("gamma", "beta"))
+            if gamma is not None:
+                kept[gamma.path] = gamma.numpy() != 0
+                if beta is not None:
+                    kept[gamma.path] |= beta.numpy() != 0
+    return Masks({} if all(mask.all() for mask in kept.values()) else kept)
+
+
 def weight_masks(model: keras.Model, masks: Masks) -> Masks:
     """Return masks of all trainable weights that channel masks make useless.
 

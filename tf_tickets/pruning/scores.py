@@ -46,15 +46,13 @@ def why_not_prunable(variable: keras.Variable) -> str:
     """Return why `prunable` leaves a variable of a model out; empty where it does not."""
     if _is_kernel(variable):
         return "" if variable.trainable else "frozen: it is not trainable"
-    if not variable.trainable:
-        return "state, which no gradient trains"
     if variable.name.endswith("bias"):
         return "a bias: few weights, each of which shifts a whole channel"
     if variable.name in ("gamma", "beta", "scale"):
         return "of a normalisation: a layer is broken without it"
     if variable.name.endswith("embeddings"):
         return "an embedding: a table of rows, each read by itself"
-    return "not called a kernel"
+    return "not called a kernel" if variable.trainable else "state, which no gradient trains"
 
 
 def masks_of_zeros(model: keras.Model, scope=None) -> Masks:

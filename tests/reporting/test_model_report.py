@@ -1,0 +1,242 @@
+import gzip
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+from tf_tickets import Masks, SettingError, report
+
+L = keras.layers
+RANDOM = np.random.default_rng(0)
+
+
+def classifier(**compile_options):
+    keras.utils.set_random_seed(0)
+    images = x = keras.Input((16, 16, 3))
+    x = L.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(x)
+    x = L.ReLU()(L.BatchNormalization(name="norm")(x))
+    x = L.Dense(128, "relu", name="wide")(L.Flatten()(x))
+    model = keras.Model(images, L.Dense(4, name="out")(x), name="classifier")
+    if compile_options:
+        model.compile(**compile_options)
+        model.train_on_batch(np.zeros((2, 16, 16, 3)), np.zeros((2, 4)))
+    return model
+
+
+def pruned(model, sparsity=0.9):
+    masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), sparsity)
+    with tt.hold(model, masks):
+        return model
+
+
+class TwoArguments(keras.Model):
+    def __init__(self):
+        super().__init__(name="two")
+        self.dense = L.Dense(64)
+
+    def build(self, first_shape, second_shape):
+        self.dense.build(first_shape)
+
+    def call(self, first, second):
+        return self.dense(first) + second
+
+
+def said(made, word):
+    return [sentence for sentence in (*made.speed, *made.advice) if word in sentence]
+
+
+def test_rows_are_drawn_by_hand():
+    model = classifier()
+    kernel = model.get_layer("wide").kernel
+    kernel.assign(np.where(np.indices(kernel.shape)[0] % 4 == 3, 0.5, 0.0))
+    model.get_layer("out").trainable = False
+    made = report(model, measure=False)
+    rows = {row.path: row for row in made.weights}
+    assert list(rows) == [variable.path for variable in model.variables]
+    wide = rows["wide/kernel"]
+    assert (wide.kind, wide.shape, wide.size) == ("Dense", (392, 128), 50_176)
+    assert (wide.num_kept, wide.sparsity) == (12_544, 0.75)
+    assert [row.path for row in made.prunable] == ["conv/kernel", "wide/kernel"]
+    assert made.sparsity == pytest.approx(37_632 / (50_176 + 216))
+    assert "frozen" in rows["out/kernel"].skipped and "state" in rows["norm/moving_mean"].skipped
+    assert made.weight_bytes == 4 * model.count_params()
+    text = str(made)
+    (line,) = [line.split() for line in text.splitlines() if line.startswith("wide/kernel")]
+    assert line == ["wide/kernel", "Dense", "392x128", "12,544", "75.00", "%", "2:4"]
+    assert "2 variables       16  of a normalisation" in text
+
+
+def test_sizes_are_those_of_the_files_that_a_user_would_write(tmp_path):
+    model = pruned(classifier())
+    forms = {form.name: form for form in report(model).forms}
+    model.save(tmp_path / "model.keras")
+    tt.export_saved_model(model, tmp_path / "packed")
+    tt.export_tflite(model, tmp_path / "model.tflite")
+    packed = sum(f.stat().st_size for f in (tmp_path / "packed").rglob("*") if f.is_file())
+    saved = (tmp_path / "model.keras").read_bytes()
+    assert forms[".keras"].size_bytes == pytest.approx(len(saved), rel=0.01)
+    assert forms[".keras"].gzip_bytes == pytest.approx(len(gzip.compress(saved, 6)), rel=0.01)
+    assert forms["SavedModel, packed"].size_bytes == pytest.approx(packed, rel=0.01)
+    size = (tmp_path / "model.tflite").stat().st_size
+    assert forms["TFLite, sparse"].size_bytes == pytest.approx(size, rel=0.01)
+    for small, dense in (("SavedModel, packed", "SavedModel, dense"), ("TFLite, sparse", ".keras")):
+        assert forms[small].size_bytes < 0.4 * forms[dense].size_bytes
+        assert forms[small].gzip_bytes <= forms[small].size_bytes
+
+
+def test_flops_are_those_that_count_flops_gives():
+    model = pruned(classifier())
+    masks = tt.masks_of_zeros(model)
+    made = report(model, channel_masks=tt.channel_masks(model, 0.5), measure=False)
+    count = tt.count_flops(model, density={path: mask.mean() for path, mask in masks.items()})
+    small = tt.slim(model, tt.channel_masks(model, 0.5))
+    assert made.flops == {
+        "dense": count.forward,
+        "sparse_ideal": count.sparse_ideal,
+        "slim": tt.count_flops(small).forward,
+    }
+    assert count.forward / made.flops["slim"] > 1.5
+    times = f"{count.forward / made.flops['slim']:.1f}"
+    assert said(made, f"takes {times} times fewer FLOPs")
+
+
+def test_channels_that_are_zero_make_a_slim_model_by_themselves():
+    model = classifier()
+    channels = tt.channel_masks(model, 0.5)
+    assert "slim" not in report(model, measure=False).flops
+    with tt.hold(model, tt.weight_masks(model, channels)):
+        made = report(model)
+    sizes = {form.name: form.size_bytes for form in made.forms}
+    assert sizes["slim .keras"] < 0.6 * sizes[".keras"]
+    assert sizes["slim TFLite"] < 0.6 * sizes["TFLite, dense"]
+    assert said(made, "the slim model, tt.slim")
+
+
+def test_a_channel_of_scale_zero_that_shifts_stays():
+    model = classifier()
+    model.get_layer("norm").gamma.assign(np.arange(8) > 3)
+    model.get_layer("norm").beta.assign(np.arange(8) == 0)
+    five, four = (Masks({"norm/gamma": (np.arange(8) > 3) | (np.arange(8) == i)}) for i in (0, 7))
+    counts = [tt.count_flops(tt.slim(model, masks)).forward for masks in (five, four)]
+    assert report(model, measure=False).flops["slim"] == counts[0] != counts[1]
+
+
+def test_masks_that_were_not_applied_are_told():
+    model = classifier()
+    masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.9)
+    made = report(model, masks, measure=False)
+    removed = masks.size - masks.num_kept
+    assert made.sparsity == pytest.approx(0.9, abs=1e-4)
+    assert said(made, f"{removed:,} weights that the masks remove are not zero")
+    with tt.hold(model, masks):
+        assert not said(report(model, masks, measure=False), "are not zero")
+
+
+def test_a_ticket_may_be_given():
+    model = pruned(classifier())
+    masks = tt.masks_of_zeros(model)
+    ticket = tt.Ticket(masks, tt.take_snapshot(model), {})
+    assert report(model, ticket, measure=False) == report(model, masks, measure=False)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "pattern", "word"),
+    [
+        (lambda i, j: i % 4 < 2, "2:4", "compute capability"),
+        (lambda i, j: i % 2 == j % 2, "2:4", "compute capability"),
+        (lambda i, j: i // 4 % 5 == j % 5, "1x4", "blocks of 1x4"),
+        (lambda i, j: j // 4 % 5 == 0, "1x4", "blocks of 1x4"),
+        (lambda i, j: (i + i // 8) % 4 == 3, "2:4", "compute capability"),
+        (lambda i, j: (i + j) % 8 < 5, "", ""),
+    ],
+)
+def test_patterns_of_zeros_are_seen(drawn, pattern, word):
+    model = keras.Sequential([keras.Input((40,)), L.Dense(40, name="dense")], name="net")
+    kernel = model.get_layer("dense").kernel
+    kernel.assign(np.where(drawn(*np.indices(kernel.shape)), 0.5, 0.0))
+    made = report(model, measure=False)
+    assert made.prunable[0].pattern == pattern
+    for each in ("compute capability", "blocks of 1x4"):
+        assert bool(said(made, each)) == (each == word)
+
+
+def test_pointwise_convolutions_of_many_zeros_name_xnnpack():
+    model = keras.Sequential([keras.Input((8, 8, 16)), L.Conv2D(32, 1, name="point")])
+    assert not said(report(pruned(model, 0.6), measure=False), "XNNPACK")
+    assert said(report(pruned(model, 0.7), measure=False), "XNNPACK")
+
+
+def test_the_optimizers_state_is_told_apart():
+    model = pruned(classifier(optimizer="adam", loss="mse"))
+    made = report(model, measure=False)
+    trained = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
+    assert made.optimizer_bytes == pytest.approx(2 * 4 * trained, rel=0.001)
+    assert said(made, "of optimizer state")
+    assert not said(report(classifier(), measure=False), "of optimizer state")
+
+
+def test_a_kernel_that_is_all_but_cut_is_named():
+    model = pruned(classifier(), 0.99)
+    assert not said(report(model, measure=False), "next to nothing"), "others keep as little"
+    wide = model.get_layer("wide").kernel
+    wide.assign(np.eye(*wide.shape) * (np.arange(128) == 5))
+    (sentence,) = said(report(model, measure=False), "next to nothing")
+    assert "wide/kernel with 1 of 50,176 weights" in sentence
+
+
+def test_nothing_pruned_and_nothing_to_prune():
+    made = report(classifier(), measure=False)
+    assert made.speed == ("No: nothing is pruned.",) and said(made, "To prune: ")
+    bare = keras.Sequential([keras.Input((4,)), L.BatchNormalization()], name="bare")
+    made = report(bare)
+    assert made.prunable == () and said(made, "nothing to prune")
+    assert "may be pruned  layer" not in str(made)
+
+
+def test_what_cannot_be_made_or_counted_is_in_the_report():
+    model = TwoArguments()
+    model(np.zeros((1, 2)), np.zeros((1, 64)))
+    made = report(model)
+    forms = {form.name: form for form in made.forms}
+    assert forms[".keras"].size_bytes > 0 and not forms[".keras"].reason
+    for name in set(forms) - {".keras"}:
+        assert forms[name].size_bytes is None and "several arguments" in forms[name].reason
+    assert str(made).count("several") == 1, "one reason is told once"
+    sizes_unknown = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(4, 3)], name="any")
+    made = report(sizes_unknown, measure=False)
+    assert made.flops == {} and "FLOPs need sizes that are known" in str(made)
+    words = keras.Input((5,), dtype="int32")
+    attended = L.Embedding(9, 8, name="table")(words)
+    attended = L.MultiHeadAttention(2, 4, name="attention")(attended, attended)
+    made = report(keras.Model(words, attended, name="attends"), measure=False)
+    assert "attends/attention" in made.uncounted
+    assert "Not counted: attends/table, attends/attention." in str(made).splitlines()
+
+
+def test_it_is_json_and_fits_a_terminal():
+    model = pruned(classifier(optimizer="adam", loss="mse"))
+    made = report(model, channel_masks=tt.channel_masks(model, 0.5))
+    content = json.loads(json.dumps(made.as_dict()))
+    assert content["model"] == "classifier"
+    assert content["sparsity"] == made.sparsity
+    assert content["weights"][0]["path"] == "conv/kernel"
+    assert len(content["forms"]) == 8
+    assert max(map(len, str(made).splitlines())) <= 100
+
+
+def test_the_model_is_left_as_it_was():
+    model = pruned(classifier(optimizer="adam", loss="mse"))
+    before = [value.numpy() for value in (*model.variables, *model.optimizer.variables)]
+    report(model, channel_masks=tt.channel_masks(model, 0.5))
+    after = (*model.variables, *model.optimizer.variables)
+    for value, expected in zip(after, before, strict=True):
+        np.testing.assert_array_equal(value.numpy(), expected)
+
+
+def test_masks_of_another_model_and_models_without_weights_are_refused():
+    with pytest.raises(SettingError, match="no variable other/kernel"):
+        report(classifier(), Masks({"other/kernel": np.ones(3, bool)}))
+    with pytest.raises(SettingError, match="is not built"):
+        report(keras.Sequential([L.Dense(3)]))
