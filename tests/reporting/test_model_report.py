@@ -162,6 +162,19 @@ def test_patterns_of_zeros_are_seen(drawn, pattern, word):
         assert bool(said(made, each)) == (each == word)
 
 
+@pytest.mark.parametrize("option", [{"block_size": (4, 1)}, {"m_by_n": (2, 4)}])
+def test_patterns_that_the_callback_prunes_by_are_those_that_are_seen(option):
+    model = classifier(optimizer="sgd", loss="mse")
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=0), **option)
+    inputs, targets = np.zeros((8, 16, 16, 3)), np.zeros((8, 4))
+    assert said(report(model, measure=False), "need a pattern")
+    model.fit(inputs, targets, callbacks=[pruning], verbose=0)
+    made = report(model, measure=False)
+    patterns = {row.path: row.pattern for row in made.prunable}
+    assert patterns["wide/kernel"] == ("1x4" if "block_size" in option else "2:4")
+    assert not said(made, "need a pattern")
+
+
 def test_pointwise_convolutions_of_many_zeros_name_xnnpack():
     model = keras.Sequential([keras.Input((8, 8, 16)), L.Conv2D(32, 1, name="point")])
     assert not said(report(pruned(model, 0.6), measure=False), "XNNPACK")

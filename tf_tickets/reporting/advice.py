@@ -115,6 +115,11 @@ def advice_sentences(
         )
     if pool:
         yield _slimming(model, has_slim)
+    if pool and not any(row.pattern for row in pool):
+        yield (
+            "Where zeros are to save time, they need a pattern: tt.callbacks.PruneLowMagnitude "
+            "with block_size=(4, 1), for dense layers in TFLite, or m_by_n=(2, 4), for TensorRT."
+        )
 
 
 def _num_revived(model, masks) -> int:
