@@ -119,6 +119,24 @@ def test_subclassed_models_and_attention_of_two_inputs(tmp_path):
     np.testing.assert_allclose(answers(path, **pair)["outputs"], model(pair), atol=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_computed_in_float32(policy, tmp_path):
+    images, before = batch(3, 16, 16, 3), keras.config.dtype_policy()
+    exact = prune(convolutional(), 0.9)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = convolutional()
+    finally:
+        keras.config.set_dtype_policy(before)
+    model.set_weights(exact.get_weights())
+    path = export_tflite(model, tmp_path / "model.tflite")
+    given = answers(path, inputs=images)["outputs"]
+    np.testing.assert_allclose(given, exact(images, training=False), atol=1e-6)
+    assert model.get_layer("wide").compute_dtype == policy.removeprefix("mixed_")
+    half = np.asarray(model(images, training=False), "float32")
+    assert 0 < np.abs(half - given).max() < 0.1, "the model itself computes as before"
+
+
 def test_an_unrolled_recurrent_layer(tmp_path):
     states = keras.Input((6, 8))
     model = keras.Model(states, L.LSTM(4, unroll=True)(states))

@@ -21,7 +21,9 @@ def export_tflite(
     """Write `model` as a TFLite file for inference and return its path.
 
     The file has the signature `serving_default` that `export_saved_model` describes, with the same
-    names of inputs and outputs. A slim model is converted like any other.
+    names of inputs and outputs, and of the weights those that its answer hangs on. A slim model is
+    converted like any other. One of mixed precision computes in float32 there, as TFLite has no
+    other convolution or matrix product of floats.
 
     "sparse" stores of each kernel that is sparse enough the nonzero values and their places, by
     `tf.lite.Optimize.EXPERIMENTAL_SPARSITY`. "dense" stores all weights as they are. Measured with
@@ -66,7 +68,8 @@ def export_tflite(
         raise SettingError(f'`weights` must be "sparse" or "dense". Received: weights={weights!r}.')
     path = pathlib.Path(path)
     with tempfile.TemporaryDirectory() as folder:
-        saved = export_saved_model(model, pathlib.Path(folder) / "model", weights="dense")
+        with _in_float32(model):
+            saved = export_saved_model(model, pathlib.Path(folder) / "model", weights="dense")
         content = _convert(model.name, saved, sparse=weights == "sparse")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +101,23 @@ def _reason(error) -> str:
         return "it loops over steps of a batch of unknown size. Make recurrent layers unroll=True."
     first = str(error).strip().splitlines()[0]
     return first[first.find("'tf.") :] if "'tf." in first else first  # less where in the graph
+
+
+@contextlib.contextmanager
+def _in_float32(model):
+    """Let the layers of mixed precision, whose weights are float32, compute in float32 too."""
+    policies = [
+        (layer, layer.dtype_policy)
+        for layer in model._flatten_layers()
+        if layer.dtype_policy.name.startswith("mixed_")
+    ]
+    try:
+        for layer, _ in policies:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in policies:
+            layer.dtype_policy = policy
 
 
 @contextlib.contextmanager

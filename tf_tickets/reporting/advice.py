@@ -63,9 +63,9 @@ def speed_sentences(pool: Sequence[WeightRow], flops: Mapping[str, int]) -> Iter
     points = [row for row in pool if row.kind == "Conv2D" and row.shape[:2] == (1, 1)]
     if points and sparsity_of(points) >= _XNNPACK_SPARSITY:
         yield (
-            f"{percent(sparsity_of(points))} of the 1x1 convolutions: on a phone, XNNPACK may skip "
-            "these zeros of the sparse TFLite file, in networks that its README names. Measure "
-            "it: on x86 we saw no gain."
+            f"{percent(sparsity_of(points))} of the weights of 1x1 convolutions are zero: on a "
+            "phone, XNNPACK may skip these in the sparse TFLite file, in networks that its README "
+            "names. Measure it: on x86 we saw no gain."
         )
     if "slim" in flops:
         yield (
@@ -115,7 +115,7 @@ def advice_sentences(
         )
     if pool:
         yield _slimming(model, has_slim)
-    if pool and not any(row.pattern for row in pool):
+    if 2 * sum(row.size for row in pool if row.pattern) < sum(row.size for row in pool):
         yield (
             "Where zeros are to save time, they need a pattern: tt.callbacks.PruneLowMagnitude "
             "with block_size=(4, 1), for dense layers in TFLite, or m_by_n=(2, 4), for TensorRT."
