@@ -62,10 +62,10 @@ class FixedMask(MaskConstraint):
     @classmethod
     def from_config(cls, config):
         """Return the constraint that `get_config` described."""
-        shape = config.pop("shape")
+        shape = config["shape"]
         bits = np.frombuffer(zlib.decompress(base64.b64decode(config["mask"])), np.uint8)
         mask = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
-        return cls(**{**config, "mask": mask})
+        return cls(mask, config["dtype"], config["inner"], config["path"])
 
 
 def save_held(
@@ -74,9 +74,12 @@ def save_held(
     """Write a `.keras` file of a pruned model which holds its masks by itself once it is loaded.
 
     Whoever loads it trains on with pruned weights at zero, by `fit` or any other loop, without a
-    callback; `tf_tickets.saving` has to be imported before. A plain `model.save(path)` is the other
-    choice: Keras writes nothing of what `hold` does, so that file loads without this package, and
-    `masks_of_zeros` gives the masks back to whoever wants to train on.
+    callback; `tf_tickets.saving` has to be imported before. Only an optimizer that averages weights
+    (`use_ema`) would bring them back: there, train with `HoldMasks` too.
+
+    A plain `model.save(path)` is the other choice: Keras writes nothing of what `hold` does, so
+    that file loads without this package, and `masks_of_zeros` gives the masks back to whoever wants
+    to train on.
 
     A mask is stored in its layer's config, as compressed bits. So a kernel can be held whose layer
     takes a constraint for it and is described in the file: any layer of a Sequential or Functional
@@ -85,7 +88,7 @@ def save_held(
 
     Args:
         model: a built model, compiled or not.
-        path: the file, ending in `.keras`.
+        path: the file, ending in `.keras`; missing parents are made.
         masks: masks of some of its kernels; by default its own zeros. What they remove is set to
             zero, as `hold` does.
 
@@ -106,14 +109,26 @@ def save_held(
     if path.suffix != ".keras":
         raise SettingError(f"`path` must end in .keras. Received: {path}")
     masks = masks_of_zeros(model) if masks is None else masks
-    HeldMasks(model, masks)  # checks them, and sets to zero what they remove
+    masks.check_fits(model.variables)
     with _holding_layers(model, masks):
         _check_described(model, masks)
-        try:
-            model.save(path)
-        except OSError as error:
-            raise FileError(f"Cannot write {path}: {error.strerror or error}") from error
+        HeldMasks(model, masks).apply()
+        _save_whole(model, path)
     return path
+
+
+def _save_whole(model, path):
+    """Write a model's file so that every reader sees all of it or none."""
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.keras")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def release_held(model: keras.Model) -> None:
