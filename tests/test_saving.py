@@ -157,7 +157,9 @@ WITH_US = """
 
 
 @pytest.mark.parametrize(
-    ("code", "printed"), [(WITHOUT_US, "loads and trains\nTrue\n"), (WITH_US, "holds\n")]
+    ("code", "printed"),
+    [(WITHOUT_US, "loads and trains\nTrue\n"), (WITH_US, "holds\n")],
+    ids=["without-us", "with-us"],
 )
 def test_in_a_fresh_process_a_plain_file_needs_nothing_and_the_other_holds(code, printed, tmp_path):
     model = sequential()
