@@ -139,7 +139,7 @@ def _cut_kernels(pool):
         yield (
             f"{count_of(len(cut), 'kernel')} kept next to nothing, the least {worst.path} with "
             f"{worst.num_kept:,} of {worst.size:,} weights: little gets through. Prune less, or "
-            "rank these layers by themselves."
+            'each layer by itself, as tt.callbacks.PruneLowMagnitude does with pool="layer".'
         )
 
 
