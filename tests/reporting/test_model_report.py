@@ -165,7 +165,7 @@ def test_patterns_of_zeros_are_seen(drawn, pattern, word):
 @pytest.mark.parametrize("option", [{"block_size": (4, 1)}, {"m_by_n": (2, 4)}])
 def test_patterns_that_the_callback_prunes_by_are_those_that_are_seen(option):
     model = classifier(optimizer="sgd", loss="mse")
-    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=0), **option)
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=1), **option)
     inputs, targets = np.zeros((8, 16, 16, 3)), np.zeros((8, 4))
     assert said(report(model, measure=False), "need a pattern")
     model.fit(inputs, targets, callbacks=[pruning], verbose=0)
