@@ -86,6 +86,12 @@ class Options(commands.SearchOptions):
         "each layer's mask shuffled",
         ("winning", "random", "shuffled"),
     )
+    strategy: str = option(
+        "none",
+        "what trains a model together: all GPUs of this machine, or all workers of the cluster in "
+        "TF_CONFIG, each of which gets this same command",
+        ("none", "mirrored", "multi-worker"),
+    )
     describe: bool = option(False, "print the network and recipe as JSON, and stop")
 
     def __post_init__(self):
@@ -189,7 +195,8 @@ class Options(commands.SearchOptions):
 def main():
     """Read the options, find the tickets, and show them."""
     options = parse(Options, sys.argv[1:], __doc__.splitlines()[0])
-    commands.start_tensorflow()
+    strategy = commands.start_tensorflow(options.strategy)
+    _agree_on_options(options, strategy)
     recipe = commands.resolve_recipe(
         options, options.model, options.dataset, image_size=options.image_size
     )
@@ -199,10 +206,17 @@ def main():
         described = {**named, **tt.describe(recipe, options.scope)}
         print(json.dumps({**described, "recipe": dataclasses.asdict(recipe)}))
     else:
-        _find(options, recipe, metric)
+        _find(options, recipe, metric, strategy)
 
 
-def _find(options, recipe, metric):
+def _agree_on_options(options, strategy):
+    chosen = dataclasses.asdict(options)
+    for name in ("data_dir", "output", "json"):  # may be a matter of the machine
+        del chosen[name]
+    tt.check_agreement(strategy, chosen, "Give all the same options.")
+
+
+def _find(options, recipe, metric, strategy):
     console = commands.new_console()
     experiment = tt.Experiment(
         recipe,
@@ -210,13 +224,16 @@ def _find(options, recipe, metric):
         options.data_dir,
         options.inception,
         distill_discriminator=options.distill_discriminator,
+        strategy=strategy,
     )
     method = "one-shot" if options.one_shot else options.method
     name = f"{recipe.model}-{recipe.dataset}-{method}"
     folder = commands.new_folder(options, name, _settings(options, experiment))
     search = _search(options, experiment)
-    with folder:
+    with tt.shared_folder(folder, strategy) as folder:
         records = commands.run(search, experiment, options.seeds, folder, console)
+        if not tt.is_chief(strategy):
+            return
         comparisons = tt.compare_arms(
             records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
         )
@@ -249,6 +266,9 @@ def _settings(options, experiment):
     chosen = {name: getattr(options, name) for name in names} | {"pool": options.ranked_by}
     if options.method != "imp":  # without it, as in the runs from before there were others
         chosen["method"] = options.method
+    if options.strategy != "none":  # sums in another order are other bits
+        replicas = experiment.strategy.num_replicas_in_sync
+        chosen["strategy"] = {"name": options.strategy, "replicas": replicas}
     return {**commands.common_settings(options, experiment), **chosen}
 
 

@@ -118,6 +118,9 @@ def exit_with_one_line(main: Callable[[], None]) -> None:
     except _out_of_memory() as error:
         advice = "Try a smaller --batch-size, --image-size or --limit. Finished rounds are kept."
         sys.exit(_complain(name, f"Out of memory ({type(error).__name__}). {advice}", status=1))
+    except _worker_lost() as error:
+        advice = "Finished rounds are kept; run the same command again in all workers."
+        sys.exit(_complain(name, f"Another worker is gone ({type(error).__name__}). {advice}", 1))
     except BrokenPipeError:
         # Whoever read stdout has left; Python would complain once more on closing it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,6 +137,11 @@ def exit_with_one_line(main: Callable[[], None]) -> None:
 def _out_of_memory() -> tuple:
     tensorflow = sys.modules.get("tensorflow")
     return (MemoryError, tensorflow.errors.ResourceExhaustedError) if tensorflow else (MemoryError,)
+
+
+def _worker_lost() -> tuple:
+    tensorflow = sys.modules.get("tensorflow")
+    return (tensorflow.errors.UnavailableError,) if tensorflow else ()
 
 
 def _complain(name, message, status):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import pathlib
 import sys
 import warnings
@@ -139,19 +140,35 @@ def refuse_channel_sparsity(sparsities) -> None:
         refuse("channel_sparsity", "must be rising numbers in [0, 1)", sparsities)
 
 
-def start_tensorflow() -> None:
-    """Load TensorFlow in silence, and let warnings be one line each."""
+def start_tensorflow(strategy: str = "none"):
+    """Load TensorFlow in silence, and let warnings be one line each.
+
+    Args:
+        strategy: as `tt.resolve_strategy` takes it, which has to be asked first of all.
+
+    Returns:
+        The strategy.
+    """
     warnings.showwarning = _one_line_warning
+    if strategy == "multi-worker" and os.environ.get("TF_CONFIG"):
+        # TensorFlow waits in silence, and was seen to do so for more than eight minutes.
+        _print_error("waiting until all workers of TF_CONFIG are started")
     with quiet_start():
         import tensorflow as tf
 
+        resolved = tt.resolve_strategy(strategy)
         tf.zeros(())  # the first use of a device prints too
     for name in ("absl", "tensorflow"):  # deprecations, and advice on retracing
         logging.getLogger(name).setLevel(logging.ERROR)
+    return resolved
 
 
 def _one_line_warning(message, *_):
-    print(f"{pathlib.Path(sys.argv[0]).name}: warning: {message}", file=sys.stderr)
+    _print_error(f"warning: {message}")
+
+
+def _print_error(message):
+    print(f"{pathlib.Path(sys.argv[0]).name}: {message}", file=sys.stderr)
 
 
 def resolve_recipe(options: SearchOptions, model: str, dataset: str, **overrides):
@@ -270,7 +287,10 @@ def new_folder(options: SearchOptions, name: str, settings: dict):
 
 
 def run(search, experiment, seeds, folder, console) -> list[dict]:
-    """Run a search in its entered folder, showing the progress; return the records."""
+    """Run a search in its entered folder; return the records. The chief shows the progress."""
+    if not tt.is_chief(experiment.strategy):
+        experiment.load_features()
+        return search.run(seeds, folder)
     bar = tt.ProgressBar(experiment.num_steps, rich.console.Console(stderr=True))
     observers = [bar, tt.TensorBoardLog(folder.path / "tensorboard")]
     experiment.callbacks += observers

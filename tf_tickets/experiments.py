@@ -5,6 +5,7 @@ import os
 import pathlib
 import platform
 import random
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import keras
@@ -13,9 +14,11 @@ import tensorflow as tf
 
 from tf_tickets import data, metrics, models
 from tf_tickets.errors import SettingError
-from tf_tickets.files import write_whole
+from tf_tickets.files import sha256_of_arrays, write_whole
 from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.snapshot import take_snapshot
 from tf_tickets.recipes import COUNTS, Recipe
+from tf_tickets.strategy import check_agreement
 from tf_tickets.training import fit_steps
 
 _NUM_PICTURES = 10
@@ -33,9 +36,13 @@ class Experiment:
         callbacks: Keras callbacks for every training.
         distill_discriminator: whether a GAN's trained dense discriminator teaches those of the
             later rounds (C8).
+        strategy: that models are built and trained by, a recipe's batch being that of all replicas
+            together. Whatever only looks at a model does so on one device: metrics and pictures
+            are by one protocol, and need no other worker.
 
     Raises:
-        SettingError, FileError: if the data or the Inception network cannot be had.
+        SettingError, FileError: if the data or the Inception network cannot be had, or a batch
+            cannot be split among the replicas.
     """
 
     def __init__(
@@ -46,8 +53,12 @@ class Experiment:
         inception: str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         distill_discriminator: bool = False,
+        strategy: tf.distribute.Strategy | None = None,
     ):
         self.recipe = recipe
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self._check_batch_size()
+        self._twins = weakref.WeakKeyDictionary()
         self._distills = distill_discriminator
         self._teacher = None
         self.train_images, self.test_images = (
@@ -57,6 +68,14 @@ class Experiment:
         self._inception = inception
         self._evaluator = None
         self.callbacks = list(callbacks)
+
+    def _check_batch_size(self):
+        replicas = self.strategy.num_replicas_in_sync
+        if self.recipe.batch_size % replicas:
+            raise SettingError(
+                f"The {replicas} replicas share each batch equally: `batch_size` must be a "
+                f"multiple of {replicas}. Received: batch_size={self.recipe.batch_size}."
+            )
 
     @property
     def num_steps(self) -> int:
@@ -108,10 +127,31 @@ class Experiment:
         """Return a trained model's metrics and the protocol that they were taken by."""
         if self._evaluator is None:
             self.load_features()
-        return self._evaluator(model)
+        return self._evaluator(self._on_one_device(model))
+
+    def _on_one_device(self, model):
+        """Return the model, or where a strategy trains it a twin with the weights of now."""
+        if self.strategy is tf.distribute.get_strategy():
+            return model
+        if model not in self._twins:
+            networks = {n: keras.models.clone_model(part) for n, part in model.components.items()}
+            self._twins[model] = model.with_networks(**networks)
+            self._twins[model].compile()
+        twin = self._twins[model]
+        for variable, trained in zip(twin.weights, model.weights, strict=True):
+            variable.assign(trained.numpy())
+        return twin
 
     def build(self, seed: int) -> keras.Model:
-        """Return a new compiled model whose weights are drawn from the seed."""
+        """Return a new compiled model whose weights are drawn from the seed.
+
+        Where workers train together, all of them have to build it.
+        """
+        with self.strategy.scope():
+            return self.build_on_one_device(seed)
+
+    def build_on_one_device(self, seed: int) -> keras.Model:
+        """Return the same model, outside the strategy, for one worker alone."""
         return build_model(self.recipe, self.train_images.image_shape, seed)
 
     def train(self, model: keras.Model, seed: int, start_step: int, stop_step: int) -> None:
@@ -134,11 +174,18 @@ class Experiment:
             dense: the trained dense network's weights, by variable path; None where that is what
                 will be trained. A GAN's discriminator is taught by this one's with
                 `distill_discriminator`.
+
+        Raises:
+            SettingError: if workers that train together do not hold the same weights.
         """
         if hasattr(model, "settle"):
             model.settle()
         if self._distills:
             model.distill(None if dense is None else self._teacher_with(dense))
+        if self.strategy.cluster_resolver is not None:
+            # What each worker computed by itself, such as masks, could differ between machines.
+            advice = "Their weights differ. Use machines of one kind, with the same versions."
+            check_agreement(self.strategy, sha256_of_arrays(take_snapshot(model)), advice)
 
     def _teacher_with(self, weights):
         """Return the one discriminator that teaches, with these weights."""
@@ -153,6 +200,7 @@ class Experiment:
 
         Samples of a fixed seed where it can sample, reconstructions of test images otherwise.
         """
+        model = self._on_one_device(model)
         if hasattr(model, "sample"):
             images = model.sample(_NUM_PICTURES, seed=0)
         else:

@@ -66,6 +66,15 @@ def sha256_of(path) -> str:
     return digest.hexdigest()
 
 
+def sha256_of_arrays(arrays: dict) -> str:
+    """Return the SHA-256 of arrays and their names, in the order of these."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
 def sha256_of_json(value) -> str:
     """Return the SHA-256 of what a value is in JSON, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

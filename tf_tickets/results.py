@@ -128,8 +128,9 @@ def save_ticket(
 def _trained_model(stage, experiment, slim):
     trained = stage / "trained.safetensors"
     if slim:
-        return rebuild_slim(experiment.build, stage / "ticket.safetensors", trained)
-    model = experiment.build(seed=0)
+        build = experiment.build_on_one_device
+        return rebuild_slim(build, stage / "ticket.safetensors", trained)
+    model = experiment.build_on_one_device(seed=0)
     Ticket.load(trained).apply(model)
     return model
 

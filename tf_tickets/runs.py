@@ -100,6 +100,27 @@ class RunFolder:
                 "Choose another --output."
             )
 
+    def copied_to(self, path) -> "RunFolder":
+        """Return a run folder at another path that begins with the stages that are done here."""
+        for done in self._seal_files():
+            stage = done.parent.relative_to(self.path)
+            shutil.copytree(done.parent, pathlib.Path(path) / stage)
+        return RunFolder(path, self.settings, self._origin)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the settings and of all stages that are done."""
+        seals = {
+            file.parent.relative_to(self.path).as_posix(): sha256_of(file)
+            for file in self._seal_files()
+        }
+        return sha256_of_json({"settings": self.settings, "stages": seals})
+
+    def _seal_files(self):
+        files = sorted(self.path.rglob("done.json"))
+        # What is being written, or was by a killed process, has a dot before its name.
+        return [f for f in files if not any(p[0] == "." for p in f.relative_to(self.path).parts)]
+
     @contextlib.contextmanager
     def stage(self, name: str, made_from=()):
         """Make one stage: yields the folder to write into, and seals it.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_tickets.data import ImageDataset, steps_per_epoch, training_batches
 from tf_tickets.errors import DivergedError
@@ -40,7 +41,8 @@ def fit_steps(
     """Train a compiled model for the optimizer steps [start_step, stop_step).
 
     The batch of a step depends on the seed and the step alone: a training that steps in at step 10
-    sees the batches that an uninterrupted one sees from there on.
+    sees the batches that an uninterrupted one sees from there on. Replicas of a distribution
+    strategy share each batch.
 
     Args:
         model: a compiled Keras model whose `fit` takes batches of images.
@@ -54,9 +56,12 @@ def fit_steps(
         DivergedError: if a loss becomes NaN or infinite.
     """
     epoch_steps = steps_per_epoch(dataset, batch_size)
+    shared = tf.data.Options()
+    # By files, as TensorFlow may choose, workers would see batches that no single machine sees.
+    shared.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     for first, last in _whole_epochs(start_step, stop_step, epoch_steps):
         model.fit(
-            training_batches(dataset, batch_size, seed, first, last),
+            training_batches(dataset, batch_size, seed, first, last).with_options(shared),
             initial_epoch=first // epoch_steps,
             epochs=math.ceil(last / epoch_steps),
             steps_per_epoch=min(epoch_steps, last - first),

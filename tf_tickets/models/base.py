@@ -133,6 +133,25 @@ def images_only(data):
     return images
 
 
+def draw(distribution, shape, seed: keras.random.SeedGenerator):
+    """Return random numbers for this replica's equal part of a batch.
+
+    Keras gives all replicas of a distribution strategy the same numbers. Here each takes its part
+    of those that a single device would draw for the whole batch.
+
+    Args:
+        distribution: `keras.random.normal` or `keras.random.uniform`.
+        shape: of the numbers, the replica's part of the batch first.
+        seed: the same generator in all replicas.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return distribution(shape, seed=seed)
+    part, *rest = shape
+    drawn = distribution((part * replica.num_replicas_in_sync, *rest), seed=seed)
+    return drawn[replica.replica_id_in_sync_group * part :][:part]
+
+
 class Sampler:
     """What an image model needs to make images out of noise; comes before it among its bases.
 

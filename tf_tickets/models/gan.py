@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from tf_tickets.errors import SettingError
-from tf_tickets.models.base import ImageModel, Sampler, images_only
+from tf_tickets.models.base import ImageModel, Sampler, draw, images_only
 from tf_tickets.models.spectral import SpectralConv2D
 
 # name -> the discriminator's loss of the logits of (real, fake), the generator's of (fake)
@@ -212,9 +212,12 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         """Update both networks on one batch; return the running means of the losses."""
         images = images_only(data)
         *first, last = self._parts(images)
-        # As a function it is traced once, and not for each part again.
         train = self._train_discriminator
-        train = train if self.run_eagerly else tf.function(train, jit_compile=False)
+        # As a function it is traced once, and not for each part again; but replicas that talk to
+        # each other may not do so from within a function of their own.
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if alone and not self.run_eagerly:
+            train = tf.function(train, jit_compile=False)
         for part in first:
             train(part)
         with tf.GradientTape() as tape:
@@ -255,9 +258,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
     def _generate(self, images):
         """Return as many generated images, in training mode."""
-        codes = keras.random.normal(
-            (ops.shape(images)[0], self.latent_dim), seed=self.seed_generator
-        )
+        shape = (ops.shape(images)[0], self.latent_dim)
+        codes = draw(keras.random.normal, shape, self.seed_generator)
         return self.generator(codes, training=True)
 
     def _train_discriminator(self, images):
@@ -298,7 +300,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     def _penalty(self, images, fakes):
         """Return the mean squared distance from 1 of the gradient's norm, at points between."""
         shape = (ops.shape(images)[0], 1, 1, 1)
-        share = keras.random.uniform(shape, seed=self.seed_generator)
+        share = draw(keras.random.uniform, shape, self.seed_generator)
         between = share * images + (1 - share) * fakes
         return gradient_penalty(functools.partial(self.discriminator, training=True), between)
 

@@ -5,6 +5,7 @@ the same whenever the same network is built again. Weights start as Keras starts
 uniform kernels, zero biases); the recipes' authors left PyTorch's defaults, which differ.
 """
 
+import tensorflow as tf
 from keras import layers
 
 # PyTorch's batch normalisation, in which the recipes were written: Keras's momentum of 0.99
@@ -62,8 +63,14 @@ def conv_transpose(
 
 
 def batch_norm(x, name):
-    """Return `x` normalised over the batch."""
-    return layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=f"{name}_bn")(x)
+    """Return `x` normalised over the batch, also where a strategy splits that over replicas."""
+    return layers.BatchNormalization(
+        momentum=_MOMENTUM,
+        epsilon=_EPSILON,
+        # Else each replica would keep moving statistics of its own part.
+        synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1,
+        name=f"{name}_bn",
+    )(x)
 
 
 def batch_norm_relu(x, name):

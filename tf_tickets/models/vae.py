@@ -5,7 +5,7 @@ from keras import ops
 
 from tf_tickets.errors import SettingError
 from tf_tickets.models.autoencoder import EncoderDecoder
-from tf_tickets.models.base import Sampler
+from tf_tickets.models.base import Sampler, draw
 
 
 @keras.saving.register_keras_serializable("tf_tickets")
@@ -52,7 +52,11 @@ class VariationalAutoencoder(Sampler, EncoderDecoder):
     def image_losses(self, images, training):
         """Return "loss", "reconstruction" and "kl"."""
         mean, log_variance = self.encode(images, training=training)
-        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator if training else 0)
+        shape = ops.shape(mean)
+        if training:
+            noise = draw(keras.random.normal, shape, self.seed_generator)
+        else:
+            noise = keras.random.normal(shape, seed=0)
         outputs = self.decoder(mean + ops.exp(0.5 * log_variance) * noise, training=training)
         squared_errors = ops.sum(ops.square(outputs - images), axis=(1, 2, 3))
         divergences = kl_divergence(mean, log_variance)

@@ -82,12 +82,13 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     masks = functools.reduce(
         lambda kept, graph: _rounded(graph, kept, round_to), graphs.values(), masks
     )
-    copies = {name: _Copy(network, graphs[name], masks) for name, network in networks.items()}
-    made = {name: copy.network for name, copy in copies.items()}
-    slimmed = model.with_networks(**made) if hasattr(model, "components") else made[model.name]
-    slices = {key: cut for copy in copies.values() for key, cut in copy.slices.items()}
-    _carry_own(model, slimmed, slices)
-    _carry_training(model, slimmed, slices)
+    with model.distribute_strategy.scope():
+        copies = {name: _Copy(network, graphs[name], masks) for name, network in networks.items()}
+        made = {name: copy.network for name, copy in copies.items()}
+        slimmed = model.with_networks(**made) if hasattr(model, "components") else made[model.name]
+        slices = {key: cut for copy in copies.values() for key, cut in copy.slices.items()}
+        _carry_own(model, slimmed, slices)
+        _carry_training(model, slimmed, slices)
     slimmed.slim_report = SlimReport(
         tuple(row for copy in copies.values() for row in copy.rows()),
         *(num_values(each.trainable_variables) for each in (model, slimmed)),

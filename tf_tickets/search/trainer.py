@@ -259,7 +259,8 @@ def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
     """Return the state of a model's optimizers before any step, as a part of a snapshot."""
     for optimizer in optimizers_of(model):
         if not optimizer.built:
-            optimizer.build(model.trainable_variables)
+            with model.distribute_strategy.scope():
+                optimizer.build(model.trainable_variables)
     state = take_snapshot(model, optimizer=True)
     return {path: value for path, value in state.items() if path.startswith("optimizer/")}
 

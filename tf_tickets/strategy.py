@@ -1,0 +1,155 @@
+"""Which devices and machines train together, and which process speaks for all of them."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tf_tickets.errors import SettingError
+from tf_tickets.files import sha256_of_json
+from tf_tickets.runs import RunFolder
+
+NAMES = ("none", "mirrored", "multi-worker")
+
+_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+
+
+def resolve_strategy(name: str) -> tf.distribute.Strategy:
+    """Return the distribution strategy of a name; models that are built in its scope train by it.
+
+    Args:
+        name: "none" for TensorFlow's default, one device; "mirrored" for all GPUs of this machine,
+            or else all its logical CPUs; "multi-worker" for the processes in TF_CONFIG. That one
+            has to be asked for before TensorFlow is used, in all of them, and waits for the others.
+
+    Raises:
+        SettingError: if there is no such strategy, or TF_CONFIG names no place for this process.
+    """
+    if name not in NAMES:
+        raise SettingError(f"Unknown strategy {name!r}. Choose one of: {', '.join(NAMES)}.")
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        return tf.distribute.MirroredStrategy(
+            [device.name for device in tf.config.list_logical_devices(kind)]
+        )
+    _check_cluster(os.environ.get("TF_CONFIG"))
+    try:
+        return MultiWorkerStrategy()
+    except RuntimeError as error:  # TensorFlow settles its devices when it is first used
+        raise SettingError(
+            "The strategy multi-worker must be resolved before anything else uses TensorFlow "
+            f"({' '.join(str(error).split())})."
+        ) from error
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process is the one that writes and prints."""
+    cluster = strategy.cluster_resolver
+    # TensorFlow's rule: the task of type "chief" where there is one, or else the first worker.
+    return (
+        cluster is None
+        or cluster.task_type in (None, "", "chief")
+        or (cluster.task_id == 0 and "chief" not in cluster.cluster_spec().jobs)
+    )
+
+
+def check_agreement(strategy: tf.distribute.Strategy, what, advice: str) -> None:
+    """Wait for all workers of a strategy, and go on if they have the same in hand.
+
+    Workers that differ would go different ways, and wait for each other for ever. One that has
+    ended the others notice by themselves, some ten seconds later.
+
+    Args:
+        strategy: of the workers; one of a single process always agrees.
+        what: has to be the same in all of them, as JSON can hold it.
+        advice: what to do where it is not.
+
+    Raises:
+        SettingError: in all workers, if it is not the same.
+        tf.errors.UnavailableError: if another worker has ended.
+    """
+    if strategy.cluster_resolver is None:
+        return
+    number = tf.constant([int(sha256_of_json(what)[:15], 16)], tf.int64)
+    numbers = strategy.experimental_distribute_values_from_function(lambda _: number)
+    if len(set(strategy.gather(numbers, axis=0).numpy().tolist())) > 1:
+        raise SettingError(f"The workers do not agree. {advice}")
+
+
+@contextlib.contextmanager
+def shared_folder(folder: RunFolder, strategy: tf.distribute.Strategy) -> Iterator[RunFolder]:
+    """Enter a run folder in the chief, and in any other worker a copy that is thrown away.
+
+    So the chief alone writes, while every worker finds the stages that later ones are made from,
+    and skips the same ones.
+
+    Args:
+        folder: the run's, not entered; the same in all workers, on a disk that they share.
+        strategy: of the workers.
+
+    Yields:
+        The entered folder for this worker's search.
+
+    Raises:
+        FileError: as the folder does.
+        SettingError: if the workers have other settings or see other finished stages.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_chief(strategy):
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            folder = folder.copied_to(place)
+        stack.enter_context(folder)
+        advice = "Give all the same data and versions, and one --output on a disk that they share."
+        check_agreement(strategy, folder.digest, advice)
+        yield folder
+
+
+class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):
+    """TensorFlow's MultiWorkerMirroredStrategy, with which Keras 3 models can `fit`.
+
+    Keras up to 3.15 asks `reduce` for two things that it does not do: for the mean of a batch that
+    is several tensors, and for the mean along the first axis of what is a scalar. Every `fit` and
+    `evaluate` fails on these (keras-team/keras, issue 20585).
+    """
+
+    def reduce(self, reduce_op, value, axis=None):
+        """Reduce each tensor of a structure over all replicas; a scalar has no axis to reduce."""
+        reduce = super().reduce
+
+        def reduce_one(tensor):
+            is_scalar = self.experimental_local_results(tensor)[0].shape.rank == 0
+            return reduce(reduce_op, tensor, None if is_scalar else axis)
+
+        return tf.nest.map_structure(reduce_one, value)
+
+
+def _check_cluster(text):
+    """Refuse a TF_CONFIG that TensorFlow would take for a single process, or stumble over."""
+    if not text:
+        _refuse("is not set")
+    try:
+        config = json.loads(text)
+        task = config["task"]
+        jobs, place = config["cluster"], (task["type"], int(task["index"]))
+        addresses = jobs[place[0]]
+    except (ValueError, KeyError, TypeError) as error:
+        _refuse(f"names no cluster and no task in it ({type(error).__name__}: {error})")
+    if not 0 <= place[1] < len(addresses):
+        _refuse(f"has no {place[0]} {place[1]}, but {len(addresses)} of that type")
+    if place[0] not in ("chief", "worker"):
+        _refuse(f"makes this process a {place[0]}, which trains nothing")
+
+
+def _refuse(what):
+    raise SettingError(
+        f"The strategy multi-worker needs TF_CONFIG, which {what}. Give every process the same "
+        f"cluster and an index of its own, as in TF_CONFIG='{_EXAMPLE}'."
+    )
