@@ -201,12 +201,12 @@ def main():
         options, options.model, options.dataset, image_size=options.image_size
     )
     metric = commands.decisive_metric(options, recipe)
-    if options.describe:
+    if not options.describe:
+        _find(options, recipe, metric, strategy)
+    elif tt.is_chief(strategy):
         named = {"model": recipe.model, "dataset": recipe.dataset}
         described = {**named, **tt.describe(recipe, options.scope)}
         print(json.dumps({**described, "recipe": dataclasses.asdict(recipe)}))
-    else:
-        _find(options, recipe, metric, strategy)
 
 
 def _agree_on_options(options, strategy):

@@ -1,7 +1,11 @@
+import contextlib
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,3 +53,40 @@ def tfds_folder():
     if not TFDS_FOLDER.exists():
         pytest.skip("real MNIST and CIFAR-10 are not on this machine")
     return TFDS_FOLDER
+
+
+@pytest.fixture(scope="session")
+def two_places():
+    """Return TF_CONFIG for each of two workers on loopback, at ports that are free now."""
+
+    def find():
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
+        return [
+            json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+            for index in range(2)
+        ]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def ended():
+    """Wait for processes, and return status, stdout and stderr of each; kill all if one is late."""
+
+    def wait(processes, seconds=300):
+        end = time.monotonic() + seconds
+        try:
+            return [
+                (process.returncode, out, error)
+                for process in processes
+                for out, error in [process.communicate(timeout=end - time.monotonic())]
+            ]
+        finally:
+            for process in processes:
+                process.kill()
+
+    return wait

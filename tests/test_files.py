@@ -3,6 +3,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 from tf_tickets import FileError, files
@@ -20,6 +21,15 @@ def test_write_whole_writes_and_replaces(tmp_path):
     files.write_whole(tmp_path / "a", b"first")
     files.write_whole(tmp_path / "a", b"second")
     assert contents(tmp_path) == {"a": b"second"}
+
+
+def test_the_hash_of_arrays_follows_names_shapes_and_bits():
+    def digest(**arrays):
+        return files.sha256_of_arrays({name: np.array(array) for name, array in arrays.items()})
+
+    assert digest(a=[1.0], b=[2.0]) == digest(b=[2.0], a=[1.0])
+    several = [digest(a=[1.0]), digest(b=[1.0]), digest(a=[-1.0]), digest(a=[[1.0]]), digest(a=[1])]
+    assert len(set(several)) == 5
 
 
 def run_on_a_full_disk(code, folder):

@@ -44,6 +44,36 @@ def test_a_stage_is_done_once_it_is_whole(tmp_path):
         assert not run.is_done("seed-0/round-01/random")
 
 
+def test_a_copy_has_the_stages_that_are_done_and_its_own_life(tmp_path):
+    with RunFolder(tmp_path / "run", SETTINGS) as run:
+        make_stage(run, "seed-0/dense")
+        make_stage(run, "seed-0/winning", ["seed-0/dense"])
+        left_over = tmp_path / "run" / "seed-0" / ".random.partial"
+        left_over.mkdir()
+        (left_over / "done.json").write_text("{}")
+        with run.copied_to(tmp_path / "copy") as copy:
+            assert copy.settings == run.settings and copy.digest == run.digest
+            assert copy.is_done("seed-0/winning", ["seed-0/dense"])
+            assert not (tmp_path / "copy" / "seed-0" / left_over.name).exists()
+            make_stage(copy, "seed-0/random")
+            assert copy.digest != run.digest
+        assert not run.is_done("seed-0/random")
+
+
+def test_the_digest_follows_settings_and_stages(tmp_path):
+    digests = set()
+    for name, settings in (("a", SETTINGS), ("b", SETTINGS), ("c", {**SETTINGS, "rate": 0.1})):
+        with RunFolder(tmp_path / name, settings) as run:
+            digests.add(run.digest)
+    assert len(digests) == 2
+    with run:
+        make_stage(run, "seed-0/dense", text="some")
+        digests.add(run.digest)
+        make_stage(run, "seed-0/dense", text="other")
+        digests.add(run.digest)
+    assert len(digests) == 4
+
+
 def test_a_stage_that_an_error_broke_off_is_not_done(tmp_path):
     with RunFolder(tmp_path / "run", SETTINGS) as run:
         with pytest.raises(KeyError), run.stage("stage") as folder:

@@ -1,14 +1,10 @@
 """Devices and processes that train together; the processes are real ones, on loopback."""
 
-import contextlib
 import json
 import os
-import pathlib
-import socket
 import subprocess
 import sys
 import textwrap
-import time
 import types
 
 import pytest
@@ -17,7 +13,6 @@ import tensorflow as tf
 import tf_tickets as tt
 from tf_tickets import strategy
 
-ROOT = pathlib.Path(__file__).parents[1]
 WORKER = {"type": "worker", "index": 0}
 CLUSTER = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
 
@@ -263,51 +258,29 @@ def program(*parts):
     return [sys.executable, "-c", "\n".join(map(textwrap.dedent, parts))]
 
 
-def configs():
-    """Return TF_CONFIG for each of two workers, at ports that are free."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    return [
-        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
-        for index in range(2)
-    ]
-
-
-def ended(processes, seconds=500):
-    """Wait for the processes, and return status, stdout and stderr of each; kill all if late."""
-    end = time.monotonic() + seconds
-    try:
-        return [
-            (process.returncode, out, error)
-            for process in processes
-            for out, error in [process.communicate(timeout=end - time.monotonic())]
-        ]
-    finally:
-        for process in processes:
-            process.kill()
-
-
 def run_mirrored(parts, *words):
     command = [*program(MIRRORED, *parts), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=500)
 
 
-def run_workers(parts, *words):
+@pytest.fixture
+def run_workers(two_places, ended):
     """Run a program in two workers; return what each has printed."""
-    command = [*program(TWO_WORKERS, *parts), *map(str, words)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    ran = ended(
-        [
-            subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config}, **pipes)
-            for config in configs()
-        ]
-    )
-    for status, _, error in ran:
-        assert status == 0, error[-3000:]
-    return [out for _, out, _ in ran]
+
+    def run(parts, *words):
+        command = [*program(TWO_WORKERS, *parts), *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        ran = ended(
+            [
+                subprocess.Popen(command, env={**os.environ, "TF_CONFIG": place}, **pipes)
+                for place in two_places()
+            ]
+        )
+        for status, _, error in ran:
+            assert status == 0, error[-3000:]
+        return [out for _, out, _ in ran]
+
+    return run
 
 
 def test_two_replicas_of_one_process(tmp_path):
@@ -316,124 +289,18 @@ def test_two_replicas_of_one_process(tmp_path):
     assert len(tt.read_results(tmp_path / "run" / "results.jsonl")) == 3
 
 
-def test_two_processes(tmp_path):
+def test_two_processes(run_workers, tmp_path):
     first, second = run_workers([TRAININGS, OF_WORKERS], tmp_path / "run")
     assert first == second and first.startswith("found ") and first.endswith("disagreed\n")
     assert len(tt.read_results(tmp_path / "run" / "results.jsonl")) == 3
 
 
 @pytest.mark.slow
-def test_adversaries():
+def test_adversaries(run_workers):
     ran = run_mirrored([ADVERSARIES, "print('done')"])
     assert ran.stdout.endswith("done\n"), ran.stderr[-3000:]
     first, second = run_workers([ADVERSARIES, DIGEST])
     assert first == second != ""
-
-
-# --- find_tickets.py
-
-
-SMALL = "--model vae --width 4 --limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --rounds 1"
-SMALL = [*SMALL.split(), *"--arms winning --seeds 0 --precision float32 --json".split()]
-METHODS = {
-    "imp": SMALL,
-    "snip": [*SMALL, "--method", "snip", "--rewind-step", "0"],
-    "early-bird": "--model dcgan-shared --method early-bird --width 4 --limit 64 --epochs 4 "
-    "--batch-size 16 --channel-sparsity 0.3 --mask-distance 1 --draw-every 1 --arms winning "
-    "--seeds 0 --precision float32 --json".split(),
-}
-FIND_TICKETS = """
-    import runpy
-    runpy.run_path(sys.argv.pop(1), run_name="__main__")
-"""
-
-
-def bits(run):
-    files = [*run.rglob("*.safetensors"), *run.rglob("samples.png")]
-    return {file.relative_to(run).as_posix(): file.read_bytes() for file in files}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_find_tickets_by_two_replicas(method, cache, outcome_of, tmp_path, monkeypatch):
-    monkeypatch.setenv("TF_TICKETS_CACHE", str(cache))
-    script = ROOT / "scripts" / "find_tickets.py"
-    words = [*METHODS[method], "--strategy", "mirrored", "--output", tmp_path]
-    ran = run_mirrored(["import sys", FIND_TICKETS], script, *words)
-    run = pathlib.Path(outcome_of(ran)["run"])
-    assert tt.read_settings(run)["strategy"] == {"name": "mirrored", "replicas": 2}
-    assert list((run / "figures").glob("*.png"))
-
-
-@pytest.fixture
-def find_by_two(start_script):
-    """Start find_tickets.py in two workers; options of each follow those of both."""
-
-    def start(*options, chief=(), other=()):
-        return [
-            start_script(*options, *own, "--strategy", "multi-worker", TF_CONFIG=config)
-            for own, config in zip((chief, other), configs(), strict=True)
-        ]
-
-    return start
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_find_tickets_by_two_processes(method, find_by_two, tmp_path, monkeypatch):
-    (tmp_path / "scratch").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
-    output = tmp_path / "output"
-    (status, out, error), (other_status, *other) = ended(
-        find_by_two(*METHODS[method], "--output", output)
-    )
-    assert (status, other_status) == (0, 0), (error, *other)
-    run = pathlib.Path(json.loads(out.splitlines()[-1])["run"])
-    assert list(output.iterdir()) == [run]
-    assert not list((tmp_path / "scratch").rglob("*.safetensors"))
-    assert [r["arm"] for r in tt.read_results(run / "results.jsonl")] == ["dense", "winning"]
-    assert tt.read_settings(run)["strategy"] == {"name": "multi-worker", "replicas": 2}
-    assert list((run / "figures").glob("*.png"))
-    assert "trained, 0 left" in error
-    assert other == ["", "find_tickets.py: waiting until all workers of TF_CONFIG are started\n"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_worker_ends_the_other_and_both_resume(killed, find_by_two, tmp_path):
-    words = [*SMALL, "--arms", "winning", "random", "--output"]
-    whole = ended(find_by_two(*words, tmp_path / "whole"))
-    workers = find_by_two(*words, tmp_path / "killed")
-    while not list((tmp_path / "killed").rglob("done.json")):
-        assert all(worker.poll() is None for worker in workers)
-        time.sleep(0.01)
-    workers[killed].kill()
-    status, _, error = ended(workers)[1 - killed]
-    assert status == 1 and "Another worker is gone" in error and "Traceback" not in error
-    resumed = ended(find_by_two(*words, tmp_path / "killed"))
-    runs = [pathlib.Path(json.loads(ran[0][1].splitlines()[-1])["run"]) for ran in (whole, resumed)]
-    assert bits(runs[0]) == bits(runs[1]) != {}
-    assert resumed[0][2].count(": trained, ") < whole[0][2].count(": trained, ")
-
-
-@pytest.mark.slow
-def test_workers_that_differ_end_at_once(find_by_two, tmp_path):
-    def check(processes, message):
-        for status, out, error in ended(processes):
-            assert (status, out) == (2, "") and message in error, error
-            assert error.count("\n") == 2  # that it waited, and why it ended
-
-    output = ["--output", tmp_path / "one"]
-    check(find_by_two(*SMALL, *output, other=("--rounds", "2")), "Give all the same options")
-    ended(find_by_two(*SMALL, *output))
-    processes = find_by_two(*SMALL, chief=output, other=("--output", tmp_path / "two"))
-    check(processes, "one --output on a disk that they share")
-
-
-def test_a_strategy_that_cannot_work_is_refused(run_here, assert_refused, monkeypatch, tmp_path):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    ran = run_here(*SMALL, "--strategy", "multi-worker", "--output", tmp_path)
-    assert_refused(ran, 2, "needs TF_CONFIG, which is not set")
 
 
 def test_a_batch_has_equal_parts():

@@ -67,10 +67,10 @@ def sha256_of(path) -> str:
 
 
 def sha256_of_arrays(arrays: dict) -> str:
-    """Return the SHA-256 of arrays and their names, in the order of these."""
+    """Return the SHA-256 of arrays and their names, in whatever order."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        digest.update(name.encode())
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
