@@ -46,7 +46,12 @@ def resolve_strategy(name: str) -> tf.distribute.Strategy:
     except RuntimeError as error:  # TensorFlow settles its devices when it is first used
         raise SettingError(
             "The strategy multi-worker must be resolved before anything else uses TensorFlow "
-            f"({' '.join(str(error).split())})."
+            f"({error})."
+        ) from error
+    except (tf.errors.UnknownError, tf.errors.InvalidArgumentError) as error:
+        raise SettingError(
+            f"This process cannot take its place in TF_CONFIG ({error.message}). Give it an "
+            "address of this machine, and a port that is free."
         ) from error
 
 

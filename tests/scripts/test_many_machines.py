@@ -30,6 +30,13 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
 
+def run_of(chief):
+    """Return the run folder that an ended chief has printed."""
+    status, out, error = chief
+    assert status == 0, error
+    return pathlib.Path(json.loads(out.splitlines()[-1])["run"])
+
+
 def bits(run):
     files = [*run.rglob("*.safetensors"), *run.rglob("samples.png")]
     return {file.relative_to(run).as_posix(): file.read_bytes() for file in files}
@@ -67,18 +74,15 @@ def test_find_tickets_by_two_processes(method, find_by_two, ended, tmp_path, mon
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     output = tmp_path / "output"
-    (status, out, error), (other_status, *other) = ended(
-        find_by_two(*METHODS[method], "--output", output)
-    )
-    assert (status, other_status) == (0, 0), (error, *other)
-    run = pathlib.Path(json.loads(out.splitlines()[-1])["run"])
+    chief, other = ended(find_by_two(*METHODS[method], "--output", output))
+    run = run_of(chief)
     assert list(output.iterdir()) == [run]
     assert not list((tmp_path / "scratch").rglob("*.safetensors"))
     assert [r["arm"] for r in tt.read_results(run / "results.jsonl")] == ["dense", "winning"]
     assert tt.read_settings(run)["strategy"] == {"name": "multi-worker", "replicas": 2}
     assert list((run / "figures").glob("*.png"))
-    assert "trained, 0 left" in error
-    assert other == ["", "find_tickets.py: waiting until all workers of TF_CONFIG are started\n"]
+    assert "trained, 0 left" in chief[2]
+    assert other == (0, "", "find_tickets.py: waiting until all workers of TF_CONFIG are started\n")
 
 
 @pytest.mark.slow
@@ -87,15 +91,14 @@ def test_a_killed_worker_ends_the_other_and_both_resume(killed, find_by_two, end
     words = [*SMALL, "--arms", "winning", "random", "--output"]
     whole = ended(find_by_two(*words, tmp_path / "whole"))
     workers = find_by_two(*words, tmp_path / "killed")
-    while not list((tmp_path / "killed").rglob("done.json")):
+    while not list((tmp_path / "killed").rglob("results.jsonl")):
         assert all(worker.poll() is None for worker in workers)
         time.sleep(0.01)
     workers[killed].kill()
     status, _, error = ended(workers)[1 - killed]
     assert status == 1 and "Another worker is gone" in error and "Traceback" not in error
     resumed = ended(find_by_two(*words, tmp_path / "killed"))
-    runs = [pathlib.Path(json.loads(ran[0][1].splitlines()[-1])["run"]) for ran in (whole, resumed)]
-    assert bits(runs[0]) == bits(runs[1]) != {}
+    assert bits(run_of(whole[0])) == bits(run_of(resumed[0])) != {}
     assert resumed[0][2].count(": trained, ") < whole[0][2].count(": trained, ")
 
 
