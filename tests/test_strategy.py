@@ -125,6 +125,16 @@ TRAININGS = """
     check_zeros(model, masks)
 
     model = build(2)
+    rewind = callbacks.RewindPoint(step=2)
+    pruning = callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=3))
+    model.fit(batches(), epochs=2, verbose=0, callbacks=[rewind, pruning])
+    assert pruning.masks.sparsity == 0.5
+    check_zeros(model, pruning.masks)
+    rewind.rewind()
+    for kernel in tt.prunable(model):
+        assert all(value.all() for value in replicas(kernel)), kernel.path
+
+    model = build(3)
     early_bird = callbacks.EarlyBird(0.5, look_back=2, delta=0.5)
     model.fit(batches(), epochs=9, verbose=0, callbacks=[early_bird])
     small = tt.slim(model, early_bird.masks)
