@@ -1,5 +1,6 @@
 import itertools
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from tf_tickets import metrics, plots
 from tf_tickets.comparison import Row
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.search.stages import ARMS
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def records(rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", collapse=1.0):
@@ -291,6 +294,11 @@ def test_costs_are_drawn_for_each_way(tmp_path):
     assert [len(line.get_xdata()) for line in seconds.get_lines()] == [1, 2, 1]
     assert len({line.get_color() for line in lines.values()}) == 3
     assert matplotlib.image.imread(tmp_path / "compare.png").shape[2] == 4
+
+
+def test_every_way_that_can_be_compared_has_a_style():
+    script = runpy.run_path(str(ROOT / "scripts" / "compare_pruning.py"), run_name="imported")
+    assert set(plots._WAYS) == {"unpruned", *script["METHODS"]}
 
 
 def test_mask_distances_end_where_the_ticket_was_drawn(tmp_path):

@@ -189,6 +189,7 @@ _WAYS = {
     "unpruned": {"color": "#444444", "marker": "*", "markersize": 14},
     "imp": {"color": "#0072B2", "marker": "o"},
     "early-bird": {"color": "#009E73", "marker": "^"},
+    "early-bird-global": {"color": "#66A61E", "marker": "<"},
     "early-bird-mixed": {"color": "#56B4E9", "marker": "v"},
     "snip": {"color": "#D55E00", "marker": "s"},
     "grasp": {"color": "#CC79A7", "marker": "D"},
@@ -243,11 +244,11 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "Figure":
         axes.set_ylabel(y)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_xlim(left=0)
+    panels[0].set_xlim(0, 1.08 * panels[0].dataLim.xmax)  # the star is large
     panels[0].xaxis.set_major_formatter(EngFormatter())
     panels[1].yaxis.set_major_formatter(EngFormatter())
     for axes in panels[1:]:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     figure.legend(loc="outside lower center", ncols=len(_WAYS), frameon=False)
     _save(figure, path)

@@ -41,6 +41,24 @@ def test_early_bird_by_steps():
     assert len(callback.history) == 3
 
 
+def test_early_bird_by_steps_where_several_are_taken_at_once():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(1e-6), "mse", steps_per_execution=2)
+    callback = tt.callbacks.EarlyBird(0.5, look_back=2, every=4)
+    fit_normalised(model, callback)
+    assert callback.epoch == 6  # of two steps each: masks after 4, 8 and 12 steps
+
+
+def test_early_bird_looks_anew_in_each_training():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=1)
+    for _ in range(2):
+        history = fit_normalised(model, callback)
+        assert callback.epoch == len(history.epoch) == 2
+        assert callback.history == [[], [0.0]]
+
+
 def test_early_bird_lets_training_end_where_nothing_settles():
     model = normalised_model()
     model.compile("sgd", "mse")

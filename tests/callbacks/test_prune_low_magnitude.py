@@ -10,6 +10,7 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.pruning.kernel_matrices import kernel_matrices
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -224,6 +225,44 @@ def test_it_lives_with_the_callbacks_of_keras(tmp_path, pruning_first):
     assert num_zeros(saved) == POOL - round(0.2 * POOL)
 
 
+@pytest.mark.parametrize("pruning_first", [True, False])
+def test_the_best_weights_are_as_sparse_as_the_model_was_then(pruning_first):
+    model = dense_net(keras.optimizers.SGD(0.0))
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=12, frequency=4))
+    stop = keras.callbacks.EarlyStopping(
+        "loss", patience=2, min_delta=10.0, restore_best_weights=True
+    )
+    fit(model, *([pruning, stop] if pruning_first else [stop, pruning]), epochs=9)
+    best = 0.8 * (1 - (1 - 4 / 12) ** 3)  # of the first epoch, whose last step is 4
+    assert num_zeros(model) == POOL - round((1 - best) * POOL)
+    assert pruning.masks.sparsity > best
+
+
+def test_a_kernel_by_itself_keeps_its_last_weight():
+    model = dense_net()
+    once = tt.ConstantSparsity(0.99, begin_step=1, frequency=1)
+    pruning = tt.callbacks.PruneLowMagnitude(once, pool="layer")
+    fit(model, pruning)
+    assert [np.count_nonzero(mask) for mask in pruning.masks.values()] == [round(2.56), 1]
+
+
+def test_after_the_end_of_a_schedule_it_is_not_asked_for_every_step_so_far():
+    class Counting(tt.PolynomialDecay):
+        calls = 0
+
+        def __call__(self, step):
+            Counting.calls += 1
+            return super().__call__(step)
+
+    model = dense_net()
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(10**6)
+    schedule = Counting(0.0, 0.8, begin_step=0, end_step=1000, frequency=100)
+    fit(model, tt.callbacks.PruneLowMagnitude(schedule))
+    assert Counting.calls < 20
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+
+
 def test_a_constraint_of_the_layers_own_is_kept():
     model = keras.Sequential(
         [keras.Input((8,)), L.Dense(32, kernel_constraint="non_neg"), L.Dense(1)]
@@ -333,13 +372,15 @@ def test_the_sparsity_asked_for_within_one_weight(name):
 @EACH_NETWORK
 def test_patterns_are_exact(name):
     model, two_of_four = pruned(name, m_by_n=(2, 4))
-    for kernel in tt.prunable(model):
-        rows = np.moveaxis(two_of_four[kernel.path], -2, -1)
+    matrices = kernel_matrices(model, tt.prunable(model))
+    for path, mask in two_of_four.items():
+        rows = np.moveaxis(matrices[path].of(mask), -2, -1)
         whole = rows[..., : rows.shape[-1] // 4 * 4]
         assert np.all(whole.reshape(-1, 4).sum(1) == 2)
     model, blocks = pruned(name, block_size=(1, 4))
-    for mask in blocks.values():
-        whole = mask[..., : mask.shape[-1] // 4 * 4].reshape(-1, 4)
+    for path, mask in blocks.items():
+        columns = matrices[path].of(mask)
+        whole = columns[..., : columns.shape[-1] // 4 * 4].reshape(-1, 4)
         assert np.all(whole.all(1) | ~whole.any(1))
 
 

@@ -121,6 +121,13 @@ def test_the_file_of_another_step_is_refused(tmp_path):
         fit(model, tt.callbacks.RewindPoint(2, path))
 
 
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    rewind = tt.callbacks.RewindPoint(0, tmp_path / "file" / "rewind.safetensors")
+    with pytest.raises(tt.FileError, match=r"Cannot write .*rewind\.safetensors"):
+        fit(build(), rewind)
+
+
 def test_before_it_is_reached_there_is_nothing_to_rewind_to():
     rewind = tt.callbacks.RewindPoint(100)
     fit(build(), rewind)

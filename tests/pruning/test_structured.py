@@ -1,10 +1,28 @@
 import numpy as np
 import pytest
 
-from tf_tickets import DivergedError, Masks, SettingError
-from tf_tickets.pruning.structured import block_masks, check_pattern, m_by_n_masks
+from tf_tickets import DivergedError, Masks, SettingError, global_masks
+from tf_tickets.pruning import structured
+from tf_tickets.pruning.kernel_matrices import KernelMatrix
+from tf_tickets.pruning.structured import check_pattern
 
 RANDOM = np.random.default_rng(0)
+
+
+def as_they_are(scores):
+    """Return matrices by which a kernel is (..., inputs, outputs)."""
+    return {
+        path: KernelMatrix((s.ndim - 2,), (s.ndim - 1,), tuple(range(s.ndim - 2)))
+        for path, s in scores.items()
+    }
+
+
+def block_masks(scores, *arguments, **options):
+    return structured.block_masks(scores, *arguments, **options, matrices=as_they_are(scores))
+
+
+def m_by_n_masks(scores, *arguments, **options):
+    return structured.m_by_n_masks(scores, *arguments, **options, matrices=as_they_are(scores))
 
 
 def all_kept(scores):
@@ -38,8 +56,6 @@ def test_every_block_is_kept_or_removed_as_a_whole(shape, block_size):
 
 
 def test_blocks_of_one_weight_are_weights():
-    from tf_tickets import global_masks
-
     scores = {"a": RANDOM.random((4, 6)), "b": RANDOM.random((3, 5))}
     masks = block_masks(scores, 0.6, all_kept(scores), [{"a", "b"}], block_size=(1, 1))
     assert masks == global_masks(scores, 0.6)
@@ -79,6 +95,16 @@ def test_a_pattern_of_what_is_pruned_already_changes_nothing():
     once = m_by_n_masks({"a": score}, 0.0, all_kept({"a": score}), [{"a"}], m_by_n=(2, 4))
     again = m_by_n_masks({"a": score * once["a"]}, 0.0, once, [{"a"}], m_by_n=(2, 4))
     assert again == once
+
+
+def test_patterns_lie_along_the_inputs_wherever_these_are():
+    score = RANDOM.random((3, 3, 5, 8))  # of a transposed convolution: the inputs are last
+    matrices = {"a": KernelMatrix((3,), (2,), (0, 1))}
+    arguments = ({"a": score}, 0.5, all_kept({"a": score}), [{"a"}])
+    halves = structured.m_by_n_masks(*arguments, m_by_n=(2, 4), matrices=matrices)["a"]
+    assert np.all(halves.reshape(-1, 4).sum(1) == 2)
+    blocks = structured.block_masks(*arguments, block_size=(4, 1), matrices=matrices)["a"]
+    assert np.all(np.isin(blocks.reshape(-1, 4).sum(1), (0, 4))) and blocks.mean() == 0.5
 
 
 def test_scores_that_are_not_finite_are_refused():

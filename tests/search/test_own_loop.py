@@ -109,11 +109,12 @@ def test_optimizers_begin_every_round_anew(optimizer):
     def train(model, data):
         if model.optimizer.built:
             states.append([variable.numpy() for variable in model.optimizer.variables])
+        assert model.optimizer.iterations.numpy() == 0
         fit(model, data)
 
     model = build()
     model.compile(optimizer, "mse", jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    fit(model, batches())
     tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
     assert len(states) == 3
     for values in zip(*states, strict=True):
@@ -136,6 +137,21 @@ def test_a_training_that_diverges_is_not_pruned_on():
     search = tt.IterativeMagnitudePruning(build(), None, train, schedule=SCHEDULE, rounds=1)
     with pytest.raises(tt.DivergedError, match="first/kernel is NaN or infinite"):
         search.run()
+    assert search.tickets == []
+
+
+def test_what_was_found_before_a_training_diverges_stays():
+    rounds = iter(range(10))
+
+    def train(model, data):
+        fit(model, data)
+        if next(rounds) == 2:
+            model.get_layer("last").bias.assign([np.inf])
+
+    search = tt.IterativeMagnitudePruning(build(), batches(), train, schedule=SCHEDULE, rounds=3)
+    with pytest.raises(tt.DivergedError):
+        search.run()
+    assert [ticket.config["round"] for ticket in search.tickets] == [1, 2]
 
 
 @pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("pool", "component")])

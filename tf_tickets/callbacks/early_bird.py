@@ -6,6 +6,7 @@ import keras
 
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
 
 
 class EarlyBird(keras.callbacks.Callback):
@@ -24,7 +25,7 @@ class EarlyBird(keras.callbacks.Callback):
         delta: distance that the newest masks have to stay below from each of the last ones.
         look_back: how many of those.
         scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
-        every: draw masks after so many training steps; after each epoch by default.
+        every: draw masks after so many updates of the optimizer; after each epoch by default.
         whole_groups, pool: as `tt.channel_masks` takes them.
 
     Raises:
@@ -33,8 +34,10 @@ class EarlyBird(keras.callbacks.Callback):
 
     Attributes:
         masks: channel masks of the ticket, once it is drawn; None before.
-        epoch: how many epochs were trained when it was; None before.
+        epoch: how many epochs had begun when it was; None before.
         history: for each masks drawn, the distances to those before, the latest first.
+
+    Each training begins to look anew, one that is resumed too.
 
     Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
     """
@@ -66,7 +69,10 @@ class EarlyBird(keras.callbacks.Callback):
         self.history = self._criterion.history
         self._penalty.close()  # what a training left open that an exception broke off
         self._penalty.enter_context(penalised_scales(self.model, ranking, self._scale_penalty))
-        self._steps = 0
+        self.masks = None
+        self.epoch = None
+        self._optimizers = list(nested_optimizers(self.model))
+        self._drawn_at = num_updates(self._optimizers) if self._every else None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch."""
@@ -74,9 +80,11 @@ class EarlyBird(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Draw masks where they are due by steps."""
-        self._steps += 1
-        if self._every and self._steps % self._every == 0:
-            self._draw()
+        if self._every:
+            num_made = num_updates(self._optimizers)
+            if num_made - self._drawn_at >= self._every:
+                self._drawn_at = num_made
+                self._draw()
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw masks where they are due by epochs."""

@@ -7,7 +7,8 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import PruningSchedule
-from tf_tickets.pruning.hold import hold
+from tf_tickets.pruning.hold import holding
+from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
 from tf_tickets.pruning.pruner import GlobalPruning
@@ -22,12 +23,15 @@ class PruneLowMagnitude(keras.callbacks.Callback):
     What TF-MOT's `prune_low_magnitude` and `UpdatePruningStep` do for Keras 2, for any Keras 3
     model and without wrapped layers. The schedule is asked before every training step, whose number
     counts from 1, by the updates that the model's optimizer has made. So a second `fit` goes on in
-    the schedule, and compiling the model anew begins it again. Removed weights do not come back.
-    After the training the zeros stay, but nothing holds them.
+    the schedule, and compiling the model anew begins it again. In a training removed weights do not
+    come back. After it the zeros stay, but nothing holds them: what an earlier one has pruned, hold
+    by `HoldMasks()` beside this callback.
 
     A training that is resumed, by `keras.callbacks.BackupAndRestore` or from a file, is first
     pruned as far as the schedule had come. As pruned weights are zero, and so the smallest, these
-    are the masks that it had.
+    are the masks that it had. Where `EarlyStopping` restores the weights of its best epoch, these
+    are as sparse as the model was then: let it start when the schedule has ended
+    (`start_from_epoch`).
 
     Args:
         schedule: any TF-MOT `PruningSchedule`, such as `tt.PolynomialDecay(0, 0.8, begin_step=0,
@@ -35,11 +39,11 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         scope: what may be pruned, as `tt.prunable` takes it.
         pool: "model" ranks the weights of all layers together, so that a layer keeps what it is
             worth; "layer" prunes each kernel to the schedule's sparsity, as TF-MOT does.
-        block_size: (rows, columns) of blocks that are kept or removed as a whole, by their mean
-            magnitude; the sparsity is then that of the blocks. They tile the last two axes of each
-            kernel: inputs and outputs.
-        m_by_n: (m, n) removes the m smallest of every n neighbouring inputs, such as (2, 4). The
-            schedule then says when, and the pattern how many.
+        block_size: (inputs, outputs) of blocks that are kept or removed as a whole, by their mean
+            magnitude; the sparsity is then that of the blocks. A convolution has blocks at each of
+            its places.
+        m_by_n: (m, n) removes the m smallest of every n neighbouring inputs of an output, such as
+            (2, 4). The schedule then says when, and the pattern how many.
 
     Raises:
         SettingError: if `schedule` is no schedule, `pool` is unknown, a pattern is not two whole
@@ -48,7 +52,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         DivergedError: when pruning, if a weight is NaN or infinite.
 
     Attributes:
-        masks: `Masks` of the latest training, as they are now; None before.
+        masks: `Masks` that the latest training holds, or held last; None before.
 
     Source: Zhu and Gupta, 2017, arXiv:1710.01878 (gradual pruning); TF-MOT 0.8.
 
@@ -76,23 +80,25 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         self._schedule = schedule
         self._scope = scope
         self._pool = pool
-        self._select = _selection(block_size, m_by_n)
+        _check_patterns(block_size, m_by_n)
+        self._block_size = block_size
+        self._m_by_n = m_by_n
         self._held = None
         self._holding = contextlib.ExitStack()
 
     @property
     def masks(self) -> Masks | None:
-        """The masks as they are now, or None before the first training."""
+        """The masks that the latest training holds, or held last; None before."""
         return self._held and self._held.masks
 
     def on_train_begin(self, logs=None):
         """Begin to hold the model, to masks that keep all for now."""
         kernels = prunable(self.model, self._scope)
         self._holding.close()  # what a training left open that an exception broke off
-        self._held = self._holding.enter_context(hold(self.model, Masks.all_kept(kernels)))
+        self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
         pools = [{kernel.path} for kernel in kernels] if self._pool == "layer" else None
         self._pruner = GlobalPruning(
-            lambda: self._due_step, self._held, self._schedule, pools, self._select
+            lambda: self._due_step, self._held, self._schedule, pools, self._selection(kernels)
         )
         self._optimizers = list(nested_optimizers(self.model))
         self._seen_step = 0
@@ -104,7 +110,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         of the callbacks is.
         """
         step = num_updates(self._optimizers) + 1  # as TF-MOT counts: the first step is 1
-        unseen = range(step, self._seen_step, -1)
+        # A schedule that has an end is not asked for all the steps after it.
+        end = getattr(self._schedule, "end_step", -1)
+        last = min(step, end) if end >= 0 else step
+        unseen = range(last, self._seen_step, -1)
         self._due_step = next((past for past in unseen if self._schedule(past)[0]), None)
         self._seen_step = step
         if self._due_step is not None:
@@ -114,19 +123,25 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         """Let go of the model."""
         self._holding.close()
 
+    def _selection(self, kernels):
+        """Return what draws the masks."""
+        matrices = kernel_matrices(self.model, kernels)
+        if self._block_size:
+            return functools.partial(block_masks, block_size=self._block_size, matrices=matrices)
+        if self._m_by_n:
+            return functools.partial(m_by_n_masks, m_by_n=self._m_by_n, matrices=matrices)
+        return pooled_masks
 
-def _selection(block_size, m_by_n):
-    if block_size and m_by_n:
+
+def _check_patterns(block_size, m_by_n):
+    if block_size is not None and m_by_n is not None:
         raise SettingError("Choose one pattern: `block_size` or `m_by_n`.")
-    if block_size:
+    if block_size is not None:
         check_pattern("block_size", block_size, smallest=(1, 1))
-        return functools.partial(block_masks, block_size=tuple(block_size))
-    if m_by_n:
+    if m_by_n is not None:
         check_pattern("m_by_n", m_by_n, smallest=(1, 2))
         if not m_by_n[0] < m_by_n[1]:
             raise SettingError(
                 f"`m_by_n` removes m of every n weights, so m must be less than n. "
                 f"Received: m_by_n={m_by_n!r}"
             )
-        return functools.partial(m_by_n_masks, m_by_n=tuple(m_by_n))
-    return pooled_masks

@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import FileError, SettingError
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
@@ -91,7 +91,11 @@ class RewindPoint(keras.callbacks.Callback):
     def _keep(self):
         self.weights = take_snapshot(self.model)
         if self._path:
-            self.ticket(Masks({})).save(self._path)
+            try:
+                self.ticket(Masks({})).save(self._path)
+            except OSError as error:
+                reason = error.strerror or error
+                raise FileError(f"Cannot write {self._path}: {reason}.") from error
 
     def _recall(self, num_made):
         # Only now: a file that is there as a training begins anew is of an earlier one.

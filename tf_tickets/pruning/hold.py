@@ -155,12 +155,23 @@ def hold(model: keras.Model, masks: Masks):
     Raises:
         SettingError: if a mask has no variable, or another shape than its variable.
     """
+    with holding(model, masks) as held:
+        yield held
+        held.check()
+
+
+@contextlib.contextmanager
+def holding(model: keras.Model, masks: Masks):
+    """Do as `hold` does, but leave the weights as they are in the end.
+
+    For a training that `fit` steps, which is always traced anew: what else than its optimizer
+    changed the weights, such as another callback, meant to.
+    """
     held = HeldMasks(model, masks)
     held.attach()
     make_train_function_anew(model)
     try:
         yield held
-        held.check()
     finally:
         held.detach()
         make_train_function_anew(model)

@@ -55,6 +55,8 @@ def pooled_masks(
 ) -> Masks:
     """Return the masks of `global_masks` for each of several pools, in the order of `within`.
 
+    A variable that is a pool by itself keeps one weight at least, however few it has.
+
     Args:
         scores: variable path -> float array; higher means keep.
         sparsity: of each pool.
@@ -68,7 +70,10 @@ def pooled_masks(
     pruned = {}
     for pool in pools:
         of_pool = Masks({path: mask for path, mask in within.items() if path in pool})
-        pruned |= global_masks({path: scores[path] for path in of_pool}, sparsity, of_pool)
+        most = sparsity
+        if len(of_pool) == 1 and 0 <= sparsity < 1:
+            most = min(sparsity, 1 - 1 / of_pool.size)
+        pruned |= global_masks({path: scores[path] for path in of_pool}, most, of_pool)
     return Masks({path: pruned[path] for path in within})
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import generate_m_by_n_mask
+from tf_tickets.pruning.kernel_matrices import KernelMatrix
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.selection import check_scores, pooled_masks
 
@@ -17,29 +18,34 @@ def block_masks(
     pools: Sequence[Collection[str]],
     *,
     block_size: tuple[int, int],
+    matrices: Mapping[str, KernelMatrix],
 ) -> Masks:
     """Return masks that keep or remove whole blocks, by the mean score of each.
 
-    The blocks tile the last two axes of a kernel, (inputs, outputs) of a dense layer and of each
-    place of a convolution; those at the end may be cut off. With (1, 4) four neighbouring outputs
-    of one input go together, which XNNPACK's sparse kernels and TFLite's sparse format know.
+    The blocks tile the matrices, inputs by outputs, that a kernel is made of; those at the ends may
+    be cut off. With (4, 1) four neighbouring inputs of one output go together.
 
     Args:
         scores: variable path -> float array of two axes or more; higher means keep.
         sparsity: fraction of the blocks of each pool to remove, in [0, 1).
         within: masks of the same variables; what they remove stays removed.
         pools: sets of variable paths, disjoint and together all that is scored.
-        block_size: rows and columns of a block.
+        block_size: inputs and outputs of a block.
+        matrices: variable path -> KernelMatrix.
 
     Raises:
         SettingError, DivergedError: as `global_masks` does, of blocks in place of weights.
 
     Source: TF-MOT, `block_size` with pooling "AVG", which takes kernels of two axes only.
     """
-    blocks = {path: _block_means(score, block_size) for path, score in scores.items()}
-    blocks_within = Masks({p: _block_means(m, block_size) > 0 for p, m in within.items()})
-    kept = pooled_masks(blocks, sparsity, blocks_within, pools)
-    return Masks({p: _expand(kept[p], block_size, m.shape) & m for p, m in within.items()})
+    blocks = {p: _block_means(matrices[p].of(score), block_size) for p, score in scores.items()}
+    blocks_within = {p: _block_means(matrices[p].of(m), block_size) > 0 for p, m in within.items()}
+    kept = pooled_masks(blocks, sparsity, Masks(blocks_within), pools)
+    masks = {}
+    for path, mask in within.items():
+        expanded = _expand(kept[path], block_size, matrices[path].of(mask).shape)
+        masks[path] = matrices[path].back(expanded, mask.shape) & mask
+    return Masks(masks)
 
 
 def _block_means(values, block_size):
@@ -66,17 +72,19 @@ def m_by_n_masks(
     pools: Sequence[Collection[str]],
     *,
     m_by_n: tuple[int, int],
+    matrices: Mapping[str, KernelMatrix],
 ) -> Masks:
     """Return masks that remove the m lowest of every n neighbouring inputs, such as 2 of 4.
 
-    Neighbours are those along the last axis but one of a kernel: the inputs of one output of a
-    dense layer, and of each place of a convolution. NVIDIA's sparse tensor cores know 2 of 4.
+    Neighbours are inputs of the same output, at each place of a convolution. NVIDIA's sparse tensor
+    cores know 2 of 4.
 
     Args:
         scores: variable path -> float array of two axes or more; higher means keep.
         sparsity: not asked, nor are `pools`: the pattern says how many are removed of each layer.
         within: masks of the same variables; what they remove stays removed.
         m_by_n: how many are removed (m) of how many (n).
+        matrices: variable path -> KernelMatrix.
 
     Raises:
         DivergedError: if a score is NaN or infinite.
@@ -84,13 +92,15 @@ def m_by_n_masks(
     Source: TF-MOT, `sparsity_m_by_n`, which takes kernels of two or four axes only.
     """
     check_scores(scores, within)
-    return Masks({path: _m_by_n_mask(scores[path], m_by_n) & m for path, m in within.items()})
+    return Masks(
+        {p: _m_by_n_mask(scores[p], m_by_n, matrices[p]) & mask for p, mask in within.items()}
+    )
 
 
-def _m_by_n_mask(score, m_by_n):
-    rows = np.moveaxis(score, -2, -1)  # (..., outputs, inputs)
+def _m_by_n_mask(score, m_by_n, matrix):
+    rows = np.moveaxis(matrix.of(score), -2, -1)  # (..., outputs, inputs)
     mask = generate_m_by_n_mask(rows.reshape(-1, rows.shape[-1]), m_by_n).numpy() != 0
-    return np.moveaxis(mask.reshape(rows.shape), -1, -2)
+    return matrix.back(np.moveaxis(mask.reshape(rows.shape), -1, -2), score.shape)
 
 
 def check_pattern(name: str, pattern, smallest: tuple[int, int]) -> None:

@@ -37,13 +37,16 @@ class IterativeMagnitudePruning:
         scope: what may be pruned, as `tt.prunable` takes it.
         pool: "model" ranks all weights together (K4), "layer" those of each kernel by themselves.
 
-    The optimizers that the model has as attributes begin every round as they were when `run` was
-    called first; those of a loop of your own are to be made anew in `train`.
+    The optimizers that the model has as attributes begin every round without state; those of a loop
+    of your own are to be made anew in `train`.
 
     Raises:
         SettingError: if `rounds` is below 1 or `pool` unknown; in `run`, if there is no kernel to
             prune, or the rewind point was not reached.
         DivergedError: in `run`, if a training ends with a NaN or infinite weight.
+
+    Attributes:
+        tickets: of the rounds so far, also where a later one fails.
 
     Source: paper K, section 3.1 (K2 to K5); Frankle et al., 2020, arXiv:1912.05671.
 
@@ -84,6 +87,7 @@ class IterativeMagnitudePruning:
         self.rewind_point = rewind_point
         self.scope = scope
         self.pool = pool
+        self.tickets = []
 
     def run(self) -> list[Ticket]:
         """Make all rounds; return their tickets, and leave the model as the last was trained.
@@ -95,26 +99,26 @@ class IterativeMagnitudePruning:
         initial = take_snapshot(self.model)
         optimizers = [(each, each.get_config()) for each in nested_optimizers(self.model)]
         pools = [{kernel.path} for kernel in kernels] if self.pool == "layer" else None
-        tickets = []
+        self.tickets = []
         with hold(self.model, Masks.all_kept(kernels)) as held:
-            self._train()
+            self._train(optimizers)
             for number in range(1, self.rounds + 1):
                 GlobalPruning(
                     lambda number=number: number, held, self.schedule, pools
                 ).conditional_mask_update()
-                tickets.append(self._ticket(held.masks, initial, number))
-                tickets[-1].apply(self.model)
-                for optimizer, config in optimizers:
-                    reset_optimizer(optimizer, config)
-                self._train()
-        return tickets
+                self.tickets.append(self._ticket(held.masks, initial, number))
+                self.tickets[-1].apply(self.model)
+                self._train(optimizers)
+        return self.tickets
 
     def _ticket(self, masks, initial, number):
         if self.rewind_point is not None:
             return self.rewind_point.ticket(masks, {"round": number})
         return Ticket(masks, initial, {"round": number, "rewind_step": 0})
 
-    def _train(self):
+    def _train(self, optimizers):
+        for optimizer, config in optimizers:
+            reset_optimizer(optimizer, config)
         self.train(self.model, self.data)
         refuse_non_finite(self.model)
 

@@ -272,7 +272,7 @@ def refuse_non_finite(model: keras.Model) -> None:
             raise DivergedError(
                 f"Training diverged: {variable.path} is NaN or infinite. The round was stopped and "
                 "nothing was pruned on it; earlier rounds are kept. Try a lower learning rate, a "
-                "larger batch, --precision float32 or --retries."
+                "larger batch, float32 (--precision) or another order of the batches (--retries)."
             )
 
 
