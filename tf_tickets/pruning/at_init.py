@@ -46,10 +46,11 @@ def grasp_scores(
 ) -> dict[str, np.ndarray]:
     """Return how much of the gradient's norm is lost without each weight: `w (H g)`.
 
-    Higher means keep. g is the gradient of the loss L, and H its Hessian, both in the given variables alone. The
-    authors rank by `-w (H g)` and remove the highest: the sign counts. They also divide the logits by
-    a temperature of 200; here there is none, as most losses of generative models have no logits to
-    divide. Batch normalisation in training mode makes H that of its batches.
+    Higher means keep. g is the gradient of the loss L, and H its Hessian, both in the given
+    variables alone. The authors rank by `-w (H g)` and remove the highest: the sign counts. They
+    also divide the logits by a temperature of 200; here there is none, as most losses of generative
+    models have no logits to divide. Batch normalisation in training mode makes H that of its
+    batches.
 
     Args:
         variables: Keras variables, as `prunable` returns them, of a model that computes in float32:
@@ -103,9 +104,10 @@ def synflow_scores(
     """Return each weight's share in what flows through a network; higher means keep.
 
     The score of w is `abs(w) dR/dabs(w)`. R is the sum of the outputs for an input of ones, with
-    every parameter replaced by its absolute value. Each layer that all of the flow passes has the same sum of scores, R, however large it
-    is: so pruning in many small steps, with new scores for each, does not empty one while others
-    are full. `SynapticFlow` gives the scores of many steps faster.
+    every parameter replaced by its absolute value. Each layer that all of the flow passes has the
+    same sum of scores, R, however large it is: so pruning in many small steps, with new scores for
+    each, does not empty one while others are full. `SynapticFlow` gives the scores of many steps
+    faster.
 
     No data are seen. Batch normalisation is in inference mode, so a fixed scale and shift. The
     scores are computed in float64, as R is a product over layers.
