@@ -1,5 +1,6 @@
 """Builds the documentation: `sphinx-build -W --keep-going -b html docs build/docs`, offline."""
 
+import inspect
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import sys
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from sphinx.util.inspect import stringify_signature
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -37,6 +39,7 @@ maximum_signature_line_length = 88
 # Our docstrings are Google's, in which single backticks are code.
 default_role = "code"
 napoleon_numpy_docstring = False
+napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 extlinks_detect_hardcoded_links = False
@@ -52,9 +55,17 @@ def as_sphinx_reads_it(app, what, name, obj, options, lines):
     text = re.sub(r"^(?! )(.*\S):\n\n(?=    \S)", r"\1::\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"^Example:\n(?=    (?!>>>))", "Example::\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"^Source: ", "**Source:** ", text, flags=re.MULTILINE)
-    text = re.sub(r"arXiv:(\d{4}\.\d{5})", r":arxiv:`\1`", text)
+    text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r":arxiv:`\1`", text)
     text = re.sub(r"\bpaper ([KC])\b", r":doc:`paper \1 </contributing>`", text)
     lines[:] = text.split("\n")
+
+
+def signature_of_init(app, what, name, obj, options, signature, return_annotation):
+    """Return what a Keras class of ours takes, where Keras's own `__new__` hides it."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        taken = inspect.signature(obj.__init__)
+        taken = taken.replace(parameters=list(taken.parameters.values())[1:])  # without self
+        return stringify_signature(taken, unqualified_typehints=True), None
 
 
 class LinkPublicNames(SphinxTransform):
@@ -82,7 +93,8 @@ class LinkPublicNames(SphinxTransform):
 
 
 def setup(app):
-    """Connect the two."""
+    """Connect them."""
     # Before napoleon, whose priority is Sphinx's default of 500.
     app.connect("autodoc-process-docstring", as_sphinx_reads_it, priority=400)
+    app.connect("autodoc-process-signature", signature_of_init)
     app.add_transform(LinkPublicNames)

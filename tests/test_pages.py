@@ -15,6 +15,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 # Pages whose commands are not run as they are written, and what runs or excuses them.
 COMMANDS_ELSEWHERE = {
+    "many_machines.md": "tests/scripts/test_many_machines.py",
     "start.md": ".ci/run installs the package",
     "offline_fid.md": "they need a network, or what was fetched by one",
 }
