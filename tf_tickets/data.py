@@ -135,12 +135,21 @@ def load(
 
 
 def image_shape(name: str, image_size: int) -> tuple[int, int, int]:
-    """Return the (height, width, channels) that `load` gives, without reading any data."""
+    """Return the (height, width, channels) that `load` gives, without reading any data.
+
+    Args:
+        name: of the data set, as `load` takes it.
+        image_size: height and width in pixels.
+    """
     return (image_size, image_size, _choose("dataset", name, _SOURCES).channels)
 
 
 def steps_per_epoch(dataset: ImageDataset, batch_size: int) -> int:
     """Return the number of whole batches in one pass over the data.
+
+    Args:
+        dataset: as `load` returns it.
+        batch_size: images per batch.
 
     Raises:
         SettingError: if `batch_size` is below 1 or above the number of images.

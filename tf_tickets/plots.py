@@ -204,7 +204,7 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "Figure":
     fraction of the weights that is gone. Ways that have several sparsities are lines.
 
     Args:
-        rows: `comparison.Row`s.
+        rows: a `comparison.Row` for each way and sparsity.
         metric: the name of the metric.
         path: the file to write; an existing one is replaced whole.
         title: what was compared.

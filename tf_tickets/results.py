@@ -31,6 +31,12 @@ def tables(
 
     Where trainings were evaluated on their way, a second one has the steps at which they could have
     stopped: see `follow_curve`.
+
+    Args:
+        records: of all rounds, as `TicketSearch.run` returns them.
+        comparisons: of them, as `compare_arms` returns them.
+        metric: the one that decides.
+        chosen: the winning ticket's comparison, or None if no round wins.
     """
     num_seeds = len({record["seed"] for record in records})
     spread = f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
@@ -95,7 +101,11 @@ def _verdict(comparison, chosen):
 
 
 def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
-    """Return what is worth keeping where no round wins: the sparsest that matches dense, or all."""
+    """Return what is worth keeping where no round wins: the sparsest that matches dense, or all.
+
+    Args:
+        comparisons: of all rounds, as `compare_arms` returns them.
+    """
     matching = [comparison for comparison in comparisons if comparison.within_tolerance]
     return max(matching or comparisons, key=lambda comparison: comparison.weight_sparsity)
 
@@ -103,7 +113,7 @@ def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
 def save_ticket(
     folder: RunFolder, experiment: Experiment, stage: str, slim: bool = False
 ) -> pathlib.Path:
-    """Copy a stage's ticket to `winning_ticket/`, export its trained model; return the SavedModel.
+    """Return the SavedModel of a stage's trained model; its ticket is in `winning_ticket/` then.
 
     Args:
         folder: the run.
@@ -144,7 +154,7 @@ def draw_figures(
     arm: str = "winning",
     source: str | None = None,
 ) -> list[pathlib.Path]:
-    """Draw the metric against sparsity, and images by sparsity; return the files.
+    """Return the figures of a run, drawn as files: the metric, and images, against sparsity.
 
     Where trainings were evaluated on their way, the step at which they could have stopped too; of a
     GAN its discriminator's loss, which is for looking: it tells nothing of quality (Q15).
@@ -217,7 +227,12 @@ _COMPARED = (
 
 
 def comparison_table(rows: Sequence[Row], metric: str) -> rich.table.Table:
-    """Return ways of pruning side by side; FLOPs and seconds also as change from unpruned."""
+    """Return ways of pruning side by side; FLOPs and seconds also as change from unpruned.
+
+    Args:
+        rows: as `comparison.rows_of_run` returns them.
+        metric: the name of the metric.
+    """
     num_seeds = len(rows[0].values)
     spread = f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
     table = rich.table.Table(

@@ -198,6 +198,9 @@ def _hashes(folder):
 def read_settings(path) -> dict:
     """Return the settings of the run in a folder.
 
+    Args:
+        path: the run folder.
+
     Raises:
         FileError: if there is no run, or its run.json is damaged.
     """
@@ -206,6 +209,9 @@ def read_settings(path) -> dict:
 
 def read_origin(path) -> dict:
     """Return what else is noted of the command and machine that made the run in a folder.
+
+    Args:
+        path: the run folder.
 
     Raises:
         FileError: as `read_settings` does.
@@ -222,6 +228,9 @@ def _read_run(path):
 
 def read_results(path) -> list[dict]:
     """Return the records of a results.jsonl, in its order.
+
+    Args:
+        path: the file.
 
     Raises:
         FileError: if the file is missing or a line is no JSON; the message names it.

@@ -56,7 +56,11 @@ def resolve_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process is the one that writes and prints."""
+    """Return whether this process is the one that writes and prints.
+
+    Args:
+        strategy: as `resolve_strategy` returns it; one of a single process has only the chief.
+    """
     cluster = strategy.cluster_resolver
     # TensorFlow's rule: the task of type "chief" where there is one, or else the first worker.
     return (

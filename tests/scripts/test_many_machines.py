@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -120,13 +119,3 @@ def test_a_strategy_that_cannot_work_is_refused(run_here, assert_refused, monkey
     monkeypatch.delenv("TF_CONFIG", raising=False)
     ran = run_here(*SMALL, "--strategy", "multi-worker", "--output", tmp_path)
     assert_refused(ran, 2, "needs TF_CONFIG, which is not set")
-
-
-def test_the_snippets_of_the_page_run_in_their_order(tmp_path):
-    page = (ROOT / "docs" / "many_machines.md").read_text()
-    snippets = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
-    ran = subprocess.run(
-        [sys.executable, "-c", snippets], cwd=tmp_path, capture_output=True, text=True, timeout=500
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert ran.stdout.startswith("{'loss': ")

@@ -39,7 +39,7 @@ class PixelDeviation:
         return float(np.mean(np.sqrt(np.maximum(variance, 0))))
 
 
-def refuse_collapse(metrics: Mapping[str, float]):
+def refuse_collapse(metrics: Mapping[str, float]) -> None:
     """Do nothing, unless a GAN's samples are nearly one image.
 
     Nothing that such a generator has learned is worth pruning on, though its losses may be finite.

@@ -28,7 +28,11 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """The unbiased covariance, float64 of shape (d, d); needs two images or more."""
+        """The unbiased covariance, float64 of shape (d, d).
+
+        Raises:
+            SettingError: if there were fewer than two images.
+        """
         if self.count < 2:
             raise SettingError(
                 f"A covariance needs at least 2 images. Received: {self.count}. Use more images."
@@ -62,9 +66,13 @@ class Moments:
 def frechet_distance(real: Moments, generated: Moments) -> float:
     """Return the squared Frechet distance between Gaussians with these moments.
 
-    It is |m_r - m_g|^2 + Tr(S_r + S_g - 2 (S_r S_g)^(1/2)): 0 where both agree, larger the further
-    the generated images are from the real ones. On Inception's features it is the FID. It is biased
-    upward for few images, so compare only distances from equal numbers of them.
+    It is `norm(m_r - m_g)^2 + Tr(S_r + S_g - 2 (S_r S_g)^(1/2))`: 0 where both agree, larger the
+    further the generated images are from the real ones. On Inception's features it is the FID. It
+    is biased upward for few images, so compare only distances from equal numbers of them.
+
+    Args:
+        real: moments of the features of real images: mean m_r and covariance S_r.
+        generated: those of as many generated images, by the same network.
 
     Raises:
         SettingError: if either has seen fewer than two images.

@@ -12,7 +12,7 @@ class SpectralConv2D(keras.layers.Conv2D):
     """A convolution by its kernel divided by that kernel's largest singular value.
 
     The kernel is seen as a matrix (height * width * channels, filters). Its singular value, sigma,
-    is |kernel u|, where the unit vector `u` follows the first right singular vector by
+    is `norm(kernel u)`, where the unit vector `u` follows the first right singular vector by
     `power_step`, which whoever trains the layer calls once before each update. Gradients flow
     through sigma.
 
@@ -21,8 +21,7 @@ class SpectralConv2D(keras.layers.Conv2D):
     Here the variable is never touched: what a mask removes is zero in it, so sigma is that of the
     masked kernel, and scores are of the raw one (Q1 to Q3).
 
-    Args:
-        as `keras.layers.Conv2D`.
+    It takes the arguments of `keras.layers.Conv2D`.
 
     Source: Miyato et al., 2018, arXiv:1802.05957.
     """

@@ -25,6 +25,9 @@ class VariationalAutoencoder(Sampler, EncoderDecoder):
         beta: weight of the KL divergence; 1 gives the evidence lower bound.
         seed: of the training noise; by default it follows `keras.utils.set_random_seed`.
 
+    Raises:
+        SettingError: if `beta` is negative.
+
     Source: Kingma and Welling, arXiv:1312.6114; beta: Higgins et al., ICLR 2017.
     """
 

@@ -18,7 +18,7 @@ from tf_tickets.pruning.masks import by_path
 def snip_scores(
     variables: Sequence[keras.Variable], losses: Sequence[Callable[[], tf.Tensor]]
 ) -> dict[str, np.ndarray]:
-    """Return how much the loss hangs on each weight: |w dL/dw|, higher means keep.
+    """Return how much the loss hangs on each weight: `abs(w dL/dw)`, higher means keep.
 
     Args:
         variables: Keras variables, as `prunable` returns them.
@@ -44,12 +44,13 @@ def snip_scores(
 def grasp_scores(
     variables: Sequence[keras.Variable], losses: Sequence[Callable[[], tf.Tensor]]
 ) -> dict[str, np.ndarray]:
-    """Return how much of the gradient's norm is lost without each weight: w (H g), higher is keep.
+    """Return how much of the gradient's norm is lost without each weight: `w (H g)`.
 
-    g is the gradient of the loss L, and H its Hessian, both in the given variables alone. The
-    authors rank by -w (H g) and remove the highest: the sign counts. They also divide the logits by
-    a temperature of 200; here there is none, as most losses of generative models have no logits to
-    divide. Batch normalisation in training mode makes H that of its batches.
+    Higher means keep. g is the gradient of the loss L, and H its Hessian, both in the given
+    variables alone. The authors rank by `-w (H g)` and remove the highest: the sign counts. They
+    also divide the logits by a temperature of 200; here there is none, as most losses of generative
+    models have no logits to divide. Batch normalisation in training mode makes H that of its
+    batches.
 
     Args:
         variables: Keras variables, as `prunable` returns them, of a model that computes in float32:
@@ -100,12 +101,13 @@ def _gradients(loss, variables):
 def synflow_scores(
     network: keras.Model, variables: Sequence[keras.Variable]
 ) -> dict[str, np.ndarray]:
-    """Return each weight's share in what flows through a network: |w| dR/d|w|, higher means keep.
+    """Return each weight's share in what flows through a network; higher means keep.
 
-    R is the sum of the outputs for an input of ones, with every parameter replaced by its absolute
-    value. Each layer that all of the flow passes has the same sum of scores, R, however large it
-    is: so pruning in many small steps, with new scores for each, does not empty one while others
-    are full. `SynapticFlow` gives the scores of many steps faster.
+    The score of w is `abs(w) dR/dabs(w)`. R is the sum of the outputs for an input of ones, with
+    every parameter replaced by its absolute value. Each layer that all of the flow passes has the
+    same sum of scores, R, however large it is: so pruning in many small steps, with new scores for
+    each, does not empty one while others are full. `SynapticFlow` gives the scores of many steps
+    faster.
 
     No data are seen. Batch normalisation is in inference mode, so a fixed scale and shift. The
     scores are computed in float64, as R is a product over layers.
@@ -189,6 +191,9 @@ def normalized_scores(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     Networks that are scored each by its own loss, such as a GAN's two, have scores of unlike
     scales. They are normalised by themselves before they are ranked together (S7, S8). Magnitudes,
     as the plain sum of scores of both signs may be nearly zero or negative, and turn their order.
+
+    Args:
+        scores: variable path -> float array, of one network.
 
     Raises:
         DivergedError: if all scores are zero, so that they choose nothing.

@@ -31,6 +31,10 @@ def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.n
 def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> None:
     """Set a model's state, and the optimizer's where the snapshot holds it, bit for bit.
 
+    Args:
+        model: a built Keras model with the same variables.
+        snapshot: variable path -> array, as `take_snapshot` returns it.
+
     Raises:
         SettingError: if the snapshot is of another model; the message names the first difference.
     """

@@ -90,12 +90,22 @@ def compare_arms(
 
 
 def choose_winning_ticket(comparisons: Sequence[Comparison]) -> Comparison | None:
-    """Return the sparsest round that wins, or None if no round does."""
+    """Return the sparsest round that wins, or None if no round does.
+
+    Args:
+        comparisons: of all rounds, as `compare_arms` returns them.
+    """
     return max((c for c in comparisons if c.wins), key=lambda c: c.weight_sparsity, default=None)
 
 
 def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, float]:
-    """Return each metric's mean over the seeds, for one round and arm."""
+    """Return each metric's mean over the seeds, for one round and arm.
+
+    Args:
+        records: those of all seeds, as `TicketSearch.run` returns them.
+        number: the round, 0 for the dense one.
+        arm: "dense", "winning", "random", "shuffled" or "transferred".
+    """
     metrics = records[0]["metrics"]
     return {name: float(np.mean(_values(records, name, number, arm))) for name in metrics}
 

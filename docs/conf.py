@@ -1,0 +1,100 @@
+"""Builds the documentation: `sphinx-build -W --keep-going -b html docs build/docs`, offline."""
+
+import inspect
+import os
+import pathlib
+import re
+import sys
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+from sphinx.util.inspect import stringify_signature
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import tf_tickets as tt
+
+project = "tf_tickets"
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.extlinks",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+html_theme = "furo"
+html_title = project
+html_show_sphinx = False
+html_show_copyright = False
+
+# Pages link to headings of each other, as GitHub names them.
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+# Our docstrings are Google's, in which single backticks are code.
+default_role = "code"
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_custom_sections = [("Attributes", "params_style")]
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
+extlinks_detect_hardcoded_links = False
+
+_PUBLIC = {name for name in tt.__all__ if name not in tt._SUBMODULES}
+_CALLBACKS = {f"callbacks.{name}" for name in tt.callbacks.__all__}
+
+
+def as_sphinx_reads_it(app, what, name, obj, options, lines):
+    """Mark up what our docstrings leave bare: code without prompts, papers, and their source."""
+    text = "\n".join(lines)
+    # A block that follows a colon, in the summary or as the example, is code.
+    text = re.sub(r"^(?! )(.*\S):\n\n(?=    \S)", r"\1::\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^Example:\n(?=    (?!>>>))", "Example::\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^Source: ", "**Source:** ", text, flags=re.MULTILINE)
+    text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r":arxiv:`\1`", text)
+    text = re.sub(r"\bpaper ([KC])\b", r":doc:`paper \1 </contributing>`", text)
+    lines[:] = text.split("\n")
+
+
+def signature_of_init(app, what, name, obj, options, signature, return_annotation):
+    """Return what a Keras class of ours takes, where Keras's own `__new__` hides it."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        taken = inspect.signature(obj.__init__)
+        taken = taken.replace(parameters=list(taken.parameters.values())[1:])  # without self
+        return stringify_signature(taken, unqualified_typehints=True), None
+
+
+class LinkPublicNames(SphinxTransform):
+    """Makes a link of each public name that stands in the text as code."""
+
+    default_priority = 500
+
+    def apply(self):
+        """Look at every literal of the page."""
+        for literal in list(self.document.findall(nodes.literal)):
+            name = literal.astext().split("(")[0].removeprefix("tt.")
+            if name in _PUBLIC | _CALLBACKS and not isinstance(
+                literal.parent, (nodes.reference, addnodes.pending_xref)
+            ):
+                link = addnodes.pending_xref(
+                    "",
+                    refdomain="py",
+                    reftype="obj",
+                    reftarget=f"tf_tickets.{name}",
+                    refexplicit=True,
+                    refdoc=self.env.docname,
+                )
+                literal.replace_self(link)
+                link += literal
+
+
+def setup(app):
+    """Connect them."""
+    # Before napoleon, whose priority is Sphinx's default of 500.
+    app.connect("autodoc-process-docstring", as_sphinx_reads_it, priority=400)
+    app.connect("autodoc-process-signature", signature_of_init)
+    app.add_transform(LinkPublicNames)
