@@ -190,6 +190,35 @@ def test_nested_models_and_shared_layers_stay_shared():
     assert slimmed.count_params() < model.count_params()
 
 
+def test_a_network_of_keras_within_another(float64):
+    inputs = keras.Input((32, 32, 3))
+    base = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
+    )
+    x = layers.GlobalAveragePooling2D()(base(inputs))
+    model = shake(keras.Model(inputs, layers.Dense(3)(x)))
+    slimmed = check_equal(model, whole_groups=True, tolerance=1e-10)
+    assert slimmed.count_params() < 0.7 * model.count_params()
+    assert slimmed.get_layer(base.name).input.name == base.input.name
+
+
+def test_inputs_of_a_nested_model_keep_names_types_and_structure():
+    tokens, image = keras.Input((4,), dtype="int32", name="tokens"), keras.Input((6,), name="image")
+    words = layers.Flatten()(layers.Embedding(5, 3)(tokens))
+    inner = keras.Model(
+        {"tokens": tokens, "image": image},
+        layers.Dense(2)(layers.Concatenate()([words, image])),
+        name="inner",
+    )
+    outer = keras.Input((4,), dtype="int32"), keras.Input((5,))
+    hidden = layers.BatchNormalization()(layers.Dense(6)(outer[1]))
+    model = shake(keras.Model(outer, inner({"tokens": outer[0], "image": hidden})))
+    x = [np.ones((2, 4), "int32"), np.random.default_rng(0).normal(size=(2, 5)).astype("float32")]
+    inputs = check_equal(model, x=x).get_layer("inner").input
+    assert {name: tensor.shape[1] for name, tensor in inputs.items()} == {"tokens": 4, "image": 3}
+    assert inputs["tokens"].dtype == "int32"
+
+
 APPLICATIONS = ("MobileNetV2", "ResNet50V2", "DenseNet121", "EfficientNetV2B0")
 
 

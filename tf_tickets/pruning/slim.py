@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from tf_tickets.graphs import graph_of
 from tf_tickets.pruning.channel_graph import ChannelGraph, LayerChannels
 from tf_tickets.pruning.channels import check_channel_masks, networks_of, removed_channels
 from tf_tickets.pruning.masks import Masks
@@ -183,10 +184,17 @@ class _Copy:
 
     def _clone_model(self, model):
         inputs = [
-            keras.Input((*tensor.shape[1:-1], np.count_nonzero(~np.isin(channels, self._gone))))
+            self._narrower_input(tensor, channels)
             for tensor, channels in zip(model.inputs, self._graph.nested[id(model)], strict=True)
         ]
+        structure = graph_of(model).input  # one tensor, or a list or dict of them
+        inputs = keras.tree.pack_sequence_as(structure, inputs)
         return keras.models.clone_model(model, inputs, self._clone)
+
+    def _narrower_input(self, tensor, channels):
+        lost = np.count_nonzero(np.isin(channels, self._gone))
+        shape = (*tensor.shape[:-1], tensor.shape[-1] - lost) if lost else tensor.shape
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
 
     def _clone_layer(self, layer):
         config = layer.get_config()
