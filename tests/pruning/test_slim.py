@@ -435,6 +435,39 @@ def test_a_loss_scale_goes_on():
     assert np.isin(new.numpy(), old.numpy()).all() and new.shape != old.shape
 
 
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 * 0.5**step
+
+    def get_config(self):
+        return {}
+
+
+def test_what_is_registered_nowhere_goes_on_too():
+    """A loss, a metric, a learning rate and an activation of the user's own, and lambdas."""
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(4, 1, activation=lambda x: x**2)(inputs)
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.Activation(lambda x: keras.ops.maximum(x, 0.1 * x))(x)
+    x = layers.Conv2D(3, 1)(x)
+    model = shake(keras.Model(inputs, layers.Lambda(lambda x, by: by * x, arguments={"by": 2})(x)))
+
+    def loss(y, outputs):
+        return keras.ops.mean((y - outputs) ** 2)
+
+    metrics = [lambda y, outputs: keras.ops.max(outputs), keras.metrics.MeanAbsoluteError()]
+    model.compile(keras.optimizers.SGD(Halving(), momentum=0.9), loss, metrics=metrics)
+    x, y = inputs_of(model), np.zeros((4, 4, 4, 3), "float32")
+    model.fit(x, y, verbose=0)
+    slimmed = check_equal(model)
+    assert slimmed.loss is loss and slimmed.optimizer.iterations == 1
+    assert float(slimmed.optimizer.learning_rate) == pytest.approx(0.05)
+    assert model.compiled, "the model is left as it is"
+    expected, received = (each.evaluate(x, y, verbose=0) for each in (model, slimmed))
+    np.testing.assert_allclose(received, expected, rtol=1e-5)
+    assert np.isfinite(slimmed.fit(x, y, verbose=0).history["loss"]).all()
+
+
 def test_its_file_loads_where_this_package_is_not(tmp_path):
     model = shake(unet())
     slimmed = tt.slim(model, tt.channel_masks(model, 0.5))

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tf_tickets.graphs import graph_of
+from tf_tickets.graphs import copy_layer, copy_network, graph_of
 from tf_tickets.pruning.channel_graph import ChannelGraph, LayerChannels
 from tf_tickets.pruning.channels import check_channel_masks, networks_of, removed_channels
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.optimizers import optimizers_of
 from tf_tickets.pruning.scores import num_values
 
 
@@ -62,7 +63,7 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
 
     The model itself is left as it is. The slim one is made of layers of the same classes, so its
     `.keras` file loads wherever the first one's does. If the model is compiled, so is the slim one,
-    and its optimizer goes on with its state.
+    and its optimizer goes on with its state; its loss and metric objects are those of the model.
 
     Args:
         model: a built Functional or Sequential model, or a model whose `components` are such and
@@ -138,7 +139,7 @@ class _Copy:
         self._channels = {id(each.layer): each for each in graph.layers}
         self._made: dict[int, tuple] = {}
         self.slices: dict[int, Callable] = {}
-        self.network = keras.models.clone_model(network, clone_function=self._clone)
+        self.network = copy_network(network, self._clone)
         for layer, copy in self._made.values():
             if id(layer) not in graph.nested:  # whose layers are among these
                 self._fill(layer, copy, masks)
@@ -188,8 +189,7 @@ class _Copy:
             for tensor, channels in zip(model.inputs, self._graph.nested[id(model)], strict=True)
         ]
         structure = graph_of(model).input  # one tensor, or a list or dict of them
-        inputs = keras.tree.pack_sequence_as(structure, inputs)
-        return keras.models.clone_model(model, inputs, self._clone)
+        return copy_network(model, self._clone, keras.tree.pack_sequence_as(structure, inputs))
 
     def _narrower_input(self, tensor, channels):
         lost = np.count_nonzero(np.isin(channels, self._gone))
@@ -197,9 +197,8 @@ class _Copy:
         return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
 
     def _clone_layer(self, layer):
-        config = layer.get_config()
         each = self._channels.get(id(layer))
-        return type(layer).from_config(config | (self._narrower(each) if each else {}))
+        return copy_layer(layer, **(self._narrower(each) if each else {}))
 
     def _narrower(self, each) -> dict:
         """Return what changes in a layer's config."""
@@ -254,13 +253,32 @@ def _carry_training(model, slimmed, slices):
     """Compile the slim model as the model is, with what its optimizers remember."""
     if not model.compiled:
         return
-    slimmed.compile_from_config(model.get_compile_config())
-    pairs = zip(
-        *(getattr(each, "optimizers", [each.optimizer]) for each in (model, slimmed)), strict=True
-    )
-    for optimizer, target in pairs:
+    if type(model).compile is keras.Model.compile:
+        _compile_as(model, slimmed)
+    else:  # with arguments of its own
+        slimmed.compile_from_config(model.get_compile_config())
+    for optimizer, target in zip(optimizers_of(model), optimizers_of(slimmed), strict=True):
         if optimizer.built:
             _carry_optimizer(optimizer, target, slices)
+
+
+def _compile_as(model, slimmed):
+    """Compile with the very loss and metrics; a config has only names of those of the user."""
+    arguments = model._compile_config.config
+    optimizer = arguments["optimizer"]
+    slimmed.compile(
+        **{**arguments, "optimizer": _new_optimizer(optimizer)},
+        auto_scale_loss=model.optimizer is not optimizer,
+    )
+    if model.optimizer.built:
+        slimmed.optimizer.build(slimmed.trainable_variables)
+
+
+def _new_optimizer(optimizer):
+    config = optimizer.get_config()
+    if callable(optimizer._learning_rate):  # a schedule
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config(config)
 
 
 def _carry_optimizer(optimizer, target, slices):
