@@ -328,6 +328,66 @@ def test_widths_are_rounded_up(round_to, width):
     assert slimmed.get_layer("a").filters == width
 
 
+@pytest.mark.parametrize(("round_to", "width"), [(1, 2), (2, 2), (4, 4), (3, 6), (8, 8), (16, 8)])
+def test_widths_are_filters_where_these_go_in_groups(round_to, width):
+    inputs = keras.Input((4, 4, 2))
+    x = layers.GroupNormalization(4, name="gn")(layers.Conv2D(8, 1, name="a")(inputs))
+    model = keras.Model(inputs, layers.Conv2D(3, 1)(x))
+    model.get_layer("gn").gamma.assign([1, 1, 2, 2, 3, 3, 4, 4])
+    masks = tt.channel_masks(model, 0.75, whole_groups=True)
+    slimmed = check_equal(model, masks, round_to=round_to)
+    assert slimmed.get_layer("a").filters == width
+    kept = slimmed.slim_report.masks["gn/gamma"]
+    assert kept.tolist() == [index >= 8 - width for index in range(8)], "the largest scales"
+
+
+@pytest.mark.parametrize(("round_to", "width"), [(1, 1), (2, 2), (4, 4)])
+def test_units_that_become_an_image_are_rounded_to_its_channels(round_to, width):
+    inputs = keras.Input((3,))
+    x = layers.Reshape((2, 2, 6), name="image")(layers.Dense(24, name="units")(inputs))
+    x = layers.BatchNormalization()(x)
+    model = shake(keras.Model(inputs, layers.Conv2D(3, 1)(x)))
+    slimmed = check_equal(model, tt.channel_masks(model, 5 / 6), round_to=round_to)
+    assert slimmed.get_layer("image").target_shape == (2, 2, width)
+    assert slimmed.get_layer("units").units == 4 * width
+
+
+def test_what_comes_back_for_one_layer_widens_another_as_far_as_it_must():
+    """Groups of two channels: two of "a" alone, one of "a" and "b", and two of "b" alone."""
+    inputs = keras.Input((4, 4, 2))
+    both = [layers.Conv2D(5, 1, name=name)(inputs) for name in "ab"]
+    x = layers.GroupNormalization(5, name="gn")(layers.Concatenate()(both))
+    model = keras.Model(inputs, layers.Conv2D(3, 1)(x))
+    model.get_layer("gn").gamma.assign(np.repeat([1, 2, 5, 4, 3], 2))
+    masks = tt.Masks({"gn/gamma": np.arange(10) < 2})
+    slimmed = check_equal(model, masks, round_to=2)
+    # "b" must not be empty, so all of it comes back; that makes "a" three wide, which is odd.
+    assert [slimmed.get_layer(name).filters for name in "ab"] == [5, 5]
+    slimmed = check_equal(model, masks)
+    assert [slimmed.get_layer(name).filters for name in "ab"] == [3, 1]
+
+
+@pytest.mark.parametrize("round_to", [0, -4, 2.5, "8"])
+def test_what_cannot_be_rounded_to_is_refused(round_to):
+    model = small()
+    with pytest.raises(tt.SettingError, match=f"whole number >= 1. Received: {round_to!r}"):
+        tt.slim(model, tt.channel_masks(model, 0.5), round_to=round_to)
+
+
+def test_an_output_of_a_nested_model_that_nothing_reads_stays_whole():
+    codes = keras.Input((4,))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(8)(codes)))
+    heads = [layers.Dense(2, name=name)(x) for name in ("mean", "log_variance")]
+    encoder = keras.Model(codes, heads, name="encoder")
+    inputs = keras.Input((4,))
+    mean, _ = encoder(inputs)
+    slimmed = check_equal(shake(keras.Model(inputs, layers.Dense(3)(mean))))
+    rows = {row.name: row for row in slimmed.slim_report.layers}
+    assert rows["log_variance"].reason == "nothing reads what it makes"
+    assert rows["log_variance"].after == rows["mean"].after == 2
+    assert rows["mean"].reason.endswith("reads it where no scale makes it zero")
+
+
 def test_the_model_itself_is_left_as_it_is():
     model = shake(small())
     before = [np.array(variable.numpy()) for variable in model.variables]
