@@ -229,6 +229,61 @@ def test_activations_of_the_twin_are_linear_and_its_weights_are_float64():
     assert float(keras.ops.max(keras.ops.abs(twin(1000 * ones)))) > 10
 
 
+def scores_of(outputs, inputs):
+    model = keras.Model(inputs, outputs)
+    return tt.synflow_scores(model, tt.prunable(model))
+
+
+def test_synflow_through_operators_is_that_through_layers():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    x = L.Dense(3, name="a")(inputs)
+    y = L.Dense(3, name="b")(x)
+    last = L.Dense(2, name="c")
+    by_layers = scores_of(last(L.Multiply()([L.Add()([x, y]), inputs])), inputs)
+    by_operators = scores_of(last((x + y) * inputs), inputs)
+    assert list(by_layers) == list(by_operators) == ["a/kernel", "b/kernel", "c/kernel"]
+    for path, score in by_layers.items():
+        np.testing.assert_allclose(by_operators[path], score, rtol=1e-14)
+        assert score.min() > 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(L.GroupNormalization(2, name="n"), L.LayerNormalization(name="n")),
+        *(L.LayerNormalization(axis=[-1], center=False, name="n"), L.ReLU(max_value=6)),
+        *(L.Softmax(), L.Activation("relu6"), L.Lambda(lambda x: 2 * x)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_divides_or_saturates_lets_all_of_the_flow_pass(layer):
+    """Each layer in a row has the same sum of scores, and scaling one scales R."""
+    keras.utils.set_random_seed(0)
+    stack = [L.Dense(4, name="a"), layer, L.Dense(2, name="b")]
+    model = keras.Sequential([keras.Input((3,)), *stack])
+    first = tt.synflow_scores(model, tt.prunable(model))
+    model.get_layer("a").kernel.assign(100 * model.get_layer("a").kernel)
+    for before, after in zip(
+        first.values(), tt.synflow_scores(model, tt.prunable(model)).values(), strict=True
+    ):
+        assert before.min() > 0
+        np.testing.assert_allclose(before.sum(), next(iter(first.values())).sum(), rtol=1e-12)
+        np.testing.assert_allclose(after, 100 * before, rtol=1e-6)
+
+
+def test_synflow_of_a_nested_and_compiled_model_is_that_of_its_layers():
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential([keras.Input((3,)), L.Dense(4, "relu", name="a")], name="inner")
+    inner.compile("sgd", lambda y, outputs: outputs)
+    nested = keras.Sequential([keras.Input((3,)), inner, L.Dense(2, name="b")])
+    flat = keras.Sequential([keras.Input((3,)), L.Dense(4, "relu"), L.Dense(2)])
+    flat.set_weights(nested.get_weights())
+    scores = [tt.synflow_scores(model, tt.prunable(model)) for model in (nested, flat)]
+    for one, other in zip(*(each.values() for each in scores), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
 def test_synflow_needs_layers_that_can_be_copied():
     class Own(keras.Model):
         def __init__(self):

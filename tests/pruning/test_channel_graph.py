@@ -1,6 +1,7 @@
 """Which channels live together, drawn by hand for graphs of a few layers."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -167,7 +168,7 @@ def test_groups_of_a_group_normalisation_go_whole(inputs):
         (layers.LayerNormalization(), "is of a kind that cannot be slimmed"),
         (layers.Conv2D(2, 1, groups=2), "convolves in groups"),
         (layers.Softmax(), "is of a kind that cannot be slimmed"),
-        (layers.Activation("softmax"), "has an activation that mixes channels"),
+        (layers.Activation("softmax"), "has an activation, softmax, that may mix channels"),
         (layers.BatchNormalization(axis=1), "normalises along axis 1"),
         (layers.Rescaling([1.0, 2.0]), "rescales each channel by itself"),
     ],
@@ -182,7 +183,43 @@ def test_a_layer_that_cannot_be_looked_into_keeps_its_surroundings(inputs, layer
 
 def test_units_that_a_softmax_mixes_stay_and_their_inputs_may_go(inputs):
     x = norm("bn")(layers.Conv2D(2, 1)(inputs))
-    x = layers.Dense(3, activation="softmax", name="mixed")(x)
+    x = norm("after")(layers.Dense(3, activation="softmax", name="mixed")(x))
     graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
     assert removable(graph) == each_alone("bn", 2)
-    assert "the activation of mixed mixes them" in graph.reasons.values()
+    assert "the activation of mixed, softmax, may mix them" in graph.reasons.values()
+
+
+def by_place(x):
+    return x * np.arange(1, x.shape[-1] + 1, dtype="float32")
+
+
+def for_this_width(x):
+    return x * np.ones(6, "float32")
+
+
+def by_the_largest(x):
+    return x / keras.ops.max(x)
+
+
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu", by_place, for_this_width, by_the_largest)
+
+
+@pytest.mark.parametrize("activation", MIXING)
+def test_activations_that_are_not_of_each_value_keep_what_is_around_them(inputs, activation):
+    x = norm("bn")(layers.Conv2D(6, 1)(inputs))
+    x = layers.Activation(activation, name="mixing")(x)
+    graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
+    assert removable(graph) == []
+    assert getattr(activation, "__name__", activation) in graph.kept_whole["mixing"]
+
+
+ELEMENTWISE = set(vars(keras.activations)) - {
+    *("softmax", "log_softmax", "sparsemax", "glu", "serialize", "deserialize", "get"),
+    "threshold",  # which has no defaults
+}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in ELEMENTWISE if not name.startswith("_")))
+def test_every_other_activation_of_keras_is_seen_to_be_of_each_value(inputs, name):
+    x = norm("bn")(layers.Conv2D(2, 1, activation=name)(inputs))
+    assert removable(graph_of(layers.Conv2D(1, 1)(x), inputs)) == each_alone("bn", 2)

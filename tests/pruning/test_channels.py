@@ -118,6 +118,15 @@ def test_weight_masks_take_only_scale_and_shift_where_the_channel_stays():
     assert set(found) == {"bn0/gamma", "bn0/beta"}
 
 
+def test_weight_masks_take_scale_and_shift_of_a_frozen_normalisation_too():
+    model = network(2, 1)
+    model.get_layer("bn0").trainable = False
+    found = tt.weight_masks(model, tt.Masks({"bn0/gamma": np.array([True, False])}))
+    assert found["bn0/gamma"].tolist() == found["bn0/beta"].tolist() == [True, False]
+    with tt.hold(model, found):
+        assert model.get_layer("bn0").gamma.numpy().tolist() == [1, 0]
+
+
 def test_a_model_without_normalisation_is_refused():
     model = tt.models.build("conv-ae", (32, 32, 3), width=2)
     with pytest.raises(tt.SettingError, match="no batch or group normalisation"):

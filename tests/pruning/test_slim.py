@@ -190,6 +190,35 @@ def test_nested_models_and_shared_layers_stay_shared():
     assert slimmed.count_params() < model.count_params()
 
 
+def test_a_network_of_keras_within_another(float64):
+    inputs = keras.Input((32, 32, 3))
+    base = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
+    )
+    x = layers.GlobalAveragePooling2D()(base(inputs))
+    model = shake(keras.Model(inputs, layers.Dense(3)(x)))
+    slimmed = check_equal(model, whole_groups=True, tolerance=1e-10)
+    assert slimmed.count_params() < 0.7 * model.count_params()
+    assert slimmed.get_layer(base.name).input.name == base.input.name
+
+
+def test_inputs_of_a_nested_model_keep_names_types_and_structure():
+    tokens, image = keras.Input((4,), dtype="int32", name="tokens"), keras.Input((6,), name="image")
+    words = layers.Flatten()(layers.Embedding(5, 3)(tokens))
+    inner = keras.Model(
+        {"tokens": tokens, "image": image},
+        layers.Dense(2)(layers.Concatenate()([words, image])),
+        name="inner",
+    )
+    outer = keras.Input((4,), dtype="int32"), keras.Input((5,))
+    hidden = layers.BatchNormalization()(layers.Dense(6)(outer[1]))
+    model = shake(keras.Model(outer, inner({"tokens": outer[0], "image": hidden})))
+    x = [np.ones((2, 4), "int32"), np.random.default_rng(0).normal(size=(2, 5)).astype("float32")]
+    inputs = check_equal(model, x=x).get_layer("inner").input
+    assert {name: tensor.shape[1] for name, tensor in inputs.items()} == {"tokens": 4, "image": 3}
+    assert inputs["tokens"].dtype == "int32"
+
+
 APPLICATIONS = ("MobileNetV2", "ResNet50V2", "DenseNet121", "EfficientNetV2B0")
 
 
@@ -299,6 +328,66 @@ def test_widths_are_rounded_up(round_to, width):
     assert slimmed.get_layer("a").filters == width
 
 
+@pytest.mark.parametrize(("round_to", "width"), [(1, 2), (2, 2), (4, 4), (3, 6), (8, 8), (16, 8)])
+def test_widths_are_filters_where_these_go_in_groups(round_to, width):
+    inputs = keras.Input((4, 4, 2))
+    x = layers.GroupNormalization(4, name="gn")(layers.Conv2D(8, 1, name="a")(inputs))
+    model = keras.Model(inputs, layers.Conv2D(3, 1)(x))
+    model.get_layer("gn").gamma.assign([1, 1, 2, 2, 3, 3, 4, 4])
+    masks = tt.channel_masks(model, 0.75, whole_groups=True)
+    slimmed = check_equal(model, masks, round_to=round_to)
+    assert slimmed.get_layer("a").filters == width
+    kept = slimmed.slim_report.masks["gn/gamma"]
+    assert kept.tolist() == [index >= 8 - width for index in range(8)], "the largest scales"
+
+
+@pytest.mark.parametrize(("round_to", "width"), [(1, 1), (2, 2), (4, 4)])
+def test_units_that_become_an_image_are_rounded_to_its_channels(round_to, width):
+    inputs = keras.Input((3,))
+    x = layers.Reshape((2, 2, 6), name="image")(layers.Dense(24, name="units")(inputs))
+    x = layers.BatchNormalization()(x)
+    model = shake(keras.Model(inputs, layers.Conv2D(3, 1)(x)))
+    slimmed = check_equal(model, tt.channel_masks(model, 5 / 6), round_to=round_to)
+    assert slimmed.get_layer("image").target_shape == (2, 2, width)
+    assert slimmed.get_layer("units").units == 4 * width
+
+
+def test_what_comes_back_for_one_layer_widens_another_as_far_as_it_must():
+    """Groups of two channels: two of "a" alone, one of "a" and "b", and two of "b" alone."""
+    inputs = keras.Input((4, 4, 2))
+    both = [layers.Conv2D(5, 1, name=name)(inputs) for name in "ab"]
+    x = layers.GroupNormalization(5, name="gn")(layers.Concatenate()(both))
+    model = keras.Model(inputs, layers.Conv2D(3, 1)(x))
+    model.get_layer("gn").gamma.assign(np.repeat([1, 2, 5, 4, 3], 2))
+    masks = tt.Masks({"gn/gamma": np.arange(10) < 2})
+    slimmed = check_equal(model, masks, round_to=2)
+    # "b" must not be empty, so all of it comes back; that makes "a" three wide, which is odd.
+    assert [slimmed.get_layer(name).filters for name in "ab"] == [5, 5]
+    slimmed = check_equal(model, masks)
+    assert [slimmed.get_layer(name).filters for name in "ab"] == [3, 1]
+
+
+@pytest.mark.parametrize("round_to", [0, -4, 2.5, "8"])
+def test_what_cannot_be_rounded_to_is_refused(round_to):
+    model = small()
+    with pytest.raises(tt.SettingError, match=f"whole number >= 1. Received: {round_to!r}"):
+        tt.slim(model, tt.channel_masks(model, 0.5), round_to=round_to)
+
+
+def test_an_output_of_a_nested_model_that_nothing_reads_stays_whole():
+    codes = keras.Input((4,))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(8)(codes)))
+    heads = [layers.Dense(2, name=name)(x) for name in ("mean", "log_variance")]
+    encoder = keras.Model(codes, heads, name="encoder")
+    inputs = keras.Input((4,))
+    mean, _ = encoder(inputs)
+    slimmed = check_equal(shake(keras.Model(inputs, layers.Dense(3)(mean))))
+    rows = {row.name: row for row in slimmed.slim_report.layers}
+    assert rows["log_variance"].reason == "nothing reads what it makes"
+    assert rows["log_variance"].after == rows["mean"].after == 2
+    assert rows["mean"].reason.endswith("reads it where no scale makes it zero")
+
+
 def test_the_model_itself_is_left_as_it_is():
     model = shake(small())
     before = [np.array(variable.numpy()) for variable in model.variables]
@@ -404,6 +493,39 @@ def test_a_loss_scale_goes_on():
     assert float(slimmed.optimizer.dynamic_scale) == 64.0
     old, new = (each.optimizer.inner_optimizer._momentums[0] for each in (model, slimmed))
     assert np.isin(new.numpy(), old.numpy()).all() and new.shape != old.shape
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 * 0.5**step
+
+    def get_config(self):
+        return {}
+
+
+def test_what_is_registered_nowhere_goes_on_too():
+    """A loss, a metric, a learning rate and an activation of the user's own, and lambdas."""
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(4, 1, activation=lambda x: x**2)(inputs)
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.Activation(lambda x: keras.ops.maximum(x, 0.1 * x))(x)
+    x = layers.Conv2D(3, 1)(x)
+    model = shake(keras.Model(inputs, layers.Lambda(lambda x, by: by * x, arguments={"by": 2})(x)))
+
+    def loss(y, outputs):
+        return keras.ops.mean((y - outputs) ** 2)
+
+    metrics = [lambda y, outputs: keras.ops.max(outputs), keras.metrics.MeanAbsoluteError()]
+    model.compile(keras.optimizers.SGD(Halving(), momentum=0.9), loss, metrics=metrics)
+    x, y = inputs_of(model), np.zeros((4, 4, 4, 3), "float32")
+    model.fit(x, y, verbose=0)
+    slimmed = check_equal(model)
+    assert slimmed.loss is loss and slimmed.optimizer.iterations == 1
+    assert float(slimmed.optimizer.learning_rate) == pytest.approx(0.05)
+    assert model.compiled, "the model is left as it is"
+    expected, received = (each.evaluate(x, y, verbose=0) for each in (model, slimmed))
+    np.testing.assert_allclose(received, expected, rtol=1e-5)
+    assert np.isfinite(slimmed.fit(x, y, verbose=0).history["loss"]).all()
 
 
 def test_its_file_loads_where_this_package_is_not(tmp_path):

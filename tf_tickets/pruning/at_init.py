@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.graphs import copy_layer, copy_network, graph_of
 from tf_tickets.pruning.masks import by_path
 
 
@@ -117,7 +118,8 @@ def synflow_scores(
         variables: Keras variables of it.
 
     Returns:
-        Variable path -> float64 array shaped like the variable, none below 0.
+        Variable path -> float64 array shaped like the variable; none below 0 where all that is
+        between the layers of `linear_twin` keeps signs, as sums do and differences do not.
 
     Raises:
         SettingError: if the network is neither Functional nor Sequential.
@@ -142,6 +144,9 @@ class SynapticFlow:
     def __call__(self, variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
         """Return variable path -> float64 array for each of the variables."""
         for copy in self._twin.weights:
+            statistic = copy.name in ("moving_mean", "moving_variance")
+            if statistic and copy.path not in self._originals:
+                continue  # of a normalisation that had none: they stay 0 and 1
             copy.assign(np.abs(self._originals[copy.path].numpy().astype("float64")))
         paths = [copy.path for copy in self._twin.trainable_weights]
         scores = dict(zip(paths, self._scores(), strict=True))
@@ -161,10 +166,14 @@ def linear_twin(network: keras.Model) -> keras.Model:
     """Return a float64 copy of a network, its weights new, without what saturates or divides.
 
     Activations become linear, as rectifiers are where all is positive: at the end of a generator
-    the hyperbolic tangent of a large sum would let nothing flow back. A layer with a method
-    `without_normalization` is replaced by what that returns, as through a kernel that is divided by
-    its own norm no scaling of it flows. Where biases are zero, as they start, that only multiplies
-    R by a constant.
+    the hyperbolic tangent of a large sum would let nothing flow back. Group and layer
+    normalisations, which divide by the spread of what flows, become batch normalisations, whose
+    statistics are fixed. A layer with a method `without_normalization` is replaced by what that
+    returns, as through a kernel that is divided by its own norm no scaling of it flows. Where
+    biases are zero, as they start, that only multiplies R by a constant.
+
+    Operators and functions of `keras.ops`, normalisations over several axes and layers of other
+    kinds stay as they are.
 
     Raises:
         SettingError: if the network is neither Functional nor Sequential.
@@ -174,15 +183,29 @@ def linear_twin(network: keras.Model) -> keras.Model:
             f"SynFlow scores a Functional or Sequential model, whose layers it can copy. "
             f"Received: {network.name}, a {type(network).__name__}."
         )
-    return keras.models.clone_model(network, clone_function=_linear_layer, recursive=True)
+    return copy_network(network, _linear_layer)
 
 
 def _linear_layer(layer):
+    if not isinstance(layer, keras.layers.Layer):
+        return layer  # an operation, such as the sum of two tensors
+    if graph_of(layer) is not None:
+        return copy_network(layer, _linear_layer)
+    if isinstance(layer, (keras.layers.ReLU, keras.layers.Softmax)):
+        return keras.layers.Activation("linear", name=layer.name, dtype="float64")
+    norms = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
+    if isinstance(layer, norms) and np.size(layer.axis) == 1:
+        return _fixed_norm(layer)
     layer = layer.without_normalization() if hasattr(layer, "without_normalization") else layer
-    config = {**layer.get_config(), "dtype": "float64"}
-    if "activation" in config:
-        config["activation"] = "linear"
-    return type(layer).from_config(config)
+    linear = {"activation": "linear"} if "activation" in layer.get_config() else {}
+    return copy_layer(layer, dtype="float64", **linear)
+
+
+def _fixed_norm(layer):
+    """Return a batch normalisation of the same scale and shift."""
+    axis = int(np.squeeze(layer.axis))
+    options = {"center": layer.center, "scale": layer.scale, "name": layer.name}
+    return keras.layers.BatchNormalization(axis, **options, dtype="float64")
 
 
 def normalized_scores(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -225,7 +225,8 @@ class _Walk:
             sides["mid"] = np.repeat(flow.channels, layer.depth_multiplier)
         self._own(layer, axes, makes=True, **sides)
         if not _is_elementwise(layer.activation):
-            self._protect(out, f"the activation of {layer.name} mixes them")
+            activation = _name_of(layer.activation)
+            self._protect(out, f"the activation of {layer.name}, {activation}, may mix them")
         return Flow(out, [None] * len(out))
 
     def _conv(self, layer, node, inputs):
@@ -332,14 +333,28 @@ def _keeps_zero(activation) -> bool:
 
 
 def _is_elementwise(activation) -> bool:
-    """Return whether each value of an activation depends on one value; softmax's do not."""
+    """Return whether an activation makes of each channel alone what it makes of it among others.
+
+    Softmax does not; nor does what treats channels by their places, or cannot be tried out here.
+    """
     if activation is None:
         return True
-    one, other = (
-        keras.ops.convert_to_numpy(activation(np.array([values], "float32")))
-        for values in ([1, -2, 3], [1, 4, 0])
-    )
-    return one.shape == (1, 3) and np.allclose(one[0, 0], other[0, 0])
+    values = np.random.default_rng(0).normal(0, 2, (16, 5)).astype("float32")
+    try:
+        together = keras.ops.convert_to_numpy(activation(values))
+        alone = [
+            keras.ops.convert_to_numpy(activation(values[:, i : i + 1]))
+            for i in range(values.shape[1])
+        ]
+    except Exception:  # anybody's code, which may be made for one width or shape only
+        return False
+    if together.shape != values.shape or any(each.shape != (16, 1) for each in alone):
+        return False
+    return np.allclose(together, np.concatenate(alone, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def _name_of(activation) -> str:
+    return getattr(activation, "__name__", None) or getattr(activation, "name", repr(activation))
 
 
 _HANDLERS = {
@@ -412,7 +427,7 @@ def _obstacle(layer, kind, node):
         return "convolves in groups"
     passes_on = (layers.Activation, layers.DepthwiseConv1D, layers.DepthwiseConv2D)
     if kind in passes_on and not _is_elementwise(layer.activation):
-        return "has an activation that mixes channels"
+        return f"has an activation, {_name_of(layer.activation)}, that may mix channels"
     if kind is layers.Rescaling and np.ndim(layer.scale) + np.ndim(layer.offset):
         return "rescales each channel by itself"
     norms = (layers.BatchNormalization, layers.GroupNormalization)

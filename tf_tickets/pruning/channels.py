@@ -53,8 +53,9 @@ class ChannelRanking:
         self._gammas = _gammas(model, self.graphs)
         self._groups = {}
         for graph in self.graphs:
+            order = {path: place for place, path in enumerate(graph.scales)}
             for channel, scales in graph.zeroed_by.items():
-                paths = tuple(path for path in graph.scales if path in {path for path, _ in scales})
+                paths = tuple(sorted({path for path, _ in scales}, key=order.get))
                 if len(paths) == 1 or whole_groups:
                     group = self._groups.setdefault(paths, [])
                     group.append(_Candidate(channel, tuple(sorted(scales))))
@@ -177,7 +178,8 @@ def weight_masks(model: keras.Model, masks: Masks) -> Masks:
     """Return masks of all trainable weights that channel masks make useless.
 
     Held to them, the whole model computes what the slim one does: scales, shifts, filters and the
-    inputs of the next layers are zero where a channel went. A channel that cannot go, because
+    inputs of the next layers are zero where a channel went. Scales and shifts are so even where
+    their layer is frozen, as all that follows depends on it. A channel that cannot go, because
     something else still needs it, loses its scale and shift alone.
 
     Args:
@@ -210,7 +212,7 @@ def mask_scale(layer, masks: Masks, found: dict) -> None:
     if mask is not None:
         for variable in (layer.gamma, layer.beta):
             if variable is not None:
-                found[variable.path] = found[variable.path] & mask
+                found[variable.path] = found.get(variable.path, mask) & mask  # none where frozen
 
 
 def removed_channels(graph: ChannelGraph, masks: Masks) -> np.ndarray:

@@ -1,16 +1,21 @@
 """A physically smaller model: masked channels removed, not zeroed."""
 
+import collections
 import dataclasses
 import functools
-import math
+import itertools
+import numbers
 from collections.abc import Callable
 
 import keras
 import numpy as np
 
+from tf_tickets.errors import SettingError
+from tf_tickets.graphs import copy_layer, copy_network, graph_of
 from tf_tickets.pruning.channel_graph import ChannelGraph, LayerChannels
 from tf_tickets.pruning.channels import check_channel_masks, networks_of, removed_channels
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.optimizers import optimizers_of
 from tf_tickets.pruning.scores import num_values
 
 
@@ -61,21 +66,24 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
 
     The model itself is left as it is. The slim one is made of layers of the same classes, so its
     `.keras` file loads wherever the first one's does. If the model is compiled, so is the slim one,
-    and its optimizer goes on with its state.
+    and its optimizer goes on with its state; its loss and metric objects are those of the model.
 
     Args:
         model: a built Functional or Sequential model, or a model whose `components` are such and
             that can be made again of others by `with_networks(**components)`.
         masks: path of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
-        round_to: widths are rounded up to its multiples, which hardware may like better, by the
-            channels of the largest scales.
+        round_to: widths are rounded up to multiples of this, 1 or more, which hardware may like
+            better, by the channels of the largest scales.
 
     Returns:
         The slim model, with `slim_report`, a SlimReport.
 
     Raises:
-        SettingError: if the masks are for another model, or the model cannot be looked into.
+        SettingError: if the masks are for another model, the model cannot be looked into, or
+            `round_to` is no whole number of 1 or more.
     """
+    if not isinstance(round_to, numbers.Integral) or round_to < 1:
+        raise SettingError(f"`round_to` must be a whole number >= 1. Received: {round_to!r}.")
     networks = networks_of(model)
     graphs = {name: ChannelGraph(network) for name, network in networks.items()}
     check_channel_masks(model, graphs.values(), masks)
@@ -99,23 +107,43 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
 
 def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
     """Return masks in which enough channels came back, those of the largest scales first."""
-    gone = set(removed_channels(graph, masks).tolist())
-    gammas = {each.layer.gamma.path: np.abs(each.layer.gamma.numpy()) for each in _scaled(graph)}
     kept = {path: mask.copy() for path, mask in masks.items()}
-    for each in graph.layers:
-        if each.makes:
-            channels = list(dict.fromkeys(each.channels["out"].tolist()))
-            lost = [channel for channel in channels if channel in gone]
-            fewest = max(1, math.ceil((len(channels) - len(lost)) / round_to)) * round_to
-            back = min(len(channels), fewest) - (len(channels) - len(lost))
-            lost.sort(
-                key=lambda channel: -np.mean([gammas[p][i] for p, i in graph.zeroed_by[channel]])
-            )
-            for channel in lost[:back]:
-                gone.discard(channel)
-                for path, index in graph.zeroed_by[channel]:
-                    kept[path][index] = True
+    gammas = {each.layer.gamma.path: np.abs(each.layer.gamma.numpy()) for each in _scaled(graph)}
+    scale = {
+        channel: np.mean([gammas[path][index] for path, index in scales])
+        for channel, scales in graph.zeroed_by.items()
+        if scales
+    }
+    back = [None]
+    while back:  # until no layer needs one: what comes back for one may widen another
+        gone = set(removed_channels(graph, kept).tolist())
+        back = []
+        for each in graph.layers:
+            if each.makes or isinstance(each.layer, keras.layers.Reshape):
+                back += _coming_back(each.channels["out"].tolist(), gone, scale, round_to)
+                gone -= set(back)
+        for path, index in itertools.chain.from_iterable(graph.zeroed_by[c] for c in back):
+            kept[path][index] = True
     return Masks(kept)
+
+
+def _coming_back(channels, gone, scale, round_to) -> list:
+    """Return which channels have to come back for a layer to have a width that is wanted.
+
+    Args:
+        channels: of each position in the layer's output; a channel may have several, as all of a
+            group normalisation's group are one.
+        gone: the channels that went.
+        scale: channel -> the mean of its scales.
+    """
+    positions = collections.Counter(channels)
+    lost = sorted(gone & positions.keys(), key=scale.get)
+    width = len(channels) - sum(positions[channel] for channel in lost)
+    back = []
+    while lost and (width == 0 or width % round_to):
+        back.append(lost.pop())
+        width += positions[back[-1]]
+    return back
 
 
 def _scaled(graph):
@@ -137,7 +165,7 @@ class _Copy:
         self._channels = {id(each.layer): each for each in graph.layers}
         self._made: dict[int, tuple] = {}
         self.slices: dict[int, Callable] = {}
-        self.network = keras.models.clone_model(network, clone_function=self._clone)
+        self.network = copy_network(network, self._clone)
         for layer, copy in self._made.values():
             if id(layer) not in graph.nested:  # whose layers are among these
                 self._fill(layer, copy, masks)
@@ -161,7 +189,11 @@ class _Copy:
         for channel in channels:
             if channel in self._graph.reasons:
                 return self._graph.reasons[channel]
-        scales = {path for channel in channels for path, _ in self._graph.zeroed_by[channel]}
+        if not any(channel in self._graph.zeroed_by for channel in channels):
+            return "nothing reads what it makes"
+        scales = {
+            path for channel in channels for path, _ in self._graph.zeroed_by.get(channel, ())
+        }
         if len(scales) > 1:
             return (
                 f"its channels can only go from all of these at once: {', '.join(sorted(scales))}"
@@ -183,15 +215,20 @@ class _Copy:
 
     def _clone_model(self, model):
         inputs = [
-            keras.Input((*tensor.shape[1:-1], np.count_nonzero(~np.isin(channels, self._gone))))
+            self._narrower_input(tensor, channels)
             for tensor, channels in zip(model.inputs, self._graph.nested[id(model)], strict=True)
         ]
-        return keras.models.clone_model(model, inputs, self._clone)
+        structure = graph_of(model).input  # one tensor, or a list or dict of them
+        return copy_network(model, self._clone, keras.tree.pack_sequence_as(structure, inputs))
+
+    def _narrower_input(self, tensor, channels):
+        lost = np.count_nonzero(np.isin(channels, self._gone))
+        shape = (*tensor.shape[:-1], tensor.shape[-1] - lost) if lost else tensor.shape
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
 
     def _clone_layer(self, layer):
-        config = layer.get_config()
         each = self._channels.get(id(layer))
-        return type(layer).from_config(config | (self._narrower(each) if each else {}))
+        return copy_layer(layer, **(self._narrower(each) if each else {}))
 
     def _narrower(self, each) -> dict:
         """Return what changes in a layer's config."""
@@ -246,13 +283,32 @@ def _carry_training(model, slimmed, slices):
     """Compile the slim model as the model is, with what its optimizers remember."""
     if not model.compiled:
         return
-    slimmed.compile_from_config(model.get_compile_config())
-    pairs = zip(
-        *(getattr(each, "optimizers", [each.optimizer]) for each in (model, slimmed)), strict=True
-    )
-    for optimizer, target in pairs:
+    if type(model).compile is keras.Model.compile:
+        _compile_as(model, slimmed)
+    else:  # with arguments of its own
+        slimmed.compile_from_config(model.get_compile_config())
+    for optimizer, target in zip(optimizers_of(model), optimizers_of(slimmed), strict=True):
         if optimizer.built:
             _carry_optimizer(optimizer, target, slices)
+
+
+def _compile_as(model, slimmed):
+    """Compile with the very loss and metrics; a config has only names of those of the user."""
+    arguments = model._compile_config.config
+    optimizer = arguments["optimizer"]
+    slimmed.compile(
+        **{**arguments, "optimizer": _new_optimizer(optimizer)},
+        auto_scale_loss=model.optimizer is not optimizer,
+    )
+    if model.optimizer.built:
+        slimmed.optimizer.build(slimmed.trainable_variables)
+
+
+def _new_optimizer(optimizer):
+    config = optimizer.get_config()
+    if callable(optimizer._learning_rate):  # a schedule
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config(config)
 
 
 def _carry_optimizer(optimizer, target, slices):
