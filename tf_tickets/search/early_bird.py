@@ -16,7 +16,14 @@ from tf_tickets.pruning.slim import slim
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve
-from tf_tickets.search.stages import Observer, Stage, peak_memory_bytes, run_stages
+from tf_tickets.search.stages import (
+    ARMS,
+    Observer,
+    Stage,
+    check_evaluations,
+    peak_memory_bytes,
+    run_stages,
+)
 from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
 from tf_tickets.tickets import Ticket
 
@@ -43,7 +50,8 @@ class EarlyBirdSearch:
             `TicketSearch` takes them.
 
     Raises:
-        SettingError: if a number is out of range or an arm is unknown.
+        SettingError: if a number is out of range or an arm is unknown; of what the model has a say
+            in, `run` raises it before anything is trained.
 
     Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
     """
@@ -72,21 +80,9 @@ class EarlyBirdSearch:
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
         observers: Sequence[Observer] = (),
     ):
-        if not 1 <= draw_every < num_steps:
-            raise SettingError(
-                f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
-                f"Received: draw_every={draw_every}"
-            )
-        if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
-            raise SettingError(
-                f"`channel_sparsities` must be one number or more that rise. "
-                f"Received: {tuple(channel_sparsities)}"
-            )
-        if "winning" not in arms or set(arms) - {"winning", "random"}:
-            raise SettingError(
-                f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
-                f"Received: arms={tuple(arms)}"
-            )
+        check_evaluations(evaluations, num_steps)
+        _check_numbers(num_steps, draw_every, scale_penalty, round_to)
+        _check_choices(channel_sparsities, arms)
         self.build = build
         self.train = train
         self.evaluate = evaluate
@@ -148,8 +144,9 @@ class EarlyBirdSearch:
         for seed in seeds:
             yield Stage(seed, 0, "dense")
             for number in range(1, len(self.channel_sparsities) + 1):
-                for arm in self.arms:
-                    yield Stage(seed, number, arm)
+                for arm in ARMS:
+                    if arm in self.arms:
+                        yield Stage(seed, number, arm)
 
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
@@ -233,6 +230,30 @@ class EarlyBirdSearch:
             "prunable": whole,
             "kept": kept,
         }
+
+
+def _check_numbers(num_steps, draw_every, scale_penalty, round_to):
+    if not 1 <= draw_every < num_steps:
+        raise SettingError(
+            f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
+            f"Received: draw_every={draw_every}"
+        )
+    for name, value, least in (("scale_penalty", scale_penalty, 0), ("round_to", round_to, 1)):
+        if not value >= least:
+            raise SettingError(f"`{name}` must be at least {least}. Received: {name}={value}")
+
+
+def _check_choices(channel_sparsities, arms):
+    if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
+        raise SettingError(
+            f"`channel_sparsities` must be one number or more that rise. "
+            f"Received: {tuple(channel_sparsities)}"
+        )
+    if "winning" not in arms or set(arms) - {"winning", "random"}:
+        raise SettingError(
+            f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
+            f"Received: arms={tuple(arms)}"
+        )
 
 
 class _Training:

@@ -14,7 +14,7 @@ from tf_tickets.pruning.schedules import ListedSparsity
 from tf_tickets.pruning.scores import num_values
 from tf_tickets.pruning.selection import num_kept_of
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.stages import ARMS, Observer, Stage, run_stages
+from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
 from tf_tickets.search.trainer import Trainer
 from tf_tickets.tickets import Ticket
 
@@ -117,7 +117,8 @@ class TicketSearch:
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
         observers: Sequence[Observer] = (),
     ):
-        _check(num_steps, rounds, rewind_step, evaluations, arms)
+        check_evaluations(evaluations, num_steps)
+        _check(num_steps, rounds, rewind_step, arms)
         _check_choices(pool, starts or {})
         if (schedule is None) == (transferred is None):
             raise SettingError("A search takes a `schedule`, or else `transferred` tickets.")
@@ -231,18 +232,13 @@ class TicketSearch:
         return self.sources(dataclasses.replace(stage, arm="winning"))[-1]
 
 
-def _check(num_steps, rounds, rewind_step, evaluations, arms):
+def _check(num_steps, rounds, rewind_step, arms):
     if rounds < 1:
         raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
     if not 0 <= rewind_step < num_steps:
         raise SettingError(
             f"`rewind_step` must lie within the training, in [0, {num_steps}). "
             f"Received: rewind_step={rewind_step}"
-        )
-    if not 1 <= evaluations <= num_steps:
-        raise SettingError(
-            f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
-            f"Received: evaluations={evaluations}"
         )
     if "winning" not in arms or set(arms) - {"winning", "random", "shuffled"}:
         raise SettingError(
