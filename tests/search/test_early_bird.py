@@ -209,9 +209,16 @@ def test_a_training_that_diverges_ends_it_and_earlier_stages_stay(tmp_path):
 
 
 def test_every_training_from_the_start_is_prepared(tmp_path):
-    prepared = []
-    search(tmp_path, prepare=lambda model, dense: prepared.append(dense))
-    assert prepared == [None, None]
+    """The random control's too, which begins as a slim network."""
+    begun, train = [], Trainer()
+
+    def prepare(model, dense):
+        begun.append((model.get_layer("first").units, dense, len(train.calls)))
+
+    search(tmp_path, train, prepare=prepare)
+    # Before each call that starts at step 0: what is drawn goes on, and is not begun again.
+    first_calls = [i for i, (_, start, _) in enumerate(train.calls) if start == 0]
+    assert begun == [(width, None, i) for width, i in zip((16, 16, 8), first_calls, strict=True)]
 
 
 def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):

@@ -46,8 +46,10 @@ class EarlyBirdSearch:
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
         round_to, whole_groups, pool: as `slim` and `ChannelRanking` take them.
         arms: "winning", or "winning" and "random".
-        evaluations, higher_is_better, undirected, refuse, prepare, illustrate, observers: as
-            `TicketSearch` takes them.
+        prepare: as `TicketSearch` takes it; `dense` is None in all rounds, as no dense network has
+            the variables of a slim one.
+        evaluations, higher_is_better, undirected, refuse, illustrate, observers: as `TicketSearch`
+            takes them.
 
     Raises:
         SettingError: if a number is out of range or an arm is unknown; of what the model has a say
@@ -210,6 +212,7 @@ class EarlyBirdSearch:
         fresh = self.build(derived_seed(stage.seed, stage.round, stage.arm))
         Ticket.of_model(fresh, masks, config).save(path / "ticket.safetensors")
         slimmed = slim(fresh, masks)
+        self._settle(slimmed)
         training.go_on(slimmed, self.num_steps)
         return slimmed, {"channel_sparsity": self.channel_sparsities[stage.round - 1]}
 
@@ -217,8 +220,12 @@ class EarlyBirdSearch:
         """Set the model to the state that all trainings of a seed start from."""
         weights = take_snapshot(self.build(derived_seed(stage.seed, 0, "dense")))
         restore_snapshot(self._model, {**self._fresh_optimizer, **weights})
+        self._settle(self._model)
+
+    def _settle(self, model):
+        """Let a model be prepared for a training that starts from the weights it has now."""
         if self.prepare:
-            self.prepare(self._model, None)
+            self.prepare(model, None)
 
     def _counts(self, model):
         whole, kept = (num_values(prunable(each)) for each in (self._model, model))
