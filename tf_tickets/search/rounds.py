@@ -44,8 +44,8 @@ class TicketSearch:
         evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict).
         num_steps: optimizer steps of a whole training.
         rounds: number of rounds after the dense one.
-        schedule: a TF-MOT `PruningSchedule` whose step is the round; needed but with `transferred`,
-            whose tickets' sparsities are followed.
+        schedule: a TF-MOT `PruningSchedule` whose step is the round, and which prunes in each;
+            needed but with `transferred`, whose tickets' sparsities are followed.
         rewind_step: the optimizer step that survivors return to; 0 is initialisation (K5).
         scope: what may be pruned, as in `prunable` (K7).
         pool: "model" ranks all weights that may be pruned together (K4); "component" ranks those
@@ -124,6 +124,8 @@ class TicketSearch:
             raise SettingError("A search takes a `schedule`, or else `transferred` tickets.")
         if transferred and starts:
             raise SettingError("A search for `transferred` tickets takes no `starts`.")
+        if schedule is not None:
+            _check_schedule(schedule, rounds)
         if score:
             _check_score(one_shot, score_steps, starts or {})
         self.build = build
@@ -245,6 +247,17 @@ def _check(num_steps, rounds, rewind_step, arms):
             f"`arms` must be 'winning', and none or more of 'random' and 'shuffled', whose masks "
             f"it gives. Received: arms={tuple(arms)}"
         )
+
+
+def _check_schedule(schedule, rounds):
+    """Refuse a round in which nothing is due: it would train the masks of the one before again."""
+    for number in range(1, rounds + 1):
+        if not schedule(number)[0]:
+            raise SettingError(
+                f"`schedule` must prune in each of the {rounds} rounds, which are its steps. "
+                f"Received one that prunes nothing in round {number}. Choose its first and last "
+                "step and its frequency so that all rounds are due, or other `rounds`."
+            )
 
 
 def _check_score(one_shot, score_steps, starts):
