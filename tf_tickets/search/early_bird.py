@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
@@ -15,16 +14,8 @@ from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.slim import slim
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.controls import follow_curve
-from tf_tickets.search.stages import (
-    ARMS,
-    Observer,
-    Stage,
-    check_evaluations,
-    peak_memory_bytes,
-    run_stages,
-)
-from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
+from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
+from tf_tickets.search.trainer import Training, built_optimizers, derived_seed
 from tf_tickets.tickets import Ticket
 
 
@@ -152,7 +143,7 @@ class EarlyBirdSearch:
 
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
-        training = _Training(self, derived_seed(stage.seed, "data"))
+        training = Training(self, derived_seed(stage.seed, "data"))
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         make = {"dense": self._dense, "winning": self._drawn, "random": self._same_widths}
         model, specifics = make[stage.arm](stage, training, config, path, folder)
@@ -165,13 +156,8 @@ class EarlyBirdSearch:
             **dataclasses.asdict(stage),
             **self._counts(model),
             **specifics,
-            "metrics": training.curve[-1]["metrics"],
-            "protocol": training.protocol,
-            "curve": training.curve,
-            **follow_curve(training.curve, self.higher_is_better, self.undirected),
+            **training.result(),
             "attempts": 1,
-            "seconds": round(training.seconds, 3),
-            "peak_memory_bytes": peak_memory_bytes(),
             "ticket": f"{stage.name}/ticket.safetensors",
         }
 
@@ -261,35 +247,6 @@ def _check_choices(channel_sparsities, arms):
             f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
             f"Received: arms={tuple(arms)}"
         )
-
-
-class _Training:
-    """One training of a stage, which may go on with another model than it began with."""
-
-    def __init__(self, search: EarlyBirdSearch, data_seed: int):
-        self._search = search
-        self._data_seed = data_seed
-        self._step = 0
-        self.seconds = 0.0
-        self.curve: list[dict] = []
-        self.protocol: dict = {}
-
-    def go_on(self, model, last_step):
-        """Train up to a step, evaluating where it is due on the way."""
-        search = self._search
-        due = {
-            round(search.num_steps * number / search.evaluations)
-            for number in range(1, search.evaluations + 1)
-        }
-        for step in sorted({step for step in due if self._step < step < last_step} | {last_step}):
-            begun = time.perf_counter()
-            search.train(model, self._data_seed, self._step, step)
-            self.seconds += time.perf_counter() - begun
-            refuse_non_finite(model)
-            self._step = step
-            if step in due:
-                metrics, self.protocol = search.evaluate(model)
-                self.curve.append({"step": step, "metrics": metrics})
 
 
 def rebuild_slim(build: Callable[[int], keras.Model], ticket, trained) -> keras.Model:

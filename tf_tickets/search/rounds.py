@@ -8,6 +8,7 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.pruning.channels import POOLS
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.schedules import ListedSparsity
@@ -18,7 +19,6 @@ from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, r
 from tf_tickets.search.trainer import Trainer
 from tf_tickets.tickets import Ticket
 
-POOLS = ("model", "component", "layer")
 STARTS = ("rewind", "trained", "fresh")
 
 
