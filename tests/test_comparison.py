@@ -46,10 +46,12 @@ def experiment(monkeypatch):
     return types.SimpleNamespace(build=build, recipe=recipe, images_per_step=BATCH_SIZE)
 
 
-def rows(method, search, path, experiment, seeds=(0, 1), **settings):
+def rows(method, search, path, experiment, rounds, seeds=(0, 1), **settings):
     with tt.RunFolder(path, {"rewind_step": 0, **settings}) as folder:
         records = search.run(seeds, folder)
-        return records, comparison.rows_of_run(method, records, folder.path, experiment, "loss")
+        asked = {"rounds": rounds, "seeds": seeds}
+        made = comparison.rows_of_run(method, records, folder.path, experiment, "loss", **asked)
+        return records, made
 
 
 def magnitude_search(**options):
@@ -62,7 +64,7 @@ def magnitude_search(**options):
 
 def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, experiment):
     records, (unpruned, first, second) = rows(
-        "imp", magnitude_search(), tmp_path, experiment, rewind_step=REWIND_STEP
+        "imp", magnitude_search(), tmp_path, experiment, rounds=2, rewind_step=REWIND_STEP
     )
     pool = 8 * 16 + 16 * 8
     steps = NUM_STEPS - REWIND_STEP
@@ -81,11 +83,26 @@ def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, e
     assert second.mean == np.mean(losses) and second.spread == np.std(losses, ddof=1)
 
 
+def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_path, experiment):
+    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
+        records = magnitude_search().run((0, 1, 2), folder)
+    arguments = ("imp", records, tmp_path, experiment, "loss")
+    made = comparison.rows_of_run(*arguments, rounds=1, seeds=(2, 0))
+    losses = [
+        [r["metrics"]["loss"] for seed in (2, 0) for r in records if r["seed"] == seed][n::3]
+        for n in (0, 1)
+    ]
+    assert [row.values for row in made] == [tuple(values) for values in losses]
+    whole = comparison.rows_of_run(*arguments, rounds=2, seeds=(0, 1, 2))
+    assert [len(row.values) for row in whole] == [3, 3, 3]
+    assert made[1].search_flops == whole[1].search_flops
+
+
 def test_an_initial_ticket_adds_what_its_scores_take(tmp_path, experiment):
     search = magnitude_search(
         rewind_step=0, score=lambda model, kernels, seed: tt.random_scores(kernels, seed)
     )
-    _, (unpruned, first, second) = rows("snip", search, tmp_path, experiment)
+    _, (unpruned, first, second) = rows("snip", search, tmp_path, experiment, rounds=2)
     pool = 8 * 16 + 16 * 8
     masks = pool * NUM_STEPS + round(3 * pool * np.log2(pool))
     scoring = 4 * 3 * BATCH_SIZE * WHOLE
@@ -93,7 +110,16 @@ def test_an_initial_ticket_adds_what_its_scores_take(tmp_path, experiment):
     assert first.search_flops == second.search_flops == 0
 
 
-def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(tmp_path, experiment):
+def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
+    tmp_path, experiment, monkeypatch
+):
+    rebuilt = []
+
+    def spying_rebuild(*arguments):
+        rebuilt.append(arguments)
+        return tt.rebuild_slim(*arguments)
+
+    monkeypatch.setattr(comparison, "rebuild_slim", spying_rebuild)
     search = tt.EarlyBirdSearch(
         build,
         train,
@@ -105,7 +131,8 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(tmp_path,
         look_back=2,
         arms=("winning",),
     )
-    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment)
+    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment, rounds=1)
+    assert len(rebuilt) == 2, "once for each seed"
     drawn, width = 6, 8
     step = BATCH_SIZE * (2 * 8 * width * 2 + 2 * width * 3 + 2 * width * 8 * 3)
     draws = 3 * round(3 * 16 * np.log2(16)) + (0 + 1 + 2) * 2 * 16

@@ -67,21 +67,38 @@ class Row:
 
 
 def rows_of_run(
-    method: str, records: Sequence[dict], folder: pathlib.Path, experiment: Experiment, metric: str
+    method: str,
+    records: Sequence[dict],
+    folder: pathlib.Path,
+    experiment: Experiment,
+    metric: str,
+    *,
+    rounds: int,
+    seeds: Sequence[int],
 ) -> list[Row]:
     """Return the rows of one run: unpruned first, then each round's winning arm.
 
     Args:
         method: what the run was made by.
-        records: lines of its results.jsonl.
+        records: lines of its results.jsonl, which holds what earlier commands asked for, too.
         folder: the run.
         experiment: of the run's recipe.
         metric: the deciding metric.
+        rounds: the last round that is asked for.
+        seeds: those that are asked for, in the order of each row's `values`.
     """
-    records = [record for record in records if record["arm"] in ("dense", "winning")]
+    records = [
+        record
+        for seed in seeds
+        for record in records
+        if record["seed"] == seed and record["round"] <= rounds
+        if record["arm"] in ("dense", "winning")
+    ]
     costs = _Costs(method, folder, experiment, records)
-    rounds = sorted({record["round"] for record in records})
-    return [_row([r for r in records if r["round"] == n], records, costs, metric) for n in rounds]
+    return [
+        _row([record for record in records if record["round"] == number], records, costs, metric)
+        for number in range(rounds + 1)
+    ]
 
 
 def _row(of_round, records, costs, metric):
@@ -115,24 +132,17 @@ class _Costs:
         self._rewind_step = read_settings(folder)["rewind_step"]
         self._model = experiment.build(0)
         self._batch_size = experiment.recipe.batch_size
-        self._step_seconds = self._time_steps(records)
-
-    def _time_steps(self, records) -> dict[int, float]:
-        """Return the seconds of a step of each round's model, of the first seed; 0 is the whole."""
-        models = {0: self._model}
-        if self._is_early_bird:
-            for record in records:
-                if record["arm"] == "winning":
-                    models.setdefault(record["round"], self._slim(record))
-        return step_seconds(models, self._experiment)
+        # By a record's ticket; empty where tickets are no smaller models.
+        self._slims = {r["ticket"]: self._slim(r) for r in records if self._is_slimmed(r)}
+        self._step_seconds = step_seconds({None: self._model, **self._slims}, experiment)
 
     def seconds(self, record) -> float:
         """Return what the steps of a stage's training take."""
-        whole, number = self._step_seconds[0], record["round"]
-        if not (self._is_early_bird and number):
+        whole = self._step_seconds[None]
+        if not self._is_slimmed(record):
             return self._num_steps(record) * whole
         after = self._num_steps(record) - record["drawn_step"]
-        return record["drawn_step"] * whole + after * self._step_seconds[number]
+        return record["drawn_step"] * whole + after * self._step_seconds[record["ticket"]]
 
     def stages_before(self, record, records) -> list[dict]:
         """Return the stages that a ticket was found by: all rounds before, if it is iterative."""
@@ -142,7 +152,7 @@ class _Costs:
 
     def weights(self, record) -> int:
         """Return the parameters that are kept; what a slim model has lost is not counted twice."""
-        masked = 0 if self._is_early_bird else record["prunable"] - record["kept"]
+        masked = 0 if self._is_slimmed(record) else record["prunable"] - record["kept"]
         return record["params"] - masked
 
     def num_images(self, record) -> int:
@@ -153,7 +163,7 @@ class _Costs:
         """Return the FLOPs of a stage's training and of its pruning."""
         if record["arm"] == "dense":
             return self._training(self._model, self._num_steps(record))
-        if self._is_early_bird:
+        if self._is_slimmed(record):
             return self._early_bird(record)
         operations = {"mask_multiply": self._num_steps(record), "global_threshold": 1}
         pruning = pruning_flops(operations, record["prunable"]) + self._scoring()
@@ -169,7 +179,7 @@ class _Costs:
         pruning = pruning_flops(operations, ChannelRanking(self._model).num_channels)
         after = self._num_steps(record) - record["drawn_step"]
         dense = self._training(self._model, record["drawn_step"])
-        return dense + self._training(self._slim(record), after) + pruning
+        return dense + self._training(self._slims[record["ticket"]], after) + pruning
 
     def _slim(self, record):
         stage = self._folder / pathlib.Path(record["ticket"]).parent
@@ -191,9 +201,8 @@ class _Costs:
     def _training(self, model, num_steps):
         return training_flops(model, num_steps, self._batch_size)
 
-    @property
-    def _is_early_bird(self):
-        return self.method.startswith("early-bird")
+    def _is_slimmed(self, record):
+        return self.method.startswith("early-bird") and record["arm"] == "winning"
 
 
 def step_seconds(models: Mapping, experiment: Experiment) -> dict:
