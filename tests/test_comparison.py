@@ -98,14 +98,23 @@ def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_pa
     assert made[1].search_flops == whole[1].search_flops
 
 
-def test_an_initial_ticket_adds_what_its_scores_take(tmp_path, experiment):
+@pytest.mark.parametrize(
+    ("method", "thresholds", "scoring"),
+    [
+        ("snip", 1, 4 * 3 * BATCH_SIZE * WHOLE),
+        ("grasp", 1, 4 * 10 * BATCH_SIZE * WHOLE),
+        ("synflow", 100, 100 * 3 * WHOLE),
+    ],
+)
+def test_an_initial_ticket_adds_what_its_scores_and_thresholds_take(
+    method, thresholds, scoring, tmp_path, experiment
+):
     search = magnitude_search(
         rewind_step=0, score=lambda model, kernels, seed: tt.random_scores(kernels, seed)
     )
-    _, (unpruned, first, second) = rows("snip", search, tmp_path, experiment, rounds=2)
+    _, (unpruned, first, second) = rows(method, search, tmp_path, experiment, rounds=2, seeds=(0,))
     pool = 8 * 16 + 16 * 8
-    masks = pool * NUM_STEPS + round(3 * pool * np.log2(pool))
-    scoring = 4 * 3 * BATCH_SIZE * WHOLE
+    masks = pool * NUM_STEPS + thresholds * round(3 * pool * np.log2(pool))
     assert first.training_flops == unpruned.training_flops + masks + scoring
     assert first.search_flops == second.search_flops == 0
 

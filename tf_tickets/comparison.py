@@ -12,7 +12,7 @@ from tf_tickets.experiments import Experiment
 from tf_tickets.metrics import count_flops, pruning_flops, training_flops
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.runs import read_settings
-from tf_tickets.scoring import SCORINGS
+from tf_tickets.scoring import SCORINGS, num_pruning_steps
 from tf_tickets.search.early_bird import rebuild_slim
 from tf_tickets.training import fit_steps
 
@@ -165,7 +165,8 @@ class _Costs:
             return self._training(self._model, self._num_steps(record))
         if self._is_slimmed(record):
             return self._early_bird(record)
-        operations = {"mask_multiply": self._num_steps(record), "global_threshold": 1}
+        thresholds = num_pruning_steps(self.method)
+        operations = {"mask_multiply": self._num_steps(record), "global_threshold": thresholds}
         pruning = pruning_flops(operations, record["prunable"]) + self._scoring()
         return self._training(self._model, self._num_steps(record)) + pruning
 
