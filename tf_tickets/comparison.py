@@ -1,20 +1,20 @@
 """Ways of pruning side by side: what each costs, and what it is worth (paper K, table 2)."""
 
 import dataclasses
-import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
+from tf_tickets.data import training_batches
 from tf_tickets.experiments import Experiment
 from tf_tickets.metrics import count_flops, pruning_flops, training_flops
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.runs import read_settings
 from tf_tickets.scoring import SCORINGS, num_pruning_steps
 from tf_tickets.search.early_bird import rebuild_slim
-from tf_tickets.training import fit_steps
 
 _TURNS = 5
 _STEPS_PER_TURN = 6
@@ -209,24 +209,42 @@ class _Costs:
 def step_seconds(models: Mapping, experiment: Experiment) -> dict:
     """Return the median seconds of a training step of each model, timed in turns.
 
+    The step is the one that `fit` compiles, on batches of the training images. What `fit` does
+    besides, such as to begin a data set, is not in the time: among a few steps it would weigh far
+    more than in a training, and as much for a small model as for a large one.
+
     Args:
         models: key -> a compiled model of the experiment's recipe, whole or slim.
-        experiment: trains them.
+        experiment: whose images they are trained on.
     """
-    train = functools.partial(
-        fit_steps,
-        dataset=experiment.train_images,
-        batch_size=experiment.images_per_step,
-        seed=0,
-        start_step=0,
-        stop_step=_STEPS_PER_TURN,
-    )
-    for model in models.values():
-        train(model)  # traces, and warms up
+    turns = {key: _turn_of(model, experiment) for key, model in models.items()}
+    for turn in turns.values():
+        turn()  # traces, and warms up
     seen = {key: [] for key in models}
     for _ in range(_TURNS):
-        for key, model in models.items():
+        for key, turn in turns.items():
             begun = time.perf_counter()
-            train(model)
+            turn()
             seen[key].append((time.perf_counter() - begun) / _STEPS_PER_TURN)
     return {key: float(np.median(seconds)) for key, seconds in seen.items()}
+
+
+def _turn_of(model, experiment):
+    """Return a function that takes the next few training steps of a model."""
+    num_steps = (1 + _TURNS) * _STEPS_PER_TURN
+    batches = training_batches(
+        experiment.train_images,
+        experiment.images_per_step,
+        seed=0,
+        start_step=0,
+        stop_step=num_steps,
+    )
+    iterator = iter(batches)
+    step = model.make_train_function() or model.train_function
+
+    def turn():
+        for _ in range(_STEPS_PER_TURN):
+            logs = step(iterator)
+        tf.nest.map_structure(np.asarray, logs)  # waits for a device that works on its own
+
+    return turn
