@@ -2,8 +2,8 @@
 
 The paper's table 2 and figure 7: unpruned, iterative magnitude pruning, early-bird tickets in full
 and mixed precision, and pruning at initialisation, each with its metric, weights, FLOPs, seconds
-and memory. Each way is a run of find_tickets.py in a process of its own, so memory is its own, and
-the same command goes on where it was broken off.
+and memory. Each way is a run of find_tickets.py in a process of its own, which trains the unpruned
+network too: peak memory is that of this process. The same command goes on where it was broken off.
 """
 
 import ctypes

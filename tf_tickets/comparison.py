@@ -35,7 +35,9 @@ class Row:
             compiled, whole and slim models timed in turns.
         search_seconds: of all trainings that it took to find it, besides.
         images_per_second: of the training of one ticket.
-        peak_memory_bytes: the most memory that its process held until its training ended.
+        peak_memory_bytes: the most memory that its process held until its training ended. Of one
+            method it never falls: TensorFlow keeps what it has freed, and the unpruned network was
+            trained before in the same process. It bounds what a training takes from above.
 
     All but `values` are means over the seeds.
     """
