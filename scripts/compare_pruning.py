@@ -2,8 +2,8 @@
 
 The paper's table 2 and figure 7: unpruned, iterative magnitude pruning, early-bird tickets in full
 and mixed precision, and pruning at initialisation, each with its metric, weights, FLOPs, seconds
-and memory. Each way is a run of find_tickets.py in a process of its own, so memory is its own, and
-the same command goes on where it was broken off.
+and memory. Each way is a run of find_tickets.py in a process of its own, which trains the unpruned
+network too: peak memory is that of this process. The same command goes on where it was broken off.
 """
 
 import ctypes
@@ -65,7 +65,8 @@ def main():
     # Every run trains the unpruned network too; one in full precision shows it.
     methods = [method for method in options.methods if not _is_mixed(method)] or ["imp"]
     unpruned = methods[0]
-    runs = {method: _run(options, method) for method in (unpruned, *options.methods)}
+    to_run = dict.fromkeys((unpruned, *options.methods))
+    runs = {method: _run(options, method) for method in to_run}
     commands.start_tensorflow()
     options = dataclasses.replace(options, precision="float32")
     import keras
@@ -78,7 +79,15 @@ def main():
         precision = "auto" if _is_mixed(method) else "float32"
         keras.config.set_dtype_policy(tt.resolve_precision(precision))
         records = tt.read_results(folder / "results.jsonl")
-        made = tt.comparison.rows_of_run(method, records, folder, experiment, metric)
+        made = tt.comparison.rows_of_run(
+            method,
+            records,
+            folder,
+            experiment,
+            metric,
+            rounds=_num_rounds(options, method),
+            seeds=options.seeds,
+        )
         rows += made[:1] if method == unpruned else []
         rows += made[1:] if method in options.methods else []
     name = f"compare-{recipe.model}-{recipe.dataset}"
@@ -88,6 +97,13 @@ def main():
 
 def _is_mixed(method):
     return method.endswith("-mixed")
+
+
+def _num_rounds(options, method) -> int:
+    """Return how many rounds one way takes; one where only its unpruned network is shown."""
+    if method in EARLY_BIRD:
+        return len(options.channel_sparsity)
+    return options.rounds if method == "imp" and method in options.methods else 1
 
 
 def _run(options, method) -> pathlib.Path:
@@ -124,10 +140,10 @@ def _flags(options, method) -> list[str]:
         flags += ["--pool", "model"]
     if early_bird:
         flags += ["--channel-sparsity", *map(str, options.channel_sparsity)]
-    elif method == "imp":
-        flags += ["--rounds", str(options.rounds)]
-    else:  # at once to where the iterative rounds lead
-        flags += ["--rounds", "1", "--rate", str(1 - 0.8**options.rounds)]
+    else:
+        flags += ["--rounds", str(_num_rounds(options, method))]
+        if method != "imp":  # at once to where the iterative rounds lead
+            flags += ["--rate", str(1 - 0.8**options.rounds)]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         meant = method in _ONLY_OF.get(field.name, (method,))

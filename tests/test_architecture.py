@@ -35,7 +35,7 @@ ALLOWED = {
     "progress": {"search"},
     "experiments": {"data", "metrics", "models", "pruning", "recipes", "strategy", "training"},
     "scoring": {"data", "models", "pruning", "recipes"},
-    "comparison": {"experiments", "metrics", "pruning", "runs", "scoring", "search", "training"},
+    "comparison": {"data", "experiments", "metrics", "pruning", "runs", "scoring", "search"},
     "results": {"comparison", "experiments", "export", "plots", "runs", "search", "tickets"},
 }
 

@@ -46,10 +46,12 @@ def experiment(monkeypatch):
     return types.SimpleNamespace(build=build, recipe=recipe, images_per_step=BATCH_SIZE)
 
 
-def rows(method, search, path, experiment, seeds=(0, 1), **settings):
+def rows(method, search, path, experiment, rounds, seeds=(0, 1), **settings):
     with tt.RunFolder(path, {"rewind_step": 0, **settings}) as folder:
         records = search.run(seeds, folder)
-        return records, comparison.rows_of_run(method, records, folder.path, experiment, "loss")
+        asked = {"rounds": rounds, "seeds": seeds}
+        made = comparison.rows_of_run(method, records, folder.path, experiment, "loss", **asked)
+        return records, made
 
 
 def magnitude_search(**options):
@@ -62,7 +64,7 @@ def magnitude_search(**options):
 
 def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, experiment):
     records, (unpruned, first, second) = rows(
-        "imp", magnitude_search(), tmp_path, experiment, rewind_step=REWIND_STEP
+        "imp", magnitude_search(), tmp_path, experiment, rounds=2, rewind_step=REWIND_STEP
     )
     pool = 8 * 16 + 16 * 8
     steps = NUM_STEPS - REWIND_STEP
@@ -81,19 +83,52 @@ def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, e
     assert second.mean == np.mean(losses) and second.spread == np.std(losses, ddof=1)
 
 
-def test_an_initial_ticket_adds_what_its_scores_take(tmp_path, experiment):
+def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_path, experiment):
+    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
+        records = magnitude_search().run((0, 1, 2), folder)
+    arguments = ("imp", records, tmp_path, experiment, "loss")
+    made = comparison.rows_of_run(*arguments, rounds=1, seeds=(2, 0))
+    losses = [
+        [r["metrics"]["loss"] for seed in (2, 0) for r in records if r["seed"] == seed][n::3]
+        for n in (0, 1)
+    ]
+    assert [row.values for row in made] == [tuple(values) for values in losses]
+    whole = comparison.rows_of_run(*arguments, rounds=2, seeds=(0, 1, 2))
+    assert [len(row.values) for row in whole] == [3, 3, 3]
+    assert made[1].search_flops == whole[1].search_flops
+
+
+@pytest.mark.parametrize(
+    ("method", "thresholds", "scoring"),
+    [
+        ("snip", 1, 4 * 3 * BATCH_SIZE * WHOLE),
+        ("grasp", 1, 4 * 10 * BATCH_SIZE * WHOLE),
+        ("synflow", 100, 100 * 3 * WHOLE),
+    ],
+)
+def test_an_initial_ticket_adds_what_its_scores_and_thresholds_take(
+    method, thresholds, scoring, tmp_path, experiment
+):
     search = magnitude_search(
         rewind_step=0, score=lambda model, kernels, seed: tt.random_scores(kernels, seed)
     )
-    _, (unpruned, first, second) = rows("snip", search, tmp_path, experiment)
+    _, (unpruned, first, second) = rows(method, search, tmp_path, experiment, rounds=2, seeds=(0,))
     pool = 8 * 16 + 16 * 8
-    masks = pool * NUM_STEPS + round(3 * pool * np.log2(pool))
-    scoring = 4 * 3 * BATCH_SIZE * WHOLE
+    masks = pool * NUM_STEPS + thresholds * round(3 * pool * np.log2(pool))
     assert first.training_flops == unpruned.training_flops + masks + scoring
     assert first.search_flops == second.search_flops == 0
 
 
-def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(tmp_path, experiment):
+def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
+    tmp_path, experiment, monkeypatch
+):
+    rebuilt = []
+
+    def spying_rebuild(*arguments):
+        rebuilt.append(arguments)
+        return tt.rebuild_slim(*arguments)
+
+    monkeypatch.setattr(comparison, "rebuild_slim", spying_rebuild)
     search = tt.EarlyBirdSearch(
         build,
         train,
@@ -105,7 +140,8 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(tmp_path,
         look_back=2,
         arms=("winning",),
     )
-    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment)
+    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment, rounds=1)
+    assert len(rebuilt) == 2, "once for each seed"
     drawn, width = 6, 8
     step = BATCH_SIZE * (2 * 8 * width * 2 + 2 * width * 3 + 2 * width * 8 * 3)
     draws = 3 * round(3 * 16 * np.log2(16)) + (0 + 1 + 2) * 2 * 16
@@ -115,13 +151,44 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(tmp_path,
     assert slim.weight_sparsity == 0.5 and unpruned.weight_sparsity == 0.0
 
 
-def test_steps_are_timed_for_each_model():
+class TimedModel:
+    """Takes a step in so many seconds of a clock that only this file moves; the first is slow."""
+
+    train_function = None
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.slow = clock, seconds, 50.0
+
+    def make_train_function(self):
+        return self.step
+
+    def step(self, iterator):
+        self.clock.now += self.seconds + self.slow + next(iterator)
+        self.slow = 0.0
+        return {"loss": 1.0}
+
+
+def test_the_time_of_a_step_is_neither_tracing_nor_the_beginning_of_a_data_set(monkeypatch):
+    clock = types.SimpleNamespace(now=0.0)
+
+    def batches(*_, start_step, stop_step, **__):
+        clock.now += 100.0
+        return [0.25] * (stop_step - start_step)
+
+    monkeypatch.setattr(comparison, "training_batches", batches)
+    monkeypatch.setattr(comparison.time, "perf_counter", lambda: clock.now)
+    experiment = types.SimpleNamespace(train_images=None, images_per_step=4)
+    models = {"slim": TimedModel(clock, 1.0), "whole": TimedModel(clock, 3.0)}
+    assert comparison.step_seconds(models, experiment) == {"slim": 1.25, "whole": 3.25}
+
+
+def test_the_steps_that_are_timed_train():
     images = tt.data.load("digits", "train", limit=16)
     experiment = types.SimpleNamespace(train_images=images, images_per_step=4)
-    models = {}
-    for width in (1, 16):
-        model = tt.models.build("conv-ae", images.image_shape, width=width)
-        model.compile("adam")
-        models[width] = model
-    seconds = comparison.step_seconds(models, experiment)
-    assert 0 < seconds[1] < seconds[16]
+    model = tt.models.build("conv-ae", images.image_shape, width=1)
+    model.compile("adam")
+    before = model.get_weights()
+    seconds = comparison.step_seconds({"only": model}, experiment)
+    assert seconds["only"] > 0
+    assert int(model.optimizer.iterations) == 6 + 5 * 6
+    assert any(not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))

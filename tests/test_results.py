@@ -3,7 +3,7 @@ import io
 import pytest
 import rich.console
 
-from tf_tickets import results
+from tf_tickets import comparison, results
 from tf_tickets.search.controls import choose_winning_ticket, compare_arms
 
 
@@ -112,3 +112,29 @@ def test_where_nothing_wins_the_sparsest_that_matches_is_kept(records):
     comparisons = compare_arms(records, "loss", 0.1)
     assert results.sparsest(comparisons).round == 2
     assert results.sparsest(compare_arms(records, "loss", 0.0)[2:]).round == 3
+
+
+def row(method, flops, memory):
+    return comparison.Row(
+        method=method,
+        weight_sparsity=0.5 if flops < 100 else 0.0,
+        values=(1.0, 3.0),
+        weights=1000,
+        training_flops=flops,
+        search_flops=0,
+        seconds=10.0,
+        search_seconds=0.0,
+        images_per_second=6.4,
+        peak_memory_bytes=memory,
+    )
+
+
+def test_ways_side_by_side_say_what_changes_and_whose_the_memory_is(tmp_path):
+    rows = [row("unpruned", 100, 1.25e9), row("early-bird", 40, 1.5e9)]
+    results.write_comparison(tmp_path, rows, "fcd", "a model on images")
+    written = (tmp_path / "compare.md").read_text()
+    cells = [cell.strip() for cell in written.splitlines()[3].strip("|").split("|")]
+    assert cells[:5] == ["early-bird", "50.0 %", "2 ± 1.4", "1,000", "40 (-60 %)"]
+    assert cells[-1] == "1.50 GB"
+    for text in (written, text_of([results.comparison_table(rows, "fcd")])):
+        assert "peak memory: of the whole process until then" in " ".join(text.split())

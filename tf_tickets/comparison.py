@@ -1,20 +1,20 @@
 """Ways of pruning side by side: what each costs, and what it is worth (paper K, table 2)."""
 
 import dataclasses
-import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
+from tf_tickets.data import training_batches
 from tf_tickets.experiments import Experiment
 from tf_tickets.metrics import count_flops, pruning_flops, training_flops
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.runs import read_settings
-from tf_tickets.scoring import SCORINGS
+from tf_tickets.scoring import SCORINGS, num_pruning_steps
 from tf_tickets.search.early_bird import rebuild_slim
-from tf_tickets.training import fit_steps
 
 _TURNS = 5
 _STEPS_PER_TURN = 6
@@ -35,7 +35,9 @@ class Row:
             compiled, whole and slim models timed in turns.
         search_seconds: of all trainings that it took to find it, besides.
         images_per_second: of the training of one ticket.
-        peak_memory_bytes: the most memory that its process held until its training ended.
+        peak_memory_bytes: the most memory that its process held until its training ended. Of one
+            method it never falls: TensorFlow keeps what it has freed, and the unpruned network was
+            trained before in the same process. It bounds what a training takes from above.
 
     All but `values` are means over the seeds.
     """
@@ -67,21 +69,38 @@ class Row:
 
 
 def rows_of_run(
-    method: str, records: Sequence[dict], folder: pathlib.Path, experiment: Experiment, metric: str
+    method: str,
+    records: Sequence[dict],
+    folder: pathlib.Path,
+    experiment: Experiment,
+    metric: str,
+    *,
+    rounds: int,
+    seeds: Sequence[int],
 ) -> list[Row]:
     """Return the rows of one run: unpruned first, then each round's winning arm.
 
     Args:
         method: what the run was made by.
-        records: lines of its results.jsonl.
+        records: lines of its results.jsonl, which holds what earlier commands asked for, too.
         folder: the run.
         experiment: of the run's recipe.
         metric: the deciding metric.
+        rounds: the last round that is asked for.
+        seeds: those that are asked for, in the order of each row's `values`.
     """
-    records = [record for record in records if record["arm"] in ("dense", "winning")]
+    records = [
+        record
+        for seed in seeds
+        for record in records
+        if record["seed"] == seed and record["round"] <= rounds
+        if record["arm"] in ("dense", "winning")
+    ]
     costs = _Costs(method, folder, experiment, records)
-    rounds = sorted({record["round"] for record in records})
-    return [_row([r for r in records if r["round"] == n], records, costs, metric) for n in rounds]
+    return [
+        _row([record for record in records if record["round"] == number], records, costs, metric)
+        for number in range(rounds + 1)
+    ]
 
 
 def _row(of_round, records, costs, metric):
@@ -115,24 +134,17 @@ class _Costs:
         self._rewind_step = read_settings(folder)["rewind_step"]
         self._model = experiment.build(0)
         self._batch_size = experiment.recipe.batch_size
-        self._step_seconds = self._time_steps(records)
-
-    def _time_steps(self, records) -> dict[int, float]:
-        """Return the seconds of a step of each round's model, of the first seed; 0 is the whole."""
-        models = {0: self._model}
-        if self._is_early_bird:
-            for record in records:
-                if record["arm"] == "winning":
-                    models.setdefault(record["round"], self._slim(record))
-        return step_seconds(models, self._experiment)
+        # By a record's ticket; empty where tickets are no smaller models.
+        self._slims = {r["ticket"]: self._slim(r) for r in records if self._is_slimmed(r)}
+        self._step_seconds = step_seconds({None: self._model, **self._slims}, experiment)
 
     def seconds(self, record) -> float:
         """Return what the steps of a stage's training take."""
-        whole, number = self._step_seconds[0], record["round"]
-        if not (self._is_early_bird and number):
+        whole = self._step_seconds[None]
+        if not self._is_slimmed(record):
             return self._num_steps(record) * whole
         after = self._num_steps(record) - record["drawn_step"]
-        return record["drawn_step"] * whole + after * self._step_seconds[number]
+        return record["drawn_step"] * whole + after * self._step_seconds[record["ticket"]]
 
     def stages_before(self, record, records) -> list[dict]:
         """Return the stages that a ticket was found by: all rounds before, if it is iterative."""
@@ -142,7 +154,7 @@ class _Costs:
 
     def weights(self, record) -> int:
         """Return the parameters that are kept; what a slim model has lost is not counted twice."""
-        masked = 0 if self._is_early_bird else record["prunable"] - record["kept"]
+        masked = 0 if self._is_slimmed(record) else record["prunable"] - record["kept"]
         return record["params"] - masked
 
     def num_images(self, record) -> int:
@@ -153,9 +165,10 @@ class _Costs:
         """Return the FLOPs of a stage's training and of its pruning."""
         if record["arm"] == "dense":
             return self._training(self._model, self._num_steps(record))
-        if self._is_early_bird:
+        if self._is_slimmed(record):
             return self._early_bird(record)
-        operations = {"mask_multiply": self._num_steps(record), "global_threshold": 1}
+        thresholds = num_pruning_steps(self.method)
+        operations = {"mask_multiply": self._num_steps(record), "global_threshold": thresholds}
         pruning = pruning_flops(operations, record["prunable"]) + self._scoring()
         return self._training(self._model, self._num_steps(record)) + pruning
 
@@ -169,7 +182,7 @@ class _Costs:
         pruning = pruning_flops(operations, ChannelRanking(self._model).num_channels)
         after = self._num_steps(record) - record["drawn_step"]
         dense = self._training(self._model, record["drawn_step"])
-        return dense + self._training(self._slim(record), after) + pruning
+        return dense + self._training(self._slims[record["ticket"]], after) + pruning
 
     def _slim(self, record):
         stage = self._folder / pathlib.Path(record["ticket"]).parent
@@ -191,32 +204,49 @@ class _Costs:
     def _training(self, model, num_steps):
         return training_flops(model, num_steps, self._batch_size)
 
-    @property
-    def _is_early_bird(self):
-        return self.method.startswith("early-bird")
+    def _is_slimmed(self, record):
+        return self.method.startswith("early-bird") and record["arm"] == "winning"
 
 
 def step_seconds(models: Mapping, experiment: Experiment) -> dict:
     """Return the median seconds of a training step of each model, timed in turns.
 
+    The step is the one that `fit` compiles, on batches of the training images. What `fit` does
+    besides, such as to begin a data set, is not in the time: among a few steps it would weigh far
+    more than in a training, and as much for a small model as for a large one.
+
     Args:
         models: key -> a compiled model of the experiment's recipe, whole or slim.
-        experiment: trains them.
+        experiment: whose images they are trained on.
     """
-    train = functools.partial(
-        fit_steps,
-        dataset=experiment.train_images,
-        batch_size=experiment.images_per_step,
-        seed=0,
-        start_step=0,
-        stop_step=_STEPS_PER_TURN,
-    )
-    for model in models.values():
-        train(model)  # traces, and warms up
+    turns = {key: _turn_of(model, experiment) for key, model in models.items()}
+    for turn in turns.values():
+        turn()  # traces, and warms up
     seen = {key: [] for key in models}
     for _ in range(_TURNS):
-        for key, model in models.items():
+        for key, turn in turns.items():
             begun = time.perf_counter()
-            train(model)
+            turn()
             seen[key].append((time.perf_counter() - begun) / _STEPS_PER_TURN)
     return {key: float(np.median(seconds)) for key, seconds in seen.items()}
+
+
+def _turn_of(model, experiment):
+    """Return a function that takes the next few training steps of a model."""
+    num_steps = (1 + _TURNS) * _STEPS_PER_TURN
+    batches = training_batches(
+        experiment.train_images,
+        experiment.images_per_step,
+        seed=0,
+        start_step=0,
+        stop_step=num_steps,
+    )
+    iterator = iter(batches)
+    step = model.make_train_function() or model.train_function
+
+    def turn():
+        for _ in range(_STEPS_PER_TURN):
+            logs = step(iterator)
+        tf.nest.map_structure(np.asarray, logs)  # waits for a device that works on its own
+
+    return turn

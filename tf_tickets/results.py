@@ -224,6 +224,9 @@ _COMPARED = (
     "images/s",
     "peak memory",
 )
+_MEMORY = (
+    "peak memory: of the whole process until then, the unpruned training that came before included"
+)
 
 
 def comparison_table(rows: Sequence[Row], metric: str) -> rich.table.Table:
@@ -238,6 +241,8 @@ def comparison_table(rows: Sequence[Row], metric: str) -> rich.table.Table:
     table = rich.table.Table(
         title=f"training one ticket, {spread}; search: FLOPs to find it, besides",
         title_justify="left",
+        caption=_MEMORY,
+        caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -262,7 +267,7 @@ def write_comparison(path: pathlib.Path, rows: Sequence[Row], metric: str, title
     columns = _columns(metric)
     lines = [columns, ["---"] * len(columns), *(_cells(row, rows[0]) for row in rows)]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    write_whole(path / "compare.md", f"{text}\n".encode())
+    write_whole(path / "compare.md", f"{text}\n\n{_MEMORY}\n".encode())
     content = json.dumps([row.as_dict() for row in rows], indent=1)
     write_whole(path / "compare.json", content.encode())
     plots.compared_costs(rows, metric, figures / "compare.png", title)

@@ -29,6 +29,11 @@ _SYNFLOW_STEPS = 100
 SCORINGS = {"snip": _NUM_BATCHES, "grasp": _NUM_BATCHES, "synflow": _SYNFLOW_STEPS}
 
 
+def num_pruning_steps(method: str) -> int:
+    """Return in how many steps, each with a threshold, a way of pruning comes to its sparsity."""
+    return _SYNFLOW_STEPS if method == "synflow" else 1
+
+
 class InitialScores:
     """Scores the weights that a model of a recipe starts from; called as a search's `score`.
 
@@ -58,7 +63,7 @@ class InitialScores:
     @property
     def num_steps(self) -> int:
         """In how many steps to prune by these scores."""
-        return _SYNFLOW_STEPS if self.method == "synflow" else 1
+        return num_pruning_steps(self.method)
 
     def __call__(
         self, model: keras.Model, kernels: Sequence[keras.Variable], seed: int

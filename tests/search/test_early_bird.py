@@ -1,7 +1,5 @@
 """The early-bird search: dense, then watched until the masks settle, slimmed and trained on."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -149,6 +147,12 @@ def test_a_trained_ticket_can_be_made_again(searched):
     assert evaluate(model)[0]["loss"] == pytest.approx(record["metrics"]["loss"], rel=1e-6)
 
 
+def test_the_order_in_which_arms_are_named_does_not_matter(searched, tmp_path):
+    options = {"channel_sparsities": (0.25, 0.5), "arms": ("random", "winning")}
+    _, path = search(tmp_path, **options)
+    assert all_bits(path) == all_bits(searched[1])
+
+
 def test_widths_can_be_rounded(tmp_path):
     records, _ = search(tmp_path, channel_sparsities=(0.6,), round_to=4)
     assert {record["kept"] for record in records if record["round"]} == {2 * 8 * 8}
@@ -205,9 +209,16 @@ def test_a_training_that_diverges_ends_it_and_earlier_stages_stay(tmp_path):
 
 
 def test_every_training_from_the_start_is_prepared(tmp_path):
-    prepared = []
-    search(tmp_path, prepare=lambda model, dense: prepared.append(dense))
-    assert prepared == [None, None]
+    """The random control's too, which begins as a slim network."""
+    begun, train = [], Trainer()
+
+    def prepare(model, dense):
+        begun.append((model.get_layer("first").units, dense, len(train.calls)))
+
+    search(tmp_path, train, prepare=prepare)
+    # Before each call that starts at step 0: what is drawn goes on, and is not begun again.
+    first_calls = [i for i, (_, start, _) in enumerate(train.calls) if start == 0]
+    assert begun == [(width, None, i) for width, i in zip((16, 16, 8), first_calls, strict=True)]
 
 
 def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
@@ -228,17 +239,16 @@ def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
         ({"channel_sparsities": (1.0,)}, r"must be in \[0, 1\)"),
         ({"arms": ("random",)}, "`arms`"),
         ({"delta": 0.0}, "`delta`"),
+        ({"look_back": 0}, "`look_back`"),
         ({"scale_penalty": -1.0}, "`scale_penalty`"),
+        ({"round_to": 0}, "`round_to`"),
+        ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
+        ({"evaluations": 13}, "`evaluations` must be from 1 to the 12 steps"),
+        ({"pool": "network"}, "`pool`"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
+def test_settings_that_cannot_work_are_refused_before_any_training(options, message, tmp_path):
     train = Trainer()
     with pytest.raises(tt.SettingError, match=message):
         search(tmp_path, train, **options)
-    assert len(train.calls) <= 1  # at most the dense network
-
-
-def test_a_result_is_json(searched):
-    _, path = searched
-    for line in (path / "results.jsonl").read_text().splitlines():
-        assert isinstance(json.loads(line), dict)
+    assert not train.calls

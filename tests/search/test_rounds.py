@@ -642,6 +642,27 @@ def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
             tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "idle"),
+    [
+        (tt.IterativeSparsity(0.2, 3), 4),
+        (tt.ConstantSparsity(0.8, begin_step=3), 1),
+        (tt.ConstantSparsity(0.8, begin_step=1, frequency=2), 2),
+    ],
+)
+@pytest.mark.parametrize("score", [None, score_of_place])
+def test_a_schedule_that_leaves_a_round_idle_is_refused(schedule, idle, score):
+    options = {"schedule": schedule, "rounds": 5, "score": score}
+    with pytest.raises(SettingError, match=f"prunes nothing in round {idle}"):
+        tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, **options)
+
+
+def test_a_schedule_of_tf_mot_that_prunes_in_every_round_is_followed(tmp_path):
+    schedule = tt.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=2, power=1, frequency=1)
+    records, _ = search(tmp_path, rounds=2, schedule=schedule, arms=("winning",))
+    assert [r["weight_sparsity"] for r in of_arm(records, "winning")] == [0.25, 0.5]
+
+
 @pytest.mark.parametrize("rewind_step", [0, 4])
 def test_with_scores_every_round_prunes_the_rewind_point(tmp_path, rewind_step):
     seeds = []

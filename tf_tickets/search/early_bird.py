@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
@@ -15,9 +14,8 @@ from tf_tickets.pruning.scores import num_values, prunable
 from tf_tickets.pruning.slim import slim
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.controls import follow_curve
-from tf_tickets.search.stages import Observer, Stage, peak_memory_bytes, run_stages
-from tf_tickets.search.trainer import built_optimizers, derived_seed, refuse_non_finite
+from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
+from tf_tickets.search.trainer import Training, built_optimizers, derived_seed
 from tf_tickets.tickets import Ticket
 
 
@@ -39,11 +37,14 @@ class EarlyBirdSearch:
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
         round_to, whole_groups, pool: as `slim` and `ChannelRanking` take them.
         arms: "winning", or "winning" and "random".
-        evaluations, higher_is_better, undirected, refuse, prepare, illustrate, observers: as
-            `TicketSearch` takes them.
+        prepare: as `TicketSearch` takes it; `dense` is None in all rounds, as no dense network has
+            the variables of a slim one.
+        evaluations, higher_is_better, undirected, refuse, illustrate, observers: as `TicketSearch`
+            takes them.
 
     Raises:
-        SettingError: if a number is out of range or an arm is unknown.
+        SettingError: if a number is out of range or an arm is unknown; of what the model has a say
+            in, `run` raises it before anything is trained.
 
     Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
     """
@@ -72,21 +73,9 @@ class EarlyBirdSearch:
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
         observers: Sequence[Observer] = (),
     ):
-        if not 1 <= draw_every < num_steps:
-            raise SettingError(
-                f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
-                f"Received: draw_every={draw_every}"
-            )
-        if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
-            raise SettingError(
-                f"`channel_sparsities` must be one number or more that rise. "
-                f"Received: {tuple(channel_sparsities)}"
-            )
-        if "winning" not in arms or set(arms) - {"winning", "random"}:
-            raise SettingError(
-                f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
-                f"Received: arms={tuple(arms)}"
-            )
+        check_evaluations(evaluations, num_steps)
+        _check_numbers(num_steps, draw_every, scale_penalty, round_to)
+        _check_choices(channel_sparsities, arms)
         self.build = build
         self.train = train
         self.evaluate = evaluate
@@ -148,12 +137,13 @@ class EarlyBirdSearch:
         for seed in seeds:
             yield Stage(seed, 0, "dense")
             for number in range(1, len(self.channel_sparsities) + 1):
-                for arm in self.arms:
-                    yield Stage(seed, number, arm)
+                for arm in ARMS:
+                    if arm in self.arms:
+                        yield Stage(seed, number, arm)
 
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
-        training = _Training(self, derived_seed(stage.seed, "data"))
+        training = Training(self, derived_seed(stage.seed, "data"))
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         make = {"dense": self._dense, "winning": self._drawn, "random": self._same_widths}
         model, specifics = make[stage.arm](stage, training, config, path, folder)
@@ -166,13 +156,8 @@ class EarlyBirdSearch:
             **dataclasses.asdict(stage),
             **self._counts(model),
             **specifics,
-            "metrics": training.curve[-1]["metrics"],
-            "protocol": training.protocol,
-            "curve": training.curve,
-            **follow_curve(training.curve, self.higher_is_better, self.undirected),
+            **training.result(),
             "attempts": 1,
-            "seconds": round(training.seconds, 3),
-            "peak_memory_bytes": peak_memory_bytes(),
             "ticket": f"{stage.name}/ticket.safetensors",
         }
 
@@ -213,6 +198,7 @@ class EarlyBirdSearch:
         fresh = self.build(derived_seed(stage.seed, stage.round, stage.arm))
         Ticket.of_model(fresh, masks, config).save(path / "ticket.safetensors")
         slimmed = slim(fresh, masks)
+        self._settle(slimmed)
         training.go_on(slimmed, self.num_steps)
         return slimmed, {"channel_sparsity": self.channel_sparsities[stage.round - 1]}
 
@@ -220,8 +206,12 @@ class EarlyBirdSearch:
         """Set the model to the state that all trainings of a seed start from."""
         weights = take_snapshot(self.build(derived_seed(stage.seed, 0, "dense")))
         restore_snapshot(self._model, {**self._fresh_optimizer, **weights})
+        self._settle(self._model)
+
+    def _settle(self, model):
+        """Let a model be prepared for a training that starts from the weights it has now."""
         if self.prepare:
-            self.prepare(self._model, None)
+            self.prepare(model, None)
 
     def _counts(self, model):
         whole, kept = (num_values(prunable(each)) for each in (self._model, model))
@@ -235,33 +225,28 @@ class EarlyBirdSearch:
         }
 
 
-class _Training:
-    """One training of a stage, which may go on with another model than it began with."""
+def _check_numbers(num_steps, draw_every, scale_penalty, round_to):
+    if not 1 <= draw_every < num_steps:
+        raise SettingError(
+            f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
+            f"Received: draw_every={draw_every}"
+        )
+    for name, value, least in (("scale_penalty", scale_penalty, 0), ("round_to", round_to, 1)):
+        if not value >= least:
+            raise SettingError(f"`{name}` must be at least {least}. Received: {name}={value}")
 
-    def __init__(self, search: EarlyBirdSearch, data_seed: int):
-        self._search = search
-        self._data_seed = data_seed
-        self._step = 0
-        self.seconds = 0.0
-        self.curve: list[dict] = []
-        self.protocol: dict = {}
 
-    def go_on(self, model, last_step):
-        """Train up to a step, evaluating where it is due on the way."""
-        search = self._search
-        due = {
-            round(search.num_steps * number / search.evaluations)
-            for number in range(1, search.evaluations + 1)
-        }
-        for step in sorted({step for step in due if self._step < step < last_step} | {last_step}):
-            begun = time.perf_counter()
-            search.train(model, self._data_seed, self._step, step)
-            self.seconds += time.perf_counter() - begun
-            refuse_non_finite(model)
-            self._step = step
-            if step in due:
-                metrics, self.protocol = search.evaluate(model)
-                self.curve.append({"step": step, "metrics": metrics})
+def _check_choices(channel_sparsities, arms):
+    if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
+        raise SettingError(
+            f"`channel_sparsities` must be one number or more that rise. "
+            f"Received: {tuple(channel_sparsities)}"
+        )
+    if "winning" not in arms or set(arms) - {"winning", "random"}:
+        raise SettingError(
+            f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
+            f"Received: arms={tuple(arms)}"
+        )
 
 
 def rebuild_slim(build: Callable[[int], keras.Model], ticket, trained) -> keras.Model:

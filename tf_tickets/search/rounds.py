@@ -8,17 +8,17 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.pruning.channels import POOLS
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.schedules import ListedSparsity
 from tf_tickets.pruning.scores import num_values
 from tf_tickets.pruning.selection import num_kept_of
 from tf_tickets.runs import RunFolder
-from tf_tickets.search.stages import ARMS, Observer, Stage, run_stages
+from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
 from tf_tickets.search.trainer import Trainer
 from tf_tickets.tickets import Ticket
 
-POOLS = ("model", "component", "layer")
 STARTS = ("rewind", "trained", "fresh")
 
 
@@ -44,8 +44,8 @@ class TicketSearch:
         evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict).
         num_steps: optimizer steps of a whole training.
         rounds: number of rounds after the dense one.
-        schedule: a TF-MOT `PruningSchedule` whose step is the round; needed but with `transferred`,
-            whose tickets' sparsities are followed.
+        schedule: a TF-MOT `PruningSchedule` whose step is the round, and which prunes in each;
+            needed but with `transferred`, whose tickets' sparsities are followed.
         rewind_step: the optimizer step that survivors return to; 0 is initialisation (K5).
         scope: what may be pruned, as in `prunable` (K7).
         pool: "model" ranks all weights that may be pruned together (K4); "component" ranks those
@@ -117,12 +117,15 @@ class TicketSearch:
         illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
         observers: Sequence[Observer] = (),
     ):
-        _check(num_steps, rounds, rewind_step, evaluations, arms)
+        check_evaluations(evaluations, num_steps)
+        _check(num_steps, rounds, rewind_step, arms)
         _check_choices(pool, starts or {})
         if (schedule is None) == (transferred is None):
             raise SettingError("A search takes a `schedule`, or else `transferred` tickets.")
         if transferred and starts:
             raise SettingError("A search for `transferred` tickets takes no `starts`.")
+        if schedule is not None:
+            _check_schedule(schedule, rounds)
         if score:
             _check_score(one_shot, score_steps, starts or {})
         self.build = build
@@ -231,7 +234,7 @@ class TicketSearch:
         return self.sources(dataclasses.replace(stage, arm="winning"))[-1]
 
 
-def _check(num_steps, rounds, rewind_step, evaluations, arms):
+def _check(num_steps, rounds, rewind_step, arms):
     if rounds < 1:
         raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
     if not 0 <= rewind_step < num_steps:
@@ -239,16 +242,22 @@ def _check(num_steps, rounds, rewind_step, evaluations, arms):
             f"`rewind_step` must lie within the training, in [0, {num_steps}). "
             f"Received: rewind_step={rewind_step}"
         )
-    if not 1 <= evaluations <= num_steps:
-        raise SettingError(
-            f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
-            f"Received: evaluations={evaluations}"
-        )
     if "winning" not in arms or set(arms) - {"winning", "random", "shuffled"}:
         raise SettingError(
             f"`arms` must be 'winning', and none or more of 'random' and 'shuffled', whose masks "
             f"it gives. Received: arms={tuple(arms)}"
         )
+
+
+def _check_schedule(schedule, rounds):
+    """Refuse a round in which nothing is due: it would train the masks of the one before again."""
+    for number in range(1, rounds + 1):
+        if not schedule(number)[0]:
+            raise SettingError(
+                f"`schedule` must prune in each of the {rounds} rounds, which are its steps. "
+                f"Received one that prunes nothing in round {number}. Choose its first and last "
+                "step and its frequency so that all rounds are due, or other `rounds`."
+            )
 
 
 def _check_score(one_shot, score_steps, starts):

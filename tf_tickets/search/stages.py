@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 
+from tf_tickets.errors import SettingError
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import with_spread
 
@@ -39,6 +40,15 @@ class Observer:
 
     def stage_ends(self, stage: Stage, record: dict) -> None:
         """A stage is done, now or by an earlier run; `record` is its line of results.jsonl."""
+
+
+def check_evaluations(evaluations: int, num_steps: int) -> None:
+    """Raise SettingError unless a training has as many steps as it is evaluated, and is once."""
+    if not 1 <= evaluations <= num_steps:
+        raise SettingError(
+            f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
+            f"Received: evaluations={evaluations}"
+        )
 
 
 def run_stages(
@@ -78,6 +88,10 @@ def run_stages(
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held so far, in bytes."""
+    """Return the most memory that this process has held so far, in bytes.
+
+    It is not that of one stage, and to let Linux begin the peak anew would not make it so: what
+    earlier trainings freed stays with the process, even through `malloc_trim`.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

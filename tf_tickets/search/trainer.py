@@ -1,4 +1,4 @@
-"""The training of a search's stages, all with one model."""
+"""The training of a search's stages."""
 
 import dataclasses
 import hashlib
@@ -24,6 +24,7 @@ from tf_tickets.search.stages import Stage, peak_memory_bytes
 from tf_tickets.tickets import Ticket
 
 if TYPE_CHECKING:
+    from tf_tickets.search.early_bird import EarlyBirdSearch
     from tf_tickets.search.rounds import TicketSearch
 
 
@@ -92,16 +93,16 @@ class Trainer:
                     raise
 
     def _attempt(self, stage, attempt, path, folder, held):
-        self._seconds = 0.0
         data_seed = derived_seed(stage.seed, "data", *([attempt] if attempt else []))
-        first_step = self._prepare(stage, data_seed, path, folder, held)
+        training = Training(self.search, data_seed, not_before=self.search.rewind_step)
+        self._prepare(stage, training, path, folder, held)
         masks = held.masks
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         if stage.arm != "dense":
             Ticket.of_model(self.model, masks, config).save(path / "ticket.safetensors")
-        curve, protocol = self._train_and_evaluate(data_seed, first_step)
+        training.go_on(self.model, self.search.num_steps)
         if self.search.refuse and self.search.may_be_refused(stage):
-            self.search.refuse(curve[-1]["metrics"])
+            self.search.refuse(training.curve[-1]["metrics"])
         if stage.arm in ("dense", "winning"):
             Ticket.of_model(self.model, masks, config).save(path / "trained.safetensors")
         if self.search.illustrate:
@@ -109,34 +110,28 @@ class Trainer:
         return {
             **dataclasses.asdict(stage),
             **self._counts(masks),
-            "metrics": curve[-1]["metrics"],
-            "protocol": protocol,
-            "curve": curve,
-            **follow_curve(curve, self.search.higher_is_better, self.search.undirected),
+            **training.result(),
             "attempts": attempt + 1,
-            "seconds": round(self._seconds, 3),
-            "peak_memory_bytes": peak_memory_bytes(),
             "ticket": f"{stage.name}/{'rewind' if stage.arm == 'dense' else 'ticket'}.safetensors",
         }
 
-    def _prepare(self, stage, data_seed, path, folder, held) -> int:
-        """Set the masks and the weights that a stage starts from; return its first step."""
+    def _prepare(self, stage, training, path, folder, held):
+        """Set the masks, the weights and the step that a stage starts from."""
         if stage.arm == "dense":
-            return self._prepare_dense(stage, data_seed, path, folder, held)
+            self._prepare_dense(stage, training, path, folder, held)
+            return
         dense = Ticket.load(self._file(folder, Stage(stage.seed, 0, "dense"), "trained"))
-        weights, masks, first_step = self._starting_point(stage, folder, held)
+        weights, masks, training.step = self._starting_point(stage, folder, held)
         self._start_from({**weights, **self._other_starts(stage, folder)}, held, masks)
         self._settle(dense.weights, held)
-        return first_step
 
-    def _prepare_dense(self, stage, data_seed, path, folder, held):
+    def _prepare_dense(self, stage, training, path, folder, held):
         self._start_from(self._fresh_weights(stage), held, Masks.all_kept(self.prunable))
         self._settle(None, held)
-        self._train(data_seed, 0, self.search.rewind_step)
+        training.advance(self.model, self.search.rewind_step)
         snapshot = take_snapshot(self.model, optimizer=self.search.restore_optimizer)
         config = {"seed": stage.seed, "step": self.search.rewind_step, "settings": folder.settings}
         Ticket(Masks({}), snapshot, config).save(path / "rewind.safetensors")
-        return self.search.rewind_step
 
     def _starting_point(self, stage, folder, held):
         """Return the weights, the masks and the step that a pruned stage starts from."""
@@ -223,26 +218,6 @@ class Trainer:
     def _file(self, folder, stage, name):
         return folder.path / stage.name / f"{name}.safetensors"
 
-    def _train_and_evaluate(self, data_seed, first_step):
-        """Train to the end; return the metrics at each evaluation, and the last one's protocol."""
-        curve, step = [], first_step
-        for number in range(1, self.search.evaluations + 1):
-            stop = round(self.search.num_steps * number / self.search.evaluations)
-            if stop < self.search.rewind_step:
-                continue  # what rewinds is never there: all arms are looked at equally often
-            self._train(data_seed, step, stop)
-            step = stop
-            metrics, protocol = self.search.evaluate(self.model)
-            curve.append({"step": stop, "metrics": metrics})
-        return curve, protocol
-
-    def _train(self, data_seed, first_step, last_step):
-        if first_step < last_step:
-            begun = time.perf_counter()
-            self.search.train(self.model, data_seed, first_step, last_step)
-            self._seconds += time.perf_counter() - begun
-        refuse_non_finite(self.model)
-
     def _counts(self, masks):
         pool = num_values(self.prunable)
         removed = masks.size - masks.num_kept
@@ -252,6 +227,68 @@ class Trainer:
             "params": num_values(self.model.trainable_variables),
             "prunable": pool,
             "kept": pool - removed,
+        }
+
+
+class Training:
+    """One training of a stage: its steps, its time, and what it was worth on the way.
+
+    Args:
+        search: whose `train`, `evaluate` and steps of evaluation are those of all its trainings.
+        data_seed: decides the batch of each step.
+        not_before: evaluations before this optimizer step are left out: what rewinds is never
+            there, and all arms are to be looked at equally often.
+
+    Attributes:
+        step: optimizer steps that are behind the model.
+        curve: step and metrics of each evaluation so far.
+    """
+
+    def __init__(
+        self, search: "TicketSearch | EarlyBirdSearch", data_seed: int, not_before: int = 0
+    ):
+        self.step = 0
+        self.curve: list[dict] = []
+        self._search = search
+        self._data_seed = data_seed
+        grid = (
+            round(search.num_steps * number / search.evaluations)
+            for number in range(1, search.evaluations + 1)
+        )
+        self._due = [step for step in grid if step >= not_before]
+        self._protocol: dict = {}
+        self._seconds = 0.0
+
+    def go_on(self, model: keras.Model, last_step: int) -> None:
+        """Train a model, which need not be that of the steps before, and evaluate where it is due.
+
+        Raises:
+            DivergedError: if a weight becomes NaN or infinite.
+        """
+        while self._due and self._due[0] <= last_step:
+            self.advance(model, self._due.pop(0))
+            metrics, self._protocol = self._search.evaluate(model)
+            self.curve.append({"step": self.step, "metrics": metrics})
+        self.advance(model, last_step)
+
+    def advance(self, model: keras.Model, last_step: int) -> None:
+        """Train a model without evaluations; raises as `go_on` does."""
+        if self.step < last_step:
+            begun = time.perf_counter()
+            self._search.train(model, self._data_seed, self.step, last_step)
+            self._seconds += time.perf_counter() - begun
+            self.step = last_step
+        refuse_non_finite(model)
+
+    def result(self) -> dict:
+        """Return what the stage's record holds of its training."""
+        return {
+            "metrics": self.curve[-1]["metrics"],
+            "protocol": self._protocol,
+            "curve": self.curve,
+            **follow_curve(self.curve, self._search.higher_is_better, self._search.undirected),
+            "seconds": round(self._seconds, 3),
+            "peak_memory_bytes": peak_memory_bytes(),
         }
 
 
