@@ -222,10 +222,10 @@ _COMPARED = (
     "search",
     "s",
     "images/s",
-    "peak memory",
+    "memory",
 )
 _MEMORY = (
-    "peak memory: of the whole process until then, the unpruned training that came before included"
+    "memory: the most of the whole process until then, the unpruned training that came before included"
 )
 
 

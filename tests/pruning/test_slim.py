@@ -543,3 +543,10 @@ def test_its_file_loads_where_this_package_is_not(tmp_path):
         f"np.testing.assert_allclose(y, np.load(r'{tmp_path / 'y.npy'}'), rtol=1e-5, atol=1e-6)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=120)
+
+
+def test_a_ticket_that_was_not_drawn_is_told_of():
+    inputs = keras.Input((4, 4, 2))
+    model = keras.Model(inputs, layers.BatchNormalization()(inputs))
+    with pytest.raises(tt.SettingError, match="no early-bird ticket was drawn"):
+        tt.slim(model, None)

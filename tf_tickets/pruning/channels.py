@@ -246,6 +246,11 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
 
 def check_channel_masks(model, graphs, masks: Masks) -> None:
     """Raise SettingError, naming the first difference, unless masks are of a model's scales."""
+    if masks is None:
+        raise SettingError(
+            "There are no channel masks: no early-bird ticket was drawn. Train longer, or take "
+            "those of now, tt.channel_masks(model, channel_sparsity)."
+        )
     masks.check_fits(model.variables)
     for path in masks:
         if not any(path in graph.scales for graph in graphs):
