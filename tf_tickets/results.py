@@ -225,7 +225,7 @@ _COMPARED = (
     "memory",
 )
 _MEMORY = (
-    "memory: the most of the whole process until then, the unpruned training that came before included"
+    "memory: the most that the process held until then, in the unpruned training before it too"
 )
 
 
