@@ -155,11 +155,10 @@ def mask_distances(records: Sequence[dict], delta: float, path) -> "Figure":
     axes.axhline(delta, color=_DENSE_COLOR, linestyle="--")
     axes.annotate(
         f"drawn below {delta:g}",
-        (1, delta),
+        (0, delta),  # where the curves, which fall, are far above
         xycoords=("axes fraction", "data"),
-        xytext=(0, 4),
+        xytext=(4, 4),
         textcoords="offset points",
-        ha="right",
         color=_DENSE_COLOR,
     )
     for record in drawn:
