@@ -318,7 +318,9 @@ def transformer():
 NETWORKS = {
     "transformer": (transformer, (6, 16), 3),
     "mobilenet": (
-        lambda: keras.applications.MobileNetV2((32, 32, 3), weights=None, classes=3, alpha=0.35),
+        lambda: keras.applications.MobileNetV2(
+            weights=None, classes=3, input_shape=(32, 32, 3), classifier_activation=None
+        ),
         (32, 32, 3),
         3,
     ),
