@@ -137,4 +137,4 @@ def test_ways_side_by_side_say_what_changes_and_whose_the_memory_is(tmp_path):
     assert cells[:5] == ["early-bird", "50.0 %", "2 ± 1.4", "1,000", "40 (-60 %)"]
     assert cells[-1] == "1.50 GB"
     for text in (written, text_of([results.comparison_table(rows, "fcd")])):
-        assert "peak memory: of the whole process until then" in " ".join(text.split())
+        assert "memory: the most that the process held until then" in " ".join(text.split())

@@ -80,6 +80,7 @@ def float64():
 @pytest.mark.parametrize("name", OURS_WITH_BATCH_NORM)
 @pytest.mark.parametrize("whole_groups", [False, True])
 def test_networks_of_ours(name, whole_groups):
+    keras.utils.set_random_seed(0)
     model = shake(tt.models.build(name, (32, 32, 3), width=4))
     masks = tt.channel_masks(model, 0.5, whole_groups)
     slimmed = tt.slim(model, masks)
