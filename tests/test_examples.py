@@ -53,6 +53,7 @@ def test_the_table_is_learned_by_both_arms(tmp_path):
     assert re.search("winning ticket: round [1-3]|no round wins", lines[4])
 
 
+@pytest.mark.slow
 def test_the_slim_unet_finds_the_disc_with_a_quarter_of_the_work(tmp_path):
     whole, slim = map(numbers, run("unet.py", tmp_path).splitlines()[-2:])
     assert slim[0] < 0.3 * whole[0] and slim[1] < 0.3 * whole[1]

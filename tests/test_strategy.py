@@ -299,6 +299,7 @@ def test_two_replicas_of_one_process(tmp_path):
     assert len(tt.read_results(tmp_path / "run" / "results.jsonl")) == 3
 
 
+@pytest.mark.slow
 def test_two_processes(run_workers, tmp_path):
     first, second = run_workers([TRAININGS, OF_WORKERS], tmp_path / "run")
     assert first == second and first.startswith("found ") and first.endswith("disagreed\n")
