@@ -74,7 +74,7 @@ def main():
     recipe = commands.resolve_recipe(options, options.model, options.dataset)
     metric = commands.decisive_metric(options, recipe)
     experiment = tt.Experiment(recipe, options.limit, options.data_dir)
-    rows = []
+    rows, step_of_whole = [], None
     for method, folder in runs.items():
         precision = "auto" if _is_mixed(method) else "float32"
         keras.config.set_dtype_policy(tt.resolve_precision(precision))
@@ -87,7 +87,10 @@ def main():
             metric,
             rounds=_num_rounds(options, method),
             seeds=options.seeds,
+            step_of_whole=step_of_whole if not _is_mixed(method) else None,
         )
+        if step_of_whole is None:
+            step_of_whole = experiment.images_per_step / made[0].images_per_second
         rows += made[:1] if method == unpruned else []
         rows += made[1:] if method in options.methods else []
     name = f"compare-{recipe.model}-{recipe.dataset}"

@@ -98,6 +98,15 @@ def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_pa
     assert made[1].search_flops == whole[1].search_flops
 
 
+def test_seconds_are_told_in_those_of_another_run_of_the_whole_model(tmp_path, experiment):
+    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
+        records = magnitude_search().run((0,), folder)
+    arguments = ("imp", records, tmp_path, experiment, "loss")
+    unpruned, pruned = comparison.rows_of_run(*arguments, rounds=1, seeds=(0,), step_of_whole=2.0)
+    assert unpruned.seconds == pytest.approx(2.0 * records[0]["curve"][-1]["step"])
+    assert pruned.images_per_second == unpruned.images_per_second == pytest.approx(BATCH_SIZE / 2)
+
+
 @pytest.mark.parametrize(
     ("method", "thresholds", "scoring"),
     [

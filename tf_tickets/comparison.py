@@ -77,6 +77,7 @@ def rows_of_run(
     *,
     rounds: int,
     seeds: Sequence[int],
+    step_of_whole: float | None = None,
 ) -> list[Row]:
     """Return the rows of one run: unpruned first, then each round's winning arm.
 
@@ -88,6 +89,9 @@ def rows_of_run(
         metric: the deciding metric.
         rounds: the last round that is asked for.
         seeds: those that are asked for, in the order of each row's `values`.
+        step_of_whole: seconds of a step of the whole model, in which the seconds are told, where
+            other runs of the same model and precision are to be compared: a machine is not as
+            fast at all times. Measured where it is None.
     """
     records = [
         record
@@ -96,7 +100,7 @@ def rows_of_run(
         if record["seed"] == seed and record["round"] <= rounds
         if record["arm"] in ("dense", "winning")
     ]
-    costs = _Costs(method, folder, experiment, records)
+    costs = _Costs(method, folder, experiment, records, step_of_whole)
     return [
         _row([record for record in records if record["round"] == number], records, costs, metric)
         for number in range(rounds + 1)
@@ -127,7 +131,7 @@ def _mean(values):
 class _Costs:
     """What the stages of one run cost, by the rules of `metrics.flops`."""
 
-    def __init__(self, method, folder, experiment, records):
+    def __init__(self, method, folder, experiment, records, step_of_whole):
         self.method = method
         self._folder = folder
         self._experiment = experiment
@@ -136,7 +140,9 @@ class _Costs:
         self._batch_size = experiment.recipe.batch_size
         # By a record's ticket; empty where tickets are no smaller models.
         self._slims = {r["ticket"]: self._slim(r) for r in records if self._is_slimmed(r)}
-        self._step_seconds = step_seconds({None: self._model, **self._slims}, experiment)
+        seen = step_seconds({None: self._model, **self._slims}, experiment)
+        told = 1 if step_of_whole is None else step_of_whole / seen[None]
+        self._step_seconds = {key: told * seconds for key, seconds in seen.items()}
 
     def seconds(self, record) -> float:
         """Return what the steps of a stage's training take."""
