@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from small_training import Interrupt, dense_net, fit
 
 from tf_tickets import (
     Masks,
@@ -13,28 +14,6 @@ from tf_tickets import (
     prunable,
 )
 
-L = keras.layers
-RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
-TARGETS = INPUTS[:, :1]
-
-
-def build(optimizer=None, **compile_options):
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [keras.Input((8,)), L.Dense(32, "relu", name="first"), L.Dense(1, name="last")], name="net"
-    )
-    model.compile(
-        optimizer or keras.optimizers.Adam(0.01), "mse", **{"jit_compile": False, **compile_options}
-    )
-    return model
-
-
-def fit(model, *callbacks, epochs=1):
-    return model.fit(
-        INPUTS, TARGETS, batch_size=8, epochs=epochs, verbose=0, callbacks=list(callbacks)
-    )
-
 
 def half(model):
     return global_masks(magnitude_scores(prunable(model)), 0.5)
@@ -45,12 +24,12 @@ def num_revived(model, masks):
 
 
 CASES = {
-    "adamw": lambda: build(keras.optimizers.AdamW(0.01, weight_decay=0.1)),
-    "ema": lambda: build(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)),
-    "loss-scaled": lambda: build(
+    "adamw": lambda: dense_net(keras.optimizers.AdamW(0.01, weight_decay=0.1)),
+    "ema": lambda: dense_net(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)),
+    "loss-scaled": lambda: dense_net(
         keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, momentum=0.9))
     ),
-    "jit": lambda: build(jit_compile=True),
+    "jit": lambda: dense_net(jit_compile=True),
 }
 
 
@@ -66,7 +45,7 @@ def test_zeros_stay_through_fit_and_a_second_fit(case):
 
 
 def test_a_model_that_was_fitted_before_and_is_fitted_after():
-    model = build()
+    model = dense_net()
     fit(model)
     masks = half(model)
     fit(model, callbacks.HoldMasks(masks))
@@ -76,17 +55,17 @@ def test_a_model_that_was_fitted_before_and_is_fitted_after():
 
 
 def test_a_ticket_will_do():
-    model = build()
+    model = dense_net()
     ticket = Ticket.of_model(model, half(model), {})
     fit(model, callbacks.HoldMasks(ticket))
     assert num_revived(model, ticket.masks) == 0
 
 
 def test_within_a_hold_both_count():
-    model = build()
+    model = dense_net()
     outer = half(model)
     first = prunable(model)[0]
-    inner = global_masks({first.path: RANDOM.random(first.shape)}, 0.5)
+    inner = global_masks({first.path: np.random.default_rng(0).random(first.shape)}, 0.5)
     with hold(model, outer):
         fit(model, callbacks.HoldMasks(inner))
         assert num_revived(model, outer) == 0
@@ -98,7 +77,7 @@ def test_within_a_hold_both_count():
 
 @pytest.mark.parametrize("hold_first", [True, False])
 def test_early_stopping_restores_a_sparse_model(hold_first):
-    model = build(keras.optimizers.SGD(0.05, momentum=0.9))
+    model = dense_net(keras.optimizers.SGD(0.05, momentum=0.9))
     masks = half(model)
     stop = keras.callbacks.EarlyStopping(
         "loss", patience=0, min_delta=10.0, restore_best_weights=True
@@ -109,15 +88,9 @@ def test_early_stopping_restores_a_sparse_model(hold_first):
     assert num_revived(model, masks) == 0
 
 
-class Interrupt(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("hold_first", [True, False])
 def test_backup_and_restore_resumes_a_sparse_training(tmp_path, hold_first):
-    model = build()
+    model = dense_net()
     masks = half(model)
 
     def both():
@@ -129,23 +102,23 @@ def test_backup_and_restore_resumes_a_sparse_training(tmp_path, hold_first):
 
     with pytest.raises(KeyboardInterrupt):
         fit(model, *both(), Interrupt(), epochs=3)
-    resumed = build()
+    resumed = dense_net()
     history = fit(resumed, *both(), epochs=3)
     assert history.epoch == [1, 2]
     assert num_revived(resumed, masks) == 0
 
 
 def test_a_dense_backup_is_pruned_as_it_is_resumed(tmp_path):
-    model = build()
+    model = dense_net()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
-    fit(model, backup)
+    fit(model, backup, epochs=1)
     masks = half(model)
     fit(model, callbacks.HoldMasks(masks), backup, epochs=2)
     assert num_revived(model, masks) == 0
 
 
 def test_a_training_that_was_broken_off_does_not_hold_the_next():
-    model = build()
+    model = dense_net()
     masks = half(model)
     callback = callbacks.HoldMasks(masks)
     with pytest.raises(KeyboardInterrupt):
@@ -158,7 +131,7 @@ def test_a_training_that_was_broken_off_does_not_hold_the_next():
 
 
 def test_masks_of_another_model_stop_the_training_before_it_begins():
-    model = build()
+    model = dense_net()
     before = model.get_weights()
     with pytest.raises(SettingError, match="no variable other/kernel"):
         fit(model, callbacks.HoldMasks(Masks({"other/kernel": np.ones(3, bool)})))
@@ -167,7 +140,7 @@ def test_masks_of_another_model_stop_the_training_before_it_begins():
 
 
 def test_without_masks_the_models_own_zeros_are_held():
-    model = build()
+    model = dense_net()
     masks = half(model)
     fit(model, callbacks.HoldMasks(masks))
     own = callbacks.HoldMasks()
@@ -178,16 +151,12 @@ def test_without_masks_the_models_own_zeros_are_held():
 def test_zeros_come_back_with_a_backup_and_are_held_on(tmp_path):
     """A training that was cut off goes on in a model that knows nothing of its masks."""
 
-    class Cut(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            raise KeyboardInterrupt
-
-    model = build()
+    model = dense_net()
     masks = half(model)
     backup = keras.callbacks.BackupAndRestore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        fit(model, backup, callbacks.HoldMasks(masks), Cut(), epochs=2)
-    restarted = build()
+        fit(model, backup, callbacks.HoldMasks(masks), Interrupt(), epochs=2)
+    restarted = dense_net()
     assert num_revived(restarted, masks) > 0
     before = {kernel.path: kernel.numpy() for kernel in prunable(model)}
     fit(restarted, keras.callbacks.BackupAndRestore(tmp_path), callbacks.HoldMasks(), epochs=2)

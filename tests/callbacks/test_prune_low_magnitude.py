@@ -7,6 +7,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 
 import tf_tickets as tt
 from tf_tickets.interop import PruningSchedule
@@ -14,37 +15,6 @@ from tf_tickets.pruning.kernel_matrices import kernel_matrices
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
-TARGETS = INPUTS[:, :1]
-POOL = 8 * 32 + 32  # weights of `dense_net`
-
-
-def dense_net(optimizer=None, **compile_options):
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [keras.Input((8,)), L.Dense(32, "relu", name="first"), L.Dense(1, name="last")], name="net"
-    )
-    model.compile(
-        optimizer or keras.optimizers.Adam(0.01), "mse", **{"jit_compile": False, **compile_options}
-    )
-    return model
-
-
-def fit(model, *callbacks, epochs=2, **options):
-    """Train for four steps an epoch."""
-    return model.fit(
-        INPUTS,
-        TARGETS,
-        batch_size=8,
-        epochs=epochs,
-        verbose=0,
-        callbacks=list(callbacks),
-        **options,
-    )
-
-
-def num_zeros(model):
-    return sum(np.count_nonzero(kernel.numpy() == 0) for kernel in tt.prunable(model))
 
 
 def gradual(end_step=6, sparsity=0.8, frequency=2):
@@ -145,12 +115,6 @@ def test_in_mixed_precision_the_zeros_are_exact():
     assert num_zeros(model) == POOL - round(0.2 * POOL)
 
 
-class Interrupt(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("pruning_first", [True, False])
 def test_masks_and_step_come_back_with_backup_and_restore(tmp_path, pruning_first):
     def callbacks():
@@ -161,17 +125,17 @@ def test_masks_and_step_come_back_with_backup_and_restore(tmp_path, pruning_firs
     uninterrupted = dense_net()
     whole, _ = callbacks()
     watch = Sparsities(whole)
-    fit(uninterrupted, whole, watch, epochs=4, shuffle=False)
+    fit(uninterrupted, whole, watch, epochs=4)
 
     pruning, both = callbacks()
     with pytest.raises(KeyboardInterrupt):
-        fit(dense_net(), *both, Interrupt(), epochs=4, shuffle=False)
+        fit(dense_net(), *both, Interrupt(1), epochs=4)
     broken_off_at = pruning.masks
     assert 0 < broken_off_at.sparsity < 0.8
     resumed = dense_net()
     pruning, both = callbacks()
     watch_resumed = Sparsities(pruning)
-    history = fit(resumed, *both, watch_resumed, epochs=4, shuffle=False)
+    history = fit(resumed, *both, watch_resumed, epochs=4)
     assert history.epoch == [2, 3]
     assert watch_resumed.seen == watch.seen[8:]
     assert pruning.masks <= broken_off_at
@@ -182,7 +146,8 @@ KILLED = """
     import os, signal, sys
     import keras
     sys.path.insert(0, {tests!r})
-    from test_prune_low_magnitude import dense_net, fit, gradual, tt
+    from small_training import dense_net, fit, tt
+    from test_prune_low_magnitude import gradual
 
     class Kill(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):

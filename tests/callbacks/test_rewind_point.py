@@ -1,39 +1,13 @@
 import keras
 import numpy as np
 import pytest
+from small_training import INPUTS, TARGETS, Interrupt, dense_net, fit
 
 import tf_tickets as tt
 
-L = keras.layers
-RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.normal(size=(32, 8)).astype("float32")
-TARGETS = INPUTS[:, :1]
-
-
-def build(**compile_options):
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [keras.Input((8,)), L.Dense(16, "relu", name="first"), L.Dense(1, name="last")], name="net"
-    )
-    model.compile(keras.optimizers.Adam(0.01), "mse", **compile_options)
-    return model
-
-
-def fit(model, *callbacks, epochs=2):
-    """Train for four steps an epoch."""
-    return model.fit(
-        INPUTS,
-        TARGETS,
-        batch_size=8,
-        epochs=epochs,
-        verbose=0,
-        shuffle=False,
-        callbacks=list(callbacks),
-    )
-
 
 def weights_after(num_steps):
-    model = build()
+    model = dense_net()
     for step in range(num_steps):
         batch = slice(8 * (step % 4), 8 * (step % 4) + 8)
         model.train_on_batch(INPUTS[batch], TARGETS[batch])
@@ -43,7 +17,7 @@ def weights_after(num_steps):
 @pytest.mark.parametrize("step", [0, 3, 4, 8])
 def test_it_keeps_the_weights_of_exactly_that_step(step):
     rewind = tt.callbacks.RewindPoint(step)
-    model = build()
+    model = dense_net()
     fit(model, rewind)
     trained = model.get_weights()
     rewind.rewind()
@@ -53,7 +27,7 @@ def test_it_keeps_the_weights_of_exactly_that_step(step):
 
 
 def test_later_trainings_do_not_change_it():
-    model, rewind = build(), tt.callbacks.RewindPoint(2)
+    model, rewind = dense_net(), tt.callbacks.RewindPoint(2)
     fit(model, rewind)
     kept = rewind.weights
     model.compile("adam", "mse")
@@ -62,18 +36,13 @@ def test_later_trainings_do_not_change_it():
 
 
 def test_a_ticket_starts_from_it():
-    model, rewind = build(), tt.callbacks.RewindPoint(2)
+    model, rewind = dense_net(), tt.callbacks.RewindPoint(2)
     fit(model, rewind)
     masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.5)
     ticket = rewind.ticket(masks, {"found": "here"})
     assert ticket.config == {"rewind_step": 2, "found": "here"}
     for path, mask in masks.items():
         np.testing.assert_array_equal(ticket.weights[path], rewind.weights[path] * mask)
-
-
-class Interrupt(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("rewind_first", [True, False])
@@ -85,18 +54,18 @@ def test_a_resumed_training_finds_it_in_its_file(tmp_path, rewind_first):
 
     before, both = callbacks()
     with pytest.raises(KeyboardInterrupt):
-        fit(build(), *both, Interrupt())
+        fit(dense_net(), *both, Interrupt())
     rewind, both = callbacks()
-    fit(build(), *both)
+    fit(dense_net(), *both)
     for path, value in before.weights.items():
         np.testing.assert_array_equal(rewind.weights[path], value)
 
 
 def test_a_training_that_begins_anew_takes_no_older_file(tmp_path):
     path = tmp_path / "rewind.safetensors"
-    fit(build(), tt.callbacks.RewindPoint(2, path))
-    other = build()
-    other.get_layer("first").kernel.assign(np.ones((8, 16)))
+    fit(dense_net(), tt.callbacks.RewindPoint(2, path))
+    other = dense_net()
+    other.get_layer("first").kernel.assign(np.ones((8, 32)))
     rewind = tt.callbacks.RewindPoint(2, path)
     fit(other, rewind)
     stored = tt.Ticket.load(path)
@@ -105,17 +74,17 @@ def test_a_training_that_begins_anew_takes_no_older_file(tmp_path):
 
 
 def test_a_step_that_was_missed_is_an_error(tmp_path):
-    model = build()
+    model = dense_net()
     fit(model)
     with pytest.raises(tt.SettingError, match="step 2 was not seen: 8 updates had been made"):
         fit(model, tt.callbacks.RewindPoint(2, tmp_path / "absent"))
     with pytest.raises(tt.SettingError, match="step 3 was not seen"):
-        fit(build(steps_per_execution=2), tt.callbacks.RewindPoint(3))
+        fit(dense_net(steps_per_execution=2), tt.callbacks.RewindPoint(3))
 
 
 def test_the_file_of_another_step_is_refused(tmp_path):
     path = tmp_path / "rewind.safetensors"
-    model = build()
+    model = dense_net()
     fit(model, tt.callbacks.RewindPoint(1, path))
     with pytest.raises(tt.SettingError, match="of step 1, not 2"):
         fit(model, tt.callbacks.RewindPoint(2, path))
@@ -125,12 +94,12 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     rewind = tt.callbacks.RewindPoint(0, tmp_path / "file" / "rewind.safetensors")
     with pytest.raises(tt.FileError, match=r"Cannot write .*rewind\.safetensors"):
-        fit(build(), rewind)
+        fit(dense_net(), rewind)
 
 
 def test_before_it_is_reached_there_is_nothing_to_rewind_to():
     rewind = tt.callbacks.RewindPoint(100)
-    fit(build(), rewind)
+    fit(dense_net(), rewind)
     for use in (rewind.rewind, lambda: rewind.ticket(tt.Masks({}))):
         with pytest.raises(tt.SettingError, match="step 100 was not reached"):
             use()

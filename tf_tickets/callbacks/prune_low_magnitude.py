@@ -97,10 +97,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         self._holding.close()  # what a training left open that an exception broke off
         self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
         pools = [{kernel.path} for kernel in kernels] if self._pool == "layer" else None
-        self._pruner = GlobalPruning(
-            lambda: self._due_step, self._held, self._schedule, pools, self._selection(kernels)
-        )
         self._optimizers = list(nested_optimizers(self.model))
+        self._pruner = GlobalPruning(
+            self._next_step, self._held, self._schedule, pools, self._selection(kernels)
+        )
         self._seen_step = 0
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -109,19 +109,22 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         All that the other callbacks restore as training begins is there by now, whatever the order
         of the callbacks is.
         """
-        step = num_updates(self._optimizers) + 1  # as TF-MOT counts: the first step is 1
+        step = self._next_step()
         # A schedule that has an end is not asked for all the steps after it.
         end = getattr(self._schedule, "end_step", -1)
         last = min(step, end) if end >= 0 else step
-        unseen = range(last, self._seen_step, -1)
-        self._due_step = next((past for past in unseen if self._schedule(past)[0]), None)
+        answers = (self._schedule(past) for past in range(last, self._seen_step, -1))
+        latest = next((sparsity for due, sparsity in answers if due), None)
         self._seen_step = step
-        if self._due_step is not None:
-            self._pruner.conditional_mask_update()
+        if latest is not None:
+            self._pruner.prune_to(float(latest))
 
     def on_train_end(self, logs=None):
         """Let go of the model."""
         self._holding.close()
+
+    def _next_step(self):
+        return num_updates(self._optimizers) + 1  # as TF-MOT counts: the first step is 1
 
     def _selection(self, kernels):
         """Return what draws the masks."""

@@ -54,6 +54,9 @@ class GlobalPruning(Pruning):
         """
         due, sparsity = self._pruning_schedule(self._step_fn())
         if due:
-            scores = magnitude_scores([variable for variable, _ in self._held.pairs])
-            masks = self._select(scores, float(sparsity), self._held.masks, self._pools)
-            self._held.assign(masks)
+            self.prune_to(float(sparsity))
+
+    def prune_to(self, sparsity: float) -> None:
+        """Prune to a sparsity now, whatever the schedule says; raises as above."""
+        scores = magnitude_scores([variable for variable, _ in self._held.pairs])
+        self._held.assign(self._select(scores, sparsity, self._held.masks, self._pools))
