@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+# As many test processes as cores: threads beyond that would only get in each other's way.
+os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = pathlib.Path(__file__).parents[1]
 TFDS_FOLDER = ROOT.parent / "shared" / "tfds"
 
@@ -16,7 +19,9 @@ TFDS_FOLDER = ROOT.parent / "shared" / "tfds"
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     """One cache for the whole session, so that no test trains the same classifier twice."""
-    return tmp_path_factory.mktemp("cache")
+    mine = tmp_path_factory.getbasetemp()
+    # Processes that share the tests have folders of their own beside each other.
+    return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "cache"
 
 
 @pytest.fixture(scope="session")

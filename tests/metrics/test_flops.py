@@ -81,6 +81,12 @@ BY_HAND = {
         (9, 3),
         2 * 3 * 3 * 4 + 2 * 3 * 7 * 4 + 4 * 7,
     ),
+    "einsum": (
+        layers.EinsumDense("abc,cde->abde", (None, 4, 5), bias_axes="de"),
+        (6, 3),
+        2 * 3 * 4 * 5 * 6 + 6 * 4 * 5,
+    ),
+    "einsum of groups": (layers.EinsumDense("...gi,gio->...go", (3, 5)), (6, 3, 2), 2 * 30 * 6),
     "batch norm": (layers.BatchNormalization(), (5, 9, 3), 2 * 5 * 9 * 3),
     "spectral": (models.SpectralConv2D(5, 3), (9, 8, 3), 270 * (7 * 6) + 7 * 6 * 5),
 }
@@ -96,6 +102,70 @@ def test_a_layer_takes_what_is_worked_out_by_hand(name):
     # The first layer's weights have a gradient, its input needs none.
     assert (row.backward, row.kind) == (expected, type(layer).__name__)
     assert count.uncounted == ()
+
+
+def attended(query, value, *mask, **options):
+    """Return a model of one attention, 2 heads of sizes 4 and 3, whose output has 5 channels."""
+    inputs = [keras.Input(shape) for shape in (query, value, *mask)]
+    options = {"value_dim": 3, "output_shape": 5, "name": "attention", **options}
+    attention = layers.MultiHeadAttention(2, 4, **options)
+    masks = {"attention_mask": inputs[2]} if mask else {}
+    return keras.Model(inputs, attention(inputs[0], value=inputs[1], **masks), name="net")
+
+
+def test_attention_takes_four_dense_layers_and_two_products():
+    """Of 6 queries of 7 channels and 5 values of 8, by hand; the mask is free."""
+    count = count_flops(attended((6, 7), (5, 8), (6, 5)))
+    expected = {
+        "net/attention/query": 6 * (2 * 7 * 8 + 8),
+        "net/attention/value": 5 * (2 * 8 * 6 + 6),
+        "net/attention/key": 5 * (2 * 8 * 8 + 8),
+        "net/attention": 2 * 6 * 5 * 2 * (4 + 3),
+        "net/attention/attention_output": 6 * (2 * 6 * 5 + 5),
+    }
+    assert {row.path: row.forward for row in count.layers} == expected
+    # The inputs need no gradient, the products one for each operand.
+    assert [row.backward / row.forward for row in count.layers] == [1, 1, 1, 2, 2]
+    assert count.uncounted == ()
+
+
+def test_attention_along_some_axes_pairs_up_the_others():
+    rows = count_flops(attended((9, 6, 7), (9, 5, 8), attention_axes=2)).layers
+    products = {row.path: row.forward for row in rows}["net/attention"]
+    assert products == 9 * (2 * 6 * 5 * 2 * (4 + 3))
+    rows = count_flops(attended((9, 6, 7), (9, 5, 8))).layers
+    products = {row.path: row.forward for row in rows}["net/attention"]
+    assert products == 2 * (9 * 6) * (9 * 5) * 2 * (4 + 3)
+
+
+def test_pruned_attention_would_ideally_take_less():
+    model = attended((6, 7), (5, 8), use_bias=False)
+    kernel = model.get_layer("attention").query_dense.kernel
+    count = count_flops(model, density={kernel.path: 0.25})
+    assert count.forward - count.sparse_ideal == 0.75 * 6 * 2 * 7 * 8
+
+
+def test_attention_of_a_subclassed_model_is_counted_as_built():
+    class Attends(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attention = layers.MultiHeadAttention(2, 4)
+
+        def call(self, inputs):
+            return self.attention(inputs, inputs)
+
+    model, inputs = Attends(), keras.Input((6, 7))
+    model(keras.ops.ones((3, 6, 7)))
+    graph = keras.Model(inputs, layers.MultiHeadAttention(2, 4)(inputs, inputs))
+    assert count_flops(model).forward == count_flops(graph).forward > 0
+
+
+def test_attention_with_a_gate_is_named():
+    try:
+        model = attended((6, 7), (5, 8), use_gate=True)
+    except (TypeError, ValueError):
+        pytest.skip("this Keras has no gates")
+    assert count_flops(model).uncounted == ("net/attention",)
 
 
 def test_the_rest_is_free():

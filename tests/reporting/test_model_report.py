@@ -222,7 +222,7 @@ def test_what_cannot_be_made_or_counted_is_in_the_report():
     assert made.flops == {} and "FLOPs need sizes that are known" in str(made)
     words = keras.Input((5,), dtype="int32")
     attended = L.Embedding(9, 8, name="table")(words)
-    attended = L.MultiHeadAttention(2, 4, name="attention")(attended, attended)
+    attended = L.GroupQueryAttention(4, 2, 1, name="attention")(attended, attended)
     made = report(keras.Model(words, attended, name="attends"), measure=False)
     assert "attends/attention" in made.uncounted
     assert "Not counted: attends/table, attends/attention." in str(made).splitlines()

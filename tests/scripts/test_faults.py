@@ -73,7 +73,7 @@ def kill_once(start_script, model, output, num_files, delay):
     ("model", "moments"),
     [
         ("vae", [(20, 0.003)]),
-        ("sngan", [(18, 0.02)]),
+        pytest.param("sngan", [(18, 0.02)], marks=pytest.mark.slow),
         pytest.param(
             "vae",
             [(1, 0.0), (2, 0.1), (8, 0.0), (12, 0.0), (16, 0.05), (24, 0.0), (34, 0.0), (40, 0.1)],

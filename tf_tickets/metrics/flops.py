@@ -1,15 +1,18 @@
 """How many floating-point operations (FLOPs) a network, a training and its pruning take.
 
 One multiplication and one addition count as two. Convolutional, dense and batch normalisation
-layers count, as in K29; activations, pooling, resizing, losses, optimizers and the division by a
-spectral norm do not. Whatever the precision, the count is the same: only time changes.
+layers count, as in K29, and multi-head attention; activations, pooling, resizing, losses,
+optimizers and the division by a spectral norm do not. Whatever the precision, the count is the
+same: only time changes.
 
 Source: paper K for what counts, rules F1 to F8 for how.
 """
 
 import collections
 import dataclasses
+import inspect
 import math
+import re
 from collections.abc import Mapping
 
 import keras
@@ -31,7 +34,15 @@ _AT_OUTPUT = (
 )
 _AT_INPUT = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
-_COUNTED = (*_AT_OUTPUT, *_AT_INPUT, layers.Dense, layers.BatchNormalization)
+_COUNTED = (
+    *_AT_OUTPUT,
+    *_AT_INPUT,
+    layers.Dense,
+    layers.EinsumDense,
+    layers.BatchNormalization,
+    layers.MultiHeadAttention,
+)
+_OPERANDS = ("query", "value", "key")  # of attention, as its `call` takes them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +125,9 @@ def count_flops(
 
     A convolution takes 2 * (weights of its kernel) * (places of its output), a transposed one the
     same at the places of its input, a dense layer 2 * inputs * outputs; a bias adds 1 for each
-    output. Batch normalisation takes 2 for each of its outputs. Backward, each layer takes as much
+    output. Batch normalisation takes 2 for each of its outputs. Multi-head attention has a row for
+    each of its four dense layers, and one for its two products: 2 for each pair of a query and a
+    key, each head and each of the key's and the value's sizes. Backward, each layer takes as much
     for the gradient of its weights, if they are trained, and as much again for the gradient of its
     input, if there is anything to train before it (F1 to F3).
 
@@ -265,9 +278,9 @@ class _Counter:
     def _add_without_graph(self, layer, path):
         if isinstance(layer, keras.Model):
             self._add_network(layer, path, wanted=True)
-        elif isinstance(layer, _COUNTED) and layer.built:
-            shape = layer.get_build_config()["input_shape"]
-            self._add_layer(layer, path, shape, layer.compute_output_shape(shape), wanted=True)
+        elif _is_counted(layer) and layer.built:
+            shapes = _built_for(layer)
+            self._add_layer(layer, path, shapes, [True] * len(shapes))
         elif layer.weights:
             self._uncounted.append(path)
 
@@ -286,9 +299,11 @@ class _Counter:
         called, graph = node.operation, graph_of(node.operation)
         if graph is not None and _sizes(graph.inputs) == _sizes(node.input_tensors):
             return self._add_graph(graph, path, given)
-        if isinstance(called, _COUNTED):
-            shapes = (node.input_tensors[0].shape, node.outputs[0].shape)
-            self._add_layer(called, path, *shapes, wanted=any(given))
+        if _is_counted(called):
+            wanted = dict(zip(map(id, node.input_tensors), given, strict=True))
+            operands = _operands(node)
+            shapes = [tensor.shape for tensor in operands]
+            self._add_layer(called, path, shapes, [wanted[id(tensor)] for tensor in operands])
         elif isinstance(called, keras.Model) and graph is None:
             self._add_network(called, path, any(given))
         elif getattr(called, "weights", ()):
@@ -297,17 +312,71 @@ class _Counter:
         trained = bool(getattr(called, "trainable_variables", ()))
         return [trained or any(given)] * len(node.outputs)
 
-    def _add_layer(self, layer, path, input_shape, output_shape, wanted):
-        kernels, others = _flops_of_weights(layer, path, input_shape, output_shape)
-        forward = others + sum(flops for _, flops in kernels)
+    def _add_layer(self, layer, path, shapes, wanted):
+        """Count a layer, given its inputs' shapes and which of their gradients are needed."""
+        if isinstance(layer, layers.MultiHeadAttention):
+            self._add_attention(layer, path, shapes, wanted)
+            return
+        kernels, others = _flops_of_weights(layer, path, shapes[0])
         ideal = others + sum(round(flops * self._density.get(v.path, 1)) for v, flops in kernels)
-        gradients = wanted + bool(layer.trainable_variables)
+        forward = others + sum(flops for _, flops in kernels)
+        self._add_row(layer, path, forward, ideal, wanted[0] + bool(layer.trainable_variables))
+
+    def _add_attention(self, layer, path, shapes, wanted):
+        for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
+            self._add_layer(getattr(layer, f"{name}_dense"), f"{path}/{name}", [shape], [needed])
+        products = 2 * _pairs(layer, path, *shapes[:2]) * layer.num_heads
+        products *= layer.key_dim + layer.value_dim
+        learns = any(wanted) or bool(layer.trainable_variables)
+        self._add_row(layer, path, products, products, 2 * learns)
+        heads = (*shapes[0][:-1], layer.num_heads, layer.value_dim)
+        self._add_layer(layer.output_dense, f"{path}/attention_output", [heads], [learns])
+
+    def _add_row(self, layer, path, forward, ideal, gradients):
         row = (path, type(layer).__name__, self._component, forward, gradients * forward, ideal)
         self._rows.append(LayerFlops(*row))
 
 
-def _flops_of_weights(layer, path, input_shape, output_shape):
+def _is_counted(layer):
+    # What a gate of attention takes is not worked out here.
+    return isinstance(layer, _COUNTED) and not getattr(layer, "_use_gate", False)
+
+
+def _operands(node):
+    """Return the tensors that a call is given to compute with, less its masks."""
+    if not isinstance(node.operation, layers.MultiHeadAttention):
+        return node.input_tensors[:1]
+    given = inspect.signature(node.operation.call).bind(
+        *node.arguments.args, **node.arguments.kwargs
+    )
+    return _with_key(given.arguments, *_OPERANDS)
+
+
+def _built_for(layer):
+    """Return the shapes of the inputs that a layer was built for."""
+    config = layer.get_build_config()
+    if not isinstance(layer, layers.MultiHeadAttention):
+        return [config["input_shape"]]
+    return _with_key(config["shapes_dict"], *(f"{name}_shape" for name in _OPERANDS))
+
+
+def _with_key(given, query, value, key):
+    """Return what is given for attention's operands, whose key is the value by default."""
+    return [given[query], given[value], given.get(key, given[value])]
+
+
+def _pairs(layer, path, query_shape, value_shape):
+    """Return how many pairs of a query and a key meet: those that attention's axes tell apart."""
+    along = [axis - 1 for axis in layer.attention_axes]
+    queries, keys = query_shape[1:-1], value_shape[1:-1]
+    return _size(queries, path) * _size([keys[axis] for axis in along], path)
+
+
+def _flops_of_weights(layer, path, input_shape):
     """Return pairs of a kernel and its FLOPs for one image, and the FLOPs of all else."""
+    if isinstance(layer, layers.EinsumDense):
+        return _flops_of_einsum(layer, path, input_shape)
+    output_shape = layer.compute_output_shape(input_shape)
     outputs = _size(output_shape[1:], path)
     if isinstance(layer, layers.BatchNormalization):
         return [], 2 * outputs
@@ -318,6 +387,17 @@ def _flops_of_weights(layer, path, input_shape, output_shape):
     kernels = [layer.depthwise_kernel, layer.pointwise_kernel] if separable else [layer.kernel]
     flops = [(kernel, 2 * math.prod(kernel.shape) * places) for kernel in kernels]
     return flops, outputs if layer.use_bias else 0
+
+
+def _flops_of_einsum(layer, path, input_shape):
+    """Return the same of a dense layer of any axes, such as "abc,cde->abde"."""
+    received, letters, result = re.split(",|->", layer.equation.replace(" ", ""))
+    axes = list(zip(letters, layer.kernel.shape, strict=True))
+    shared = math.prod(size for letter, size in axes if letter in received)
+    places = _size(input_shape[1:], path) // shared
+    outputs = places * math.prod(size for letter, size in axes if letter in result)
+    flops = [(layer.kernel, 2 * math.prod(layer.kernel.shape) * places)]
+    return flops, 0 if layer.bias is None else outputs
 
 
 def _size(shape, path):
