@@ -125,9 +125,13 @@ TRAININGS = """
     check_zeros(model, masks)
 
     model = build(2)
-    rewind = callbacks.RewindPoint(step=2)
+    written = pathlib.Path(sys.argv[1]).with_name(f"by-chief-{tt.is_chief(strategy)}")
+    rewind = callbacks.RewindPoint(2, written / "rewind.safetensors")
     pruning = callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=3))
-    model.fit(batches(), epochs=2, verbose=0, callbacks=[rewind, pruning])
+    report = callbacks.PruningReport(written / "logs")
+    model.fit(batches(), epochs=2, verbose=0, callbacks=[rewind, pruning, report])
+    files = [path.name.split(".")[0] for path in sorted(written.rglob("*.*"))]
+    assert files == (["events", "rewind"] if tt.is_chief(strategy) else [])
     assert pruning.masks.sparsity == 0.5
     check_zeros(model, pruning.masks)
     rewind.rewind()

@@ -63,7 +63,7 @@ _MODULE_OF = {
     "resolve_strategy": "strategy",
     "restore_snapshot": "pruning.snapshot",
     "save_held": "saving",
-    "shared_folder": "strategy",
+    "shared_folder": "runs",
     "slim": "pruning.slim",
     "snip_scores": "pruning.at_init",
     "synflow_scores": "pruning.at_init",

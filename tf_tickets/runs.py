@@ -4,9 +4,12 @@ import contextlib
 import json
 import pathlib
 import shutil
+import tempfile
 import warnings
+from collections.abc import Iterator
 
 import filelock
+import tensorflow as tf
 
 from tf_tickets.errors import FileError
 from tf_tickets.files import (
@@ -17,6 +20,7 @@ from tf_tickets.files import (
     write_whole,
     write_whole_folder,
 )
+from tf_tickets.strategy import check_agreement, is_chief
 
 
 class RunFolder:
@@ -242,3 +246,31 @@ def read_results(path) -> list[dict]:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
         raise FileError(f"{path} is damaged: a line of it is no JSON.") from error
+
+
+@contextlib.contextmanager
+def shared_folder(folder: RunFolder, strategy: tf.distribute.Strategy) -> Iterator[RunFolder]:
+    """Enter a run folder in the chief, and in any other worker a copy that is thrown away.
+
+    So the chief alone writes, while every worker finds the stages that later ones are made from,
+    and skips the same ones.
+
+    Args:
+        folder: the run's, not entered; the same in all workers, on a disk that they share.
+        strategy: of the workers.
+
+    Yields:
+        The entered folder for this worker's search.
+
+    Raises:
+        FileError: as the folder does.
+        SettingError: if the workers have other settings or see other finished stages.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_chief(strategy):
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            folder = folder.copied_to(place)
+        stack.enter_context(folder)
+        advice = "Give all the same data and versions, and one --output on a disk that they share."
+        check_agreement(strategy, folder.digest, advice)
+        yield folder

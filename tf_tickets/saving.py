@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.pruning.hold import HeldMasks, MaskConstraint, make_train_function_anew
-from tf_tickets.pruning.masks import Masks, by_path
+from tf_tickets.pruning.masks import by_path, masks_for
 from tf_tickets.pruning.scores import masks_of_zeros
 
 
@@ -68,9 +68,7 @@ class FixedMask(MaskConstraint):
         return cls(mask, config["dtype"], config["inner"], config["path"])
 
 
-def save_held(
-    model: keras.Model, path: str | os.PathLike, masks: Masks | None = None
-) -> pathlib.Path:
+def save_held(model: keras.Model, path: str | os.PathLike, masks=None) -> pathlib.Path:
     """Write a `.keras` file of a pruned model which holds its masks by itself once it is loaded.
 
     Whoever loads it trains on with pruned weights at zero, by `fit` or any other loop, without a
@@ -89,8 +87,8 @@ def save_held(
     Args:
         model: a built model, compiled or not.
         path: the file, ending in `.keras`; missing parents are made.
-        masks: masks of some of its kernels; by default its own zeros. What they remove is set to
-            zero, as `hold` does.
+        masks: `Masks` of some of its kernels, or a `Ticket`; by default its own zeros. What they
+            remove is set to zero, as `hold` does.
 
     Returns:
         `path`.
@@ -108,8 +106,7 @@ def save_held(
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise SettingError(f"`path` must end in .keras. Received: {path}")
-    masks = masks_of_zeros(model) if masks is None else masks
-    masks.check_fits(model.variables)
+    masks = masks_of_zeros(model) if masks is None else masks_for(model, masks)
     with _holding_layers(model, masks):
         _check_described(model, masks)
         HeldMasks(model, masks).apply()

@@ -1,16 +1,12 @@
 """Which devices and machines train together, and which process speaks for all of them."""
 
-import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
 from tf_tickets.files import sha256_of_json
-from tf_tickets.runs import RunFolder
 
 NAMES = ("none", "mirrored", "multi-worker")
 
@@ -91,34 +87,6 @@ def check_agreement(strategy: tf.distribute.Strategy, what, advice: str) -> None
     numbers = strategy.experimental_distribute_values_from_function(lambda _: number)
     if len(set(strategy.gather(numbers, axis=0).numpy().tolist())) > 1:
         raise SettingError(f"The workers do not agree. {advice}")
-
-
-@contextlib.contextmanager
-def shared_folder(folder: RunFolder, strategy: tf.distribute.Strategy) -> Iterator[RunFolder]:
-    """Enter a run folder in the chief, and in any other worker a copy that is thrown away.
-
-    So the chief alone writes, while every worker finds the stages that later ones are made from,
-    and skips the same ones.
-
-    Args:
-        folder: the run's, not entered; the same in all workers, on a disk that they share.
-        strategy: of the workers.
-
-    Yields:
-        The entered folder for this worker's search.
-
-    Raises:
-        FileError: as the folder does.
-        SettingError: if the workers have other settings or see other finished stages.
-    """
-    with contextlib.ExitStack() as stack:
-        if not is_chief(strategy):
-            place = stack.enter_context(tempfile.TemporaryDirectory())
-            folder = folder.copied_to(place)
-        stack.enter_context(folder)
-        advice = "Give all the same data and versions, and one --output on a disk that they share."
-        check_agreement(strategy, folder.digest, advice)
-        yield folder
 
 
 class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):

@@ -7,10 +7,13 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 
 import tf_tickets as tt
+from tf_tickets.callbacks import prune_low_magnitude
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.pruning import pruner
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 
 L = keras.layers
@@ -211,21 +214,57 @@ def test_a_kernel_by_itself_keeps_its_last_weight():
     assert [np.count_nonzero(mask) for mask in pruning.masks.values()] == [round(2.56), 1]
 
 
-def test_after_the_end_of_a_schedule_it_is_not_asked_for_every_step_so_far():
-    class Counting(tt.PolynomialDecay):
-        calls = 0
+class Asked(PruningSchedule):
+    """Is due at every fifth step, and notes which it is asked for."""
 
-        def __call__(self, step):
-            Counting.calls += 1
-            return super().__call__(step)
+    def __init__(self, **attributes):
+        self.steps = []
+        vars(self).update(attributes)
 
+    def __call__(self, step):
+        self.steps.append(step)
+        return step % 5 == 0, 0.5
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "asked"),
+    [
+        ({"begin_step": 2, "end_step": 9}, [9, 8, 7, 6, 5]),
+        ({"begin_step": 10**6 + 2, "end_step": -1}, [10**6 + step for step in range(2, 9)]),
+        ({"begin_step": 10**6, "end_step": None}, [10**6 + s for s in (1, 0, *range(2, 9))]),
+        ({"end_step": 3}, [3, 2, 1]),
+    ],
+    ids=["over", "not begun", "without an end", "without a beginning"],
+)
+def test_a_training_that_is_resumed_late_asks_for_no_step_in_vain(attributes, asked):
     model = dense_net()
     model.optimizer.build(model.trainable_variables)
     model.optimizer.iterations.assign(10**6)
-    schedule = Counting(0.0, 0.8, begin_step=0, end_step=1000, frequency=100)
+    schedule = Asked(**attributes)
     fit(model, tt.callbacks.PruneLowMagnitude(schedule))
-    assert Counting.calls < 20
-    assert num_zeros(model) == POOL - round(0.2 * POOL)
+    assert schedule.steps == asked
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        tt.ConstantSparsity(0.5, 10**6 - 20, -1, 7),
+        tt.ConstantSparsity(0.5, 10**6 - 20, 10**6, 7),
+        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**6, frequency=7),
+        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**7, frequency=7),
+    ],
+)
+def test_tf_mots_own_schedules_are_due_as_they_say_themselves(schedule):
+    """What is known of them without asking, against asking for each of a resumed training."""
+    begin = schedule.begin_step
+    for seen, step in [(0, 10**6 + 1), (10**6, 10**6 + 1), (10**6, 10**6 + 30), (0, begin - 1)]:
+        asked = (schedule(past) for past in range(step, max(seen, begin - 9), -1))
+        expected = next((float(sparsity) for due, sparsity in asked if due), None)
+        found = prune_low_magnitude._latest_due(schedule, seen, step)
+        assert (None if found is None else float(found)) == expected
 
 
 def test_a_constraint_of_the_layers_own_is_kept():
@@ -244,11 +283,51 @@ def test_several_optimizers_count_by_the_one_that_made_the_fewest_updates():
     images = RANDOM.uniform(-1, 1, (16, 8, 8, 3)).astype("float32")
     model = tt.models.build("wgan", (8, 8, 3), width=2, critic_steps=3)
     model.compile(run_eagerly=True)
-    schedule = tt.ConstantSparsity(0.5, begin_step=2, end_step=2, frequency=1)
+    schedule = tt.ConstantSparsity(0.5, begin_step=3, end_step=3, frequency=1)
     pruning = tt.callbacks.PruneLowMagnitude(schedule)
     watch = Sparsities(pruning)
     model.fit(images, batch_size=4, epochs=1, callbacks=[pruning, watch], verbose=0)
-    np.testing.assert_allclose(watch.seen, [0, 0.5, 0.5, 0.5], atol=1e-4)
+    np.testing.assert_allclose(watch.seen, [0, 0, 0.5, 0.5], atol=1e-4)
+
+
+class OwnStep(keras.Sequential):
+    """Trains by an optimizer that it is given, as it is kept."""
+
+    def __init__(self, kept, optimizer):
+        super().__init__(
+            [keras.Input((8,)), L.Dense(32, name="a"), L.Dense(1, name="b")], name="own"
+        )
+        self.kept = kept
+        self.optimizer_of_step = lambda: optimizer
+
+    def train_step(self, data):
+        inputs, targets = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self(inputs) - targets) ** 2)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer_of_step().apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+def test_an_optimizer_in_a_dict_counts_and_one_out_of_sight_is_told_of():
+    optimizer = keras.optimizers.SGD(0.01)
+    model = OwnStep({"main": optimizer}, optimizer)
+    model.compile(jit_compile=False)
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    assert num_zeros(model) == POOL - round(0.2 * POOL)
+
+    model = OwnStep({}, keras.optimizers.SGD(0.01))
+    model.compile(jit_compile=False)
+    with pytest.warns(UserWarning, match="own has no optimizer that made an update, so the sch"):
+        fit(model, tt.callbacks.PruneLowMagnitude(gradual()), epochs=1)
+
+
+def test_masks_are_drawn_where_they_are_due_and_nowhere_else(monkeypatch):
+    drawn = []
+    score = pruner.magnitude_scores
+    monkeypatch.setattr(pruner, "magnitude_scores", lambda v: drawn.append(1) or score(v))
+    fit(dense_net(), tt.callbacks.PruneLowMagnitude(gradual(end_step=6, frequency=3)))
+    assert len(drawn) == 2  # of steps 1 to 8 at 3 and 6
 
 
 def test_a_subclassed_model_with_a_model_within():

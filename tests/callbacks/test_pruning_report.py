@@ -5,6 +5,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tf_tickets as tt
+from tf_tickets.callbacks import pruning_report
 
 L = keras.layers
 INPUTS = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
@@ -41,6 +42,12 @@ def test_tensorboard_gets_it_kernel_by_kernel(model, tmp_path):
         points = events.Tensors(tag)
         assert [point.step for point in points] == [0, 1, 2]
         assert [float(tf.make_ndarray(point.tensor_proto)) for point in points] == EACH_HALF
+
+
+def test_of_several_workers_the_chief_alone_writes(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(pruning_report, "is_chief", lambda strategy: False)
+    history = train(model, tt.callbacks.PruningReport(tmp_path)).history
+    assert history["weight_sparsity"] == EACH_HALF and not list(tmp_path.iterdir())
 
 
 def test_only_what_is_in_scope_counts(model):

@@ -4,6 +4,7 @@ import pytest
 from small_training import INPUTS, TARGETS, Interrupt, dense_net, fit
 
 import tf_tickets as tt
+from tf_tickets.callbacks import rewind_point
 
 
 def weights_after(num_steps):
@@ -105,6 +106,44 @@ def test_before_it_is_reached_there_is_nothing_to_rewind_to():
             use()
 
 
-def test_a_negative_step_is_refused():
-    with pytest.raises(tt.SettingError, match="`step` must be at least 0"):
-        tt.callbacks.RewindPoint(-1)
+@pytest.mark.parametrize("step", [-1, 2.5])
+def test_what_is_no_step_is_refused(step):
+    with pytest.raises(tt.SettingError, match="`step` must be a whole number, at least 0"):
+        tt.callbacks.RewindPoint(step)
+
+
+def test_a_model_without_weights_has_no_beginning_to_return_to():
+    class Late(keras.Model):
+        def __init__(self):
+            super().__init__(name="late")
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Late()
+    model.compile("adam", "mse")
+    with pytest.raises(tt.SettingError, match="late has no weights yet to return to: build it"):
+        fit(model, tt.callbacks.RewindPoint(0))
+    rewind = tt.callbacks.RewindPoint(1)
+    fit(model, rewind)
+    assert len(rewind.weights) == 2
+
+
+def test_a_network_from_its_file_returns_to_it_too(tmp_path):
+    """Keras leaves a Sequential's own name out of the paths of one that it loads."""
+    model, rewind = dense_net(), tt.callbacks.RewindPoint(2, tmp_path / "rewind.safetensors")
+    fit(model, rewind)
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    tt.Ticket.load(tmp_path / "rewind.safetensors").apply(loaded)
+    kernel = loaded.get_layer("first").kernel
+    assert kernel.path not in rewind.weights
+    np.testing.assert_array_equal(kernel.numpy(), rewind.weights["net/first/kernel"])
+
+
+def test_of_several_workers_the_chief_alone_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(rewind_point, "is_chief", lambda strategy: False)
+    rewind = tt.callbacks.RewindPoint(2, tmp_path / "rewind.safetensors")
+    fit(dense_net(), rewind)
+    assert rewind.weights and not list(tmp_path.iterdir())

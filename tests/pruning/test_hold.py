@@ -243,10 +243,14 @@ def test_zeros_stay_after_save_and_load(tmp_path):
         assert kernel.constraint is None
         assert not kernel.numpy()[~mask].any()
     # Keras leaves a Sequential's own name out of the paths of one that it loads.
-    masks = Masks({path.removeprefix("net/"): mask for path, mask in masks.items()})
-    with hold(loaded, masks):
+    assert masks.keys().isdisjoint(kernels(loaded))
+    with hold(loaded, masks) as held:
         fit(loaded)
-        assert num_revived(loaded, masks) == 0
+        assert num_revived(loaded, held.masks) == 0
+        assert list(map(np.count_nonzero, held.masks.values())) == [
+            np.count_nonzero(mask) for mask in masks.values()
+        ]
+        held.assign(masks)
 
 
 def test_a_kernels_own_constraint_goes_on_and_is_back_afterwards():
@@ -352,6 +356,45 @@ def test_masks_of_another_model_are_refused():
     with pytest.raises(SettingError, match=r"net/dense/kernel has shape \(3,\)"):
         hold(model, Masks({"net/dense/kernel": np.ones(3, bool)})).__enter__()
     assert model.get_layer("dense").kernel.constraint is None
+
+
+@pytest.mark.parametrize("wrong", [{"net/conv/kernel": np.ones(3, bool)}, "ticket.safetensors"])
+def test_what_are_no_masks_is_refused(wrong):
+    message = r"`masks` must be tt\.Masks or a Ticket, such as"
+    with pytest.raises(SettingError, match=message), hold(build(), wrong):
+        pass
+
+
+def test_a_model_with_a_way_of_its_own_to_make_its_step():
+    class Own(keras.Sequential):
+        def make_train_function(self):
+            return super().make_train_function()
+
+    model = Own([keras.Input((8, 8, 3)), L.Flatten(), L.Dense(1, name="dense")], name="own")
+    model.compile("sgd", "mse")
+    fit(model)
+    masks = half(model)
+    with hold(model, masks):
+        fit(model)
+        assert num_revived(model, masks) == 0
+
+
+def test_the_averages_of_an_optimizer_outside_the_model_are_masked_if_it_is_named():
+    def finish(named):
+        model, optimizer = build(), keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.9)
+        optimizer.build(model.trainable_variables)
+        masks = half(model)
+        with hold(model, masks, [optimizer] if named else ()):
+            for _ in range(3):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((model(IMAGES) - TARGETS) ** 2)
+                gradients = tape.gradient(loss, model.trainable_variables)
+                optimizer.apply(gradients, model.trainable_variables)
+        optimizer.finalize_variable_values(model.trainable_variables)
+        return num_revived(model, masks)
+
+    assert finish(named=True) == 0
+    assert finish(named=False) > 0, "no averages to mask: the test tells nothing"
 
 
 def test_an_uncompiled_model_can_be_held():

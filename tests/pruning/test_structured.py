@@ -75,6 +75,18 @@ def test_removed_blocks_do_not_come_back():
     assert second <= first and second.sparsity == 0.75
 
 
+def test_of_a_block_that_is_kept_what_was_removed_stays_removed():
+    """Masks of weights, within which blocks are drawn later."""
+    scores = {"a": np.arange(1.0, 17).reshape(4, 4)}
+    within = Masks({"a": np.eye(4, dtype=bool) | (scores["a"] > 8)})
+    masks = block_masks(scores, 0.5, within, [{"a"}], block_size=(2, 2))
+    expected = within["a"] & (scores["a"] > 8)
+    np.testing.assert_array_equal(masks["a"], expected)
+    within = Masks({"a": ~np.eye(4, dtype=bool)})
+    masks = m_by_n_masks(scores, 0.5, within, [{"a"}], m_by_n=(2, 4))
+    np.testing.assert_array_equal(masks["a"], within["a"] & (scores["a"] > 8))
+
+
 @pytest.mark.parametrize("shape", [(8, 5), (10, 4), (3, 3, 8, 4), (16, 2, 4), (3, 8, 6)])
 @pytest.mark.parametrize("m_by_n", [(2, 4), (1, 4), (1, 2)])
 def test_of_every_n_inputs_the_m_lowest_go(shape, m_by_n):

@@ -6,7 +6,7 @@ import keras
 
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
+from tf_tickets.pruning.optimizers import UpdateCounter
 
 
 class EarlyBird(keras.callbacks.Callback):
@@ -71,8 +71,8 @@ class EarlyBird(keras.callbacks.Callback):
         self._penalty.enter_context(penalised_scales(self.model, ranking, self._scale_penalty))
         self.masks = None
         self.epoch = None
-        self._optimizers = list(nested_optimizers(self.model))
-        self._drawn_at = num_updates(self._optimizers) if self._every else None
+        self._count_updates = UpdateCounter(self.model)
+        self._drawn_at = self._count_updates()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch."""
@@ -81,7 +81,7 @@ class EarlyBird(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Draw masks where they are due by steps."""
         if self._every:
-            num_made = num_updates(self._optimizers)
+            num_made = self._count_updates()
             if num_made - self._drawn_at >= self._every:
                 self._drawn_at = num_made
                 self._draw()

@@ -13,17 +13,18 @@ from tf_tickets.tickets import Ticket
 class HoldMasks(keras.callbacks.Callback):
     """Keeps pruned weights at exactly zero while `fit` trains the model.
 
-    The masks are applied when training begins; after it the zeros stay, but nothing holds them.
-    Where an exception breaks the training off, Keras does not tell its callbacks: the model is held
-    until this callback begins another training or is gone.
+    The masks are applied before the first batch, when all that the other callbacks restore is
+    there, whatever their order is; after the training the zeros stay, but nothing holds them. Where
+    an exception breaks the training off, Keras does not tell its callbacks: the model is held until
+    this callback begins another training or is gone.
 
     Args:
         masks: `Masks` or a `Ticket`, of a model with the same variable paths; by default the zeros
-            that the kernels have when training begins, those included that a `BackupAndRestore`
-            before it in the list of callbacks brings back.
+            that the kernels have before the first batch, those included that `BackupAndRestore`
+            brings back.
 
     Raises:
-        SettingError: when training begins, if the masks are for another model.
+        SettingError: before the first batch, if the masks are for another model.
 
     Example:
         model.fit(images, callbacks=[tt.callbacks.HoldMasks(ticket)])
@@ -31,14 +32,20 @@ class HoldMasks(keras.callbacks.Callback):
 
     def __init__(self, masks: Masks | Ticket | None = None):
         super().__init__()
-        self.masks = masks.masks if isinstance(masks, Ticket) else masks
+        self.masks = masks
         self._holding = contextlib.ExitStack()
 
     def on_train_begin(self, logs=None):
+        """Let go of what a training held that an exception broke off."""
+        self._holding.close()
+        self._is_held = False
+
+    def on_train_batch_begin(self, batch, logs=None):
         """Hold the model to the masks."""
-        self._holding.close()  # what a training left open that an exception broke off
-        masks = masks_of_zeros(self.model) if self.masks is None else self.masks
-        self._holding.enter_context(hold(self.model, masks))
+        if not self._is_held:
+            masks = masks_of_zeros(self.model) if self.masks is None else self.masks
+            self._holding.enter_context(hold(self.model, masks))
+            self._is_held = True
 
     def on_train_end(self, logs=None):
         """Let go of the model."""

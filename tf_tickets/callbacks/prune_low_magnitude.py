@@ -2,19 +2,22 @@
 
 import contextlib
 import functools
+import warnings
 
 import keras
 
 from tf_tickets.errors import SettingError
-from tf_tickets.interop import PruningSchedule
+from tf_tickets.interop import ConstantSparsity, PolynomialDecay, PruningSchedule
 from tf_tickets.pruning.hold import holding
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
-from tf_tickets.pruning.pruner import GlobalPruning
+from tf_tickets.pruning.optimizers import UpdateCounter
+from tf_tickets.pruning.pruner import prune_by_magnitude
 from tf_tickets.pruning.scores import prunable
 from tf_tickets.pruning.selection import pooled_masks
 from tf_tickets.pruning.structured import block_masks, check_pattern, m_by_n_masks
+
+_DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 
 
 class PruneLowMagnitude(keras.callbacks.Callback):
@@ -22,8 +25,9 @@ class PruneLowMagnitude(keras.callbacks.Callback):
 
     What TF-MOT's `prune_low_magnitude` and `UpdatePruningStep` do for Keras 2, for any Keras 3
     model and without wrapped layers. The schedule is asked before every training step, whose number
-    counts from 1, by the updates that the model's optimizer has made. So a second `fit` goes on in
-    the schedule, and compiling the model anew begins it again. In a training removed weights do not
+    counts from 1, by the updates that the model's optimizer has made; of several optimizers, by
+    those of the one that makes the fewest in a step. So a second `fit` goes on in the schedule, and
+    compiling the model anew begins it again. In a training removed weights do not
     come back. After it the zeros stay, but nothing holds them: what an earlier one has pruned, hold
     by `HoldMasks()` beside this callback.
 
@@ -96,11 +100,9 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         kernels = prunable(self.model, self._scope)
         self._holding.close()  # what a training left open that an exception broke off
         self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
-        pools = [{kernel.path} for kernel in kernels] if self._pool == "layer" else None
-        self._optimizers = list(nested_optimizers(self.model))
-        self._pruner = GlobalPruning(
-            self._next_step, self._held, self._schedule, pools, self._selection(kernels)
-        )
+        self._pools = [{kernel.path} for kernel in kernels] if self._pool == "layer" else None
+        self._select = self._selection(kernels)
+        self._count_updates = UpdateCounter(self.model)
         self._seen_step = 0
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -109,22 +111,24 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         All that the other callbacks restore as training begins is there by now, whatever the order
         of the callbacks is.
         """
-        step = self._next_step()
-        # A schedule that has an end is not asked for all the steps after it.
-        end = getattr(self._schedule, "end_step", -1)
-        last = min(step, end) if end >= 0 else step
-        answers = (self._schedule(past) for past in range(last, self._seen_step, -1))
-        latest = next((sparsity for due, sparsity in answers if due), None)
+        step = self._count_updates() + 1  # as TF-MOT counts: the first step is 1
+        sparsity = _latest_due(self._schedule, self._seen_step, step)
         self._seen_step = step
-        if latest is not None:
-            self._pruner.prune_to(float(latest))
+        if sparsity is not None:
+            prune_by_magnitude(self._held, float(sparsity), self._pools, self._select)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Warn where no optimizer counts the steps, as nothing would be pruned."""
+        if not self._count_updates():
+            warnings.warn(
+                f"After an epoch {self.model.name} has no optimizer that made an update, so the "
+                "schedule stands still: keep its optimizers as attributes of the model.",
+                stacklevel=2,
+            )
 
     def on_train_end(self, logs=None):
         """Let go of the model."""
         self._holding.close()
-
-    def _next_step(self):
-        return num_updates(self._optimizers) + 1  # as TF-MOT counts: the first step is 1
 
     def _selection(self, kernels):
         """Return what draws the masks."""
@@ -134,6 +138,22 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         if self._m_by_n:
             return functools.partial(m_by_n_masks, m_by_n=self._m_by_n, matrices=matrices)
         return pooled_masks
+
+
+def _latest_due(schedule, seen, step):
+    """Return the sparsity of the latest step after `seen`, up to `step`, that a schedule is due at.
+
+    None if it is due at none. A schedule that has a beginning and an end is not asked beyond them,
+    and TF-MOT's own, of which it is known when they are due, not in between either.
+    """
+    begin, end = (getattr(schedule, name, None) for name in ("begin_step", "end_step"))
+    first = seen + 1 if begin is None else max(seen + 1, begin)
+    last = step if end is None or end < 0 else min(step, end)
+    steps = range(last, first - 1, -1)
+    if type(schedule).__call__ in _DUE_BY_FREQUENCY:
+        steps = (past for past in steps if (past - begin) % schedule.frequency == 0)
+    answers = (schedule(past) for past in steps)
+    return next((sparsity for due, sparsity in answers if due), None)
 
 
 def _check_patterns(block_size, m_by_n):

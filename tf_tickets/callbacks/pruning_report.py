@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.strategy import is_chief
 
 
 class PruningReport(keras.callbacks.Callback):
@@ -16,7 +17,8 @@ class PruningReport(keras.callbacks.Callback):
     number.
 
     Args:
-        log_dir: folder for TensorBoard, a run of it by itself; None to write none.
+        log_dir: folder for TensorBoard, a run of it by itself; None to write none. Of several
+            workers the chief writes it.
         scope: which kernels count, as `tt.prunable` takes it.
 
     Raises:
@@ -34,7 +36,8 @@ class PruningReport(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Find the kernels."""
         self._kernels = prunable(self.model, self._scope)
-        self._writer = self._log_dir and tf.summary.create_file_writer(str(self._log_dir))
+        writes = self._log_dir and is_chief(self.model.distribute_strategy)
+        self._writer = tf.summary.create_file_writer(str(self._log_dir)) if writes else None
 
     def on_epoch_end(self, epoch, logs=None):
         """Count the zeros."""

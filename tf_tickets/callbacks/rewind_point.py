@@ -6,8 +6,9 @@ import keras
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import nested_optimizers, num_updates
+from tf_tickets.pruning.optimizers import UpdateCounter
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.strategy import is_chief
 from tf_tickets.tickets import Ticket
 
 
@@ -18,14 +19,14 @@ class RewindPoint(keras.callbacks.Callback):
 
     Args:
         step: how many updates the optimizer has made by then; 0 for the weights that the training
-            begins with.
+            begins with. Of several optimizers the one counts that makes the fewest in a step.
         path: a file to keep them in as well, so that a training that is resumed later than `step`
-            finds them; an existing one is read.
+            finds them; an existing one is read. Of several workers the chief writes it.
 
     Raises:
-        SettingError: if `step` is negative; or while training, if it was over before the first
-            batch that this callback saw, or fell within the batches that one execution takes
-            (`steps_per_execution`).
+        SettingError: if `step` is no whole number or negative; or while training, if it was over
+            before the first batch that this callback saw, fell within the batches that one
+            execution takes (`steps_per_execution`), or is 0 and the model not built.
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
@@ -42,8 +43,8 @@ class RewindPoint(keras.callbacks.Callback):
 
     def __init__(self, step: int, path=None):
         super().__init__()
-        if step < 0:
-            raise SettingError(f"`step` must be at least 0. Received: step={step}")
+        if step < 0 or int(step) != step:
+            raise SettingError(f"`step` must be a whole number, at least 0. Received: step={step}")
         self.step = step
         self.weights = None
         self._path = path
@@ -72,12 +73,12 @@ class RewindPoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Find the optimizers that count the updates."""
-        self._optimizers = list(nested_optimizers(self.model))
+        self._count_updates = UpdateCounter(self.model)
 
     def on_train_batch_begin(self, batch, logs=None):
         """Keep the weights where this is the step; find those that a resumed training kept."""
         if self.weights is None:
-            num_made = num_updates(self._optimizers)
+            num_made = self._count_updates()
             if num_made == self.step:
                 self._keep()
             elif num_made > self.step:
@@ -85,12 +86,17 @@ class RewindPoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Keep the weights where training ends with the step."""
-        if self.weights is None and num_updates(self._optimizers) == self.step:
+        if self.weights is None and self._count_updates() == self.step:
             self._keep()
 
     def _keep(self):
+        if not self.model.built:
+            raise SettingError(
+                f"{self.model.name} has no weights yet to return to: build it, or call it on a "
+                "batch, before fit()."
+            )
         self.weights = take_snapshot(self.model)
-        if self._path:
+        if self._path and is_chief(self.model.distribute_strategy):
             try:
                 self.ticket(Masks({})).save(self._path)
             except OSError as error:

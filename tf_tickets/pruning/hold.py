@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tf_tickets.pruning.masks import Masks, by_path
+from tf_tickets.pruning.masks import Masks, by_path, masks_for
 from tf_tickets.pruning.optimizers import nested_optimizers
 
 
@@ -44,12 +44,13 @@ class HeldMasks:
             updates.
     """
 
-    def __init__(self, model: keras.Model, masks: Masks):
-        masks.check_fits(model.variables)
+    def __init__(self, model: keras.Model, masks, optimizers=()):
+        masks = masks_for(model, masks)
         variables = by_path(variable for variable in model.variables if variable.path in masks)
         with model.distribute_strategy.scope():
             self.pairs = [(variables[path], _mask_variable(variables[path])) for path in masks]
         self._model = model
+        self._optimizers = optimizers
         self._constraints = []
         self.assign(masks)
 
@@ -58,12 +59,13 @@ class HeldMasks:
         """The masks held at this moment."""
         return Masks({v.path: mask.numpy() != 0 for v, mask in self.pairs})
 
-    def assign(self, masks: Masks) -> None:
+    def assign(self, masks) -> None:
         """Hold the model to other masks of the same variables from now on.
 
         Raises:
             SettingError: if the masks are not of these variables; the message names the first.
         """
+        masks = masks_for(self._model, masks)
         masks.check_covers([variable for variable, _ in self.pairs])
         for variable, mask in self.pairs:
             mask.assign(masks[variable.path].astype(variable.dtype))
@@ -106,7 +108,7 @@ class HeldMasks:
         kept = getattr(self._model, "averages", [])
         return [average for trained, average in kept if trained is variable] + [
             average
-            for optimizer in nested_optimizers(self._model)
+            for optimizer in (*nested_optimizers(self._model), *self._optimizers)
             if optimizer.use_ema and optimizer.built
             for trained, average in zip(
                 optimizer._trainable_variables,
@@ -131,20 +133,22 @@ def _without(constraint, removed):
 
 
 @contextlib.contextmanager
-def hold(model: keras.Model, masks: Masks):
+def hold(model: keras.Model, masks, optimizers=()):
     """Keep the weights that `masks` removes at exactly zero while anything trains the model.
 
     The masks are applied at once. On leaving the zeros stay, but nothing holds them any more. A
     constraint that a kernel has of its own goes on being applied. Holds may be nested.
 
-    Args:
-        model: a built Keras model, compiled or not.
-        masks: masks of some of its variables. The moving averages that its optimizers keep of these
-            (`use_ema`), or that the model itself names as pairs of (variable, average) in an
-            attribute `averages`, are masked too.
-
     A training step of your own, compiled by `tf.function`, is to be traced within the hold, as a
     trace does not see constraints that come later; `fit` traces its step anew by itself.
+
+    Args:
+        model: a built Keras model, compiled or not.
+        masks: `Masks` of some of its variables, or a `Ticket`. The moving averages that its
+            optimizers keep of these (`use_ema`), or that the model itself names as pairs of
+            (variable, average) in an attribute `averages`, are masked too.
+        optimizers: those of a loop of your own that average weights and that the model does not
+            have as attributes.
 
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.
@@ -155,19 +159,19 @@ def hold(model: keras.Model, masks: Masks):
     Raises:
         SettingError: if a mask has no variable, or another shape than its variable.
     """
-    with holding(model, masks) as held:
+    with holding(model, masks, optimizers) as held:
         yield held
         held.check()
 
 
 @contextlib.contextmanager
-def holding(model: keras.Model, masks: Masks):
+def holding(model: keras.Model, masks, optimizers=()):
     """Do as `hold` does, but leave the weights as they are in the end.
 
     For a training that `fit` steps, which is always traced anew: what else than its optimizer
     changed the weights, such as another callback, meant to.
     """
-    held = HeldMasks(model, masks)
+    held = HeldMasks(model, masks, optimizers)
     held.attach()
     make_train_function_anew(model)
     try:
@@ -180,4 +184,5 @@ def holding(model: keras.Model, masks: Masks):
 def make_train_function_anew(model: keras.Model) -> None:
     """Let a compiled step be traced again: it would go on without what was set since."""
     if getattr(model, "train_function", None) is not None:
-        model.make_train_function(force=True)
+        model.train_function = None
+        model.make_train_function()

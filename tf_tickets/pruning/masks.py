@@ -137,7 +137,8 @@ class Masks(Mapping):
             if path not in shapes:
                 raise SettingError(
                     f"These masks are for another model, or it is not built yet: it has no "
-                    f"variable {path}."
+                    f"variable {path}. Name the model and its layers, as Keras numbers those "
+                    "without a name over the whole process."
                 )
             if shapes[path] != mask.shape:
                 raise SettingError(
@@ -166,6 +167,44 @@ def check_same_variables(first: Mapping, second: Mapping, what: str) -> None:
                 f"{what} are of different variables: {path} is {here} in the first and "
                 f"{there} in the second."
             )
+
+
+def masks_for(model, masks) -> Masks:
+    """Return masks under the paths that the variables of a model have.
+
+    Args:
+        model: a built Keras model.
+        masks: `Masks`, or what has such as its `masks`: a ticket.
+
+    Raises:
+        SettingError: if they are something else, or for another model.
+    """
+    masks = getattr(masks, "masks", masks)
+    if not isinstance(masks, Masks):
+        raise SettingError(
+            "`masks` must be tt.Masks or a Ticket, such as tt.Ticket.load(path) or "
+            f"tt.Masks({{path: array}}). Received: {type(masks).__name__}"
+        )
+    if not masks.keys() <= {variable.path for variable in model.variables}:
+        masks = Masks(under_own_paths(masks, model))
+    masks.check_fits(model.variables)
+    return masks
+
+
+def under_own_paths(values: Mapping, model) -> dict:
+    """Return variable path -> value under the paths that the variables of a model have.
+
+    Keras leaves a Sequential's own name out of the paths of one that it loads from a file. A path
+    that has no variable either way is returned as it is.
+    """
+    paths = {variable.path for variable in model.variables}
+    prefix = f"{model.name}/"
+
+    def own(path):
+        other = path.removeprefix(prefix) if path.startswith(prefix) else prefix + path
+        return other if path not in paths and other in paths else path
+
+    return {own(path): value for path, value in values.items()}
 
 
 def by_path(variables) -> dict:

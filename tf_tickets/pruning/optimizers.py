@@ -21,24 +21,46 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
 
 def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
     """Yield the optimizers that a model or an optimizer has, however they are nested."""
-    for value in vars(owner).values():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, keras.optimizers.Optimizer):
-                yield item
-                yield from nested_optimizers(item)
+    for value in _flattened(list(vars(owner).values())):
+        if isinstance(value, keras.optimizers.Optimizer):
+            yield value
+            yield from nested_optimizers(value)
 
 
-def num_updates(optimizers) -> int:
-    """Return how many updates a model has seen: the fewest that any of its optimizers made.
+def _flattened(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _flattened(item)
+    else:
+        yield value
 
-    One that made none does not count: a model that brings optimizers of its own, under names of its
-    own, is compiled with one that it never uses.
+
+class UpdateCounter:
+    """Counts the updates of a model while it is trained, however many optimizers it has.
+
+    Each time that it is asked, the count grows by the fewest updates that any optimizer has made
+    since, of those that made some. So a GAN's step is one, whatever its critic does in it, and what
+    stands still, such as an optimizer of another phase, does not count. At first it is what the
+    optimizers bring along from trainings before.
 
     Args:
-        optimizers: of one model, as `nested_optimizers` yields them.
+        model: whose optimizers are its attributes, or within them.
     """
-    made = [int(keras.ops.convert_to_numpy(each.iterations)) for each in optimizers]
-    return min((count for count in made if count), default=0)
+
+    def __init__(self, model: keras.Model):
+        self._optimizers = list(nested_optimizers(model))
+        self._seen = [0] * len(self._optimizers)
+        self._count = 0
+
+    def __call__(self) -> int:
+        """Return the number of updates so far."""
+        made = [int(keras.ops.convert_to_numpy(each.iterations)) for each in self._optimizers]
+        moved = [now - before for now, before in zip(made, self._seen, strict=True)]
+        self._seen = made
+        self._count += min((change for change in moved if change > 0), default=0)
+        return self._count
 
 
 def reset_optimizer(optimizer: keras.optimizers.Optimizer, config: dict) -> None:

@@ -35,7 +35,7 @@ class GlobalPruning(Pruning):
         select: Callable[..., Masks] = pooled_masks,
     ):
         self._held = held
-        self._pools = [set(pool) for pool in pools or [held.masks]]
+        self._pools = pools
         self._select = select
         super().__init__(
             step_fn,
@@ -54,9 +54,27 @@ class GlobalPruning(Pruning):
         """
         due, sparsity = self._pruning_schedule(self._step_fn())
         if due:
-            self.prune_to(float(sparsity))
+            prune_by_magnitude(self._held, float(sparsity), self._pools, self._select)
 
-    def prune_to(self, sparsity: float) -> None:
-        """Prune to a sparsity now, whatever the schedule says; raises as above."""
-        scores = magnitude_scores([variable for variable, _ in self._held.pairs])
-        self._held.assign(self._select(scores, sparsity, self._held.masks, self._pools))
+
+def prune_by_magnitude(
+    held: HeldMasks,
+    sparsity: float,
+    pools: Sequence[Collection[str]] | None = None,
+    select: Callable[..., Masks] = pooled_masks,
+) -> None:
+    """Hold a model to masks that remove its smallest weights, besides what is removed already.
+
+    Args:
+        held: the masks to update, as `hold` yields them.
+        sparsity: fraction of each pool to remove, in [0, 1), what is already removed included.
+        pools: as `GlobalPruning` takes them.
+        select: likewise.
+
+    Raises:
+        SettingError: if the sparsity is out of range or less than what is removed already.
+        DivergedError: if a weight is NaN or infinite; the masks are left as they were.
+    """
+    scores = magnitude_scores([variable for variable, _ in held.pairs])
+    masks = held.masks
+    held.assign(select(scores, sparsity, masks, pools or [set(masks)]))

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.pruning.masks import under_own_paths
 from tf_tickets.pruning.optimizers import optimizers_of
 
 
@@ -38,6 +39,7 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
     Raises:
         SettingError: if the snapshot is of another model; the message names the first difference.
     """
+    snapshot = under_own_paths(snapshot, model)
     optimizer = any(path.startswith("optimizer/") for path in snapshot)
     variables = dict(_named_variables(model, optimizer))
     check_same_shapes(

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_tickets.errors import SettingError
 from tf_tickets.metrics import count_flops
 from tf_tickets.pruning.channels import channel_masks_of_zeros
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.pruning.scores import masks_of_zeros, why_not_prunable
 from tf_tickets.pruning.slim import slim
 from tf_tickets.reporting.advice import advice_sentences, speed_sentences
@@ -151,9 +151,7 @@ def report(
     """
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no weights yet. Call it once first.")
-    masks = _masks_of(model) if masks is None else masks
-    masks = masks.masks if isinstance(masks, Ticket) else masks
-    masks.check_fits(model.variables)
+    masks = _masks_of(model) if masks is None else masks_for(model, masks)
     slim_model = _slim(model, channel_masks)
     rows = weight_rows(model, masks)
     pool = _pool(rows)
