@@ -223,7 +223,7 @@ def test_activations_of_the_twin_are_linear_and_its_weights_are_float64():
     inputs = keras.Input((4, 4, 1))
     x = L.Conv2D(3, 3, activation="relu", name="conv")(inputs)
     x = L.Activation("tanh", name="tanh")(L.BatchNormalization(name="bn")(x))
-    twin = linear_twin(keras.Model(inputs, x))
+    twin, _ = linear_twin(keras.Model(inputs, x))
     assert {variable.dtype for variable in twin.variables} == {"float64"}
     ones = np.ones((1, 4, 4, 1))
     assert float(keras.ops.max(keras.ops.abs(twin(1000 * ones)))) > 10
@@ -232,6 +232,17 @@ def test_activations_of_the_twin_are_linear_and_its_weights_are_float64():
 def scores_of(outputs, inputs):
     model = keras.Model(inputs, outputs)
     return tt.synflow_scores(model, tt.prunable(model))
+
+
+def test_synflow_of_a_layer_that_an_earlier_model_named():
+    """Its weights keep the paths that they were given there."""
+    keras.utils.set_random_seed(0)
+    shared, head, inputs = L.Dense(3, name="shared"), L.Dense(2, name="head"), keras.Input((4,))
+    keras.Sequential([keras.Input((4,)), shared], name="earlier")
+    scores = scores_of(head(shared(inputs)), inputs)
+    first, second = (np.abs(layer.kernel.numpy().astype("float64")) for layer in (shared, head))
+    np.testing.assert_allclose(scores["earlier/shared/kernel"], first * second.sum(1))
+    np.testing.assert_allclose(scores["head/kernel"], first.sum(0)[:, None] * second)
 
 
 def test_synflow_through_operators_is_that_through_layers():

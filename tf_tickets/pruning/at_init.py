@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.graphs import copy_layer, copy_network, graph_of
-from tf_tickets.pruning.masks import by_path
 
 
 def snip_scores(
@@ -137,18 +136,23 @@ class SynapticFlow:
     """
 
     def __init__(self, network: keras.Model):
-        self._originals = by_path(network.weights)
-        self._twin = linear_twin(network)
+        self._twin, layers = linear_twin(network)
+        # By layers, as a layer's paths are of the model that it was first built in. A normalisation
+        # that had no statistics keeps the 0 and 1 of its copy.
+        self._pairs = [
+            pair
+            for layer, copy in layers
+            for pair in zip(layer.weights, copy.weights, strict=False)
+        ]
         self._scores = tf.function(self._scores_of_twin, jit_compile=False)
 
     def __call__(self, variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
         """Return variable path -> float64 array for each of the variables."""
-        for copy in self._twin.weights:
-            statistic = copy.name in ("moving_mean", "moving_variance")
-            if statistic and copy.path not in self._originals:
-                continue  # of a normalisation that had none: they stay 0 and 1
-            copy.assign(np.abs(self._originals[copy.path].numpy().astype("float64")))
-        paths = [copy.path for copy in self._twin.trainable_weights]
+        path_of = {}
+        for original, copy in self._pairs:
+            copy.assign(np.abs(original.numpy().astype("float64")))
+            path_of[id(copy)] = original.path
+        paths = [path_of[id(copy)] for copy in self._twin.trainable_weights]
         scores = dict(zip(paths, self._scores(), strict=True))
         return {variable.path: scores[variable.path].numpy() for variable in variables}
 
@@ -162,8 +166,10 @@ class SynapticFlow:
         return [value * gradient for value, gradient in zip(values, gradients, strict=True)]
 
 
-def linear_twin(network: keras.Model) -> keras.Model:
+def linear_twin(network: keras.Model) -> tuple[keras.Model, list]:
     """Return a float64 copy of a network, its weights new, without what saturates or divides.
+
+    Beside it, pairs of a layer and its copy, whose weights begin with those of the layer.
 
     Activations become linear, as rectifiers are where all is positive: at the end of a generator
     the hyperbolic tangent of a large sum would let nothing flow back. Group and layer
@@ -183,14 +189,20 @@ def linear_twin(network: keras.Model) -> keras.Model:
             f"SynFlow scores a Functional or Sequential model, whose layers it can copy. "
             f"Received: {network.name}, a {type(network).__name__}."
         )
-    return copy_network(network, _linear_layer)
+    pairs = []
+
+    def copy(layer):
+        if graph_of(layer) is not None:
+            return copy_network(layer, copy)
+        if not isinstance(layer, keras.layers.Layer):
+            return layer  # an operation, such as the sum of two tensors
+        pairs.append((layer, _linear_layer(layer)))
+        return pairs[-1][1]
+
+    return copy_network(network, copy), pairs
 
 
 def _linear_layer(layer):
-    if not isinstance(layer, keras.layers.Layer):
-        return layer  # an operation, such as the sum of two tensors
-    if graph_of(layer) is not None:
-        return copy_network(layer, _linear_layer)
     if isinstance(layer, (keras.layers.ReLU, keras.layers.Softmax)):
         return keras.layers.Activation("linear", name=layer.name, dtype="float64")
     norms = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
