@@ -301,7 +301,10 @@ def _compile_as(model, slimmed):
         auto_scale_loss=model.optimizer is not optimizer,
     )
     if model.optimizer.built:
-        slimmed.optimizer.build(slimmed.trainable_variables)
+        # Not for what is trainable now: a layer may have been frozen since.
+        narrowed = {id(v): n for v, n in zip(model.variables, slimmed.variables, strict=True)}
+        trained = _innermost(model.optimizer)._trainable_variables
+        slimmed.optimizer.build([narrowed[id(variable)] for variable in trained])
 
 
 def _new_optimizer(optimizer):
@@ -311,8 +314,12 @@ def _new_optimizer(optimizer):
     return type(optimizer).from_config(config)
 
 
+def _innermost(optimizer):
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def _carry_optimizer(optimizer, target, slices):
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = _innermost(optimizer)
     of_slot = {
         id(slot): slices[id(variable)]
         for slots in vars(inner).values()
