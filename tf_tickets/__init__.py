@@ -32,6 +32,7 @@ _MODULE_OF = {
     "Ticket": "tickets",
     "TicketSearch": "search.rounds",
     "channel_masks": "pruning.channels",
+    "channel_masks_of_zeros": "pruning.channels",
     "check_agreement": "strategy",
     "choose_winning_ticket": "search.controls",
     "compare_arms": "search.controls",

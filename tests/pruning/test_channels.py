@@ -100,6 +100,35 @@ def test_both_networks_of_a_gan_are_ranked_together():
     assert masks.num_kept == round(0.5 * masks.size)
 
 
+def test_channels_whose_scale_and_shift_are_zero_are_found():
+    model = network(3, 2)
+    assert tt.channel_masks_of_zeros(model) == tt.Masks({})
+    set_scales(model, [0, 1, 0])
+    model.get_layer("bn0").beta.assign([0, 0, 1])
+    masks = tt.channel_masks_of_zeros(model)
+    assert {path: mask.tolist() for path, mask in masks.items()} == {
+        "bn0/gamma": [False, True, True],
+        "bn1/gamma": [True, True],
+    }
+
+
+def test_channels_that_begin_at_zero_are_not_among_them():
+    model = network(3, 2)
+    set_scales(model, [0, 0, 0])
+    assert tt.channel_masks_of_zeros(model) == tt.Masks({})
+    set_scales(model, [0, 0, 0], [0, 1])
+    masks = tt.channel_masks_of_zeros(model)
+    assert [mask.tolist() for mask in masks.values()] == [[True, True, True], [False, True]]
+
+
+def test_channel_masks_come_back_from_what_was_held_to_them():
+    model = network(4, 4)
+    set_scales(model, [0.1, 0.4, 0.2, 0.3], [4, 1, 2, 3])
+    masks = tt.channel_masks(model, 0.5)
+    with tt.hold(model, tt.weight_masks(model, masks)):
+        assert tt.channel_masks_of_zeros(model) == masks
+
+
 def test_weight_masks_remove_a_channel_everywhere():
     model = network(2, 1)
     masks = tt.Masks({"bn0/gamma": np.array([True, False])})

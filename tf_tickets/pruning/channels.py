@@ -153,7 +153,12 @@ def channel_masks_of_zeros(model: keras.Model) -> Masks:
     """Return masks of a model's normalisation scales that keep what is not zero already.
 
     A channel whose scale and shift are both zero, as one that was held to `weight_masks`, is gone
-    for all that follows: `slim` removes it and the model computes the same.
+    for all that follows: `slim` removes it and the model computes the same. A layer of which all
+    are zero was not pruned, which never empties one, but made with `gamma_initializer="zeros"`,
+    and is to learn yet: its channels stay.
+
+    Args:
+        model: a built model of any kind.
 
     Returns:
         Masks: path of each scale -> bool (channels,); empty where no channel is zero, or the
@@ -168,9 +173,10 @@ def channel_masks_of_zeros(model: keras.Model) -> Masks:
         for layer in (each.layer for each in graph.layers):
             gamma, beta = (getattr(layer, name, None) for name in ("gamma", "beta"))
             if gamma is not None:
-                kept[gamma.path] = gamma.numpy() != 0
+                mask = gamma.numpy() != 0
                 if beta is not None:
-                    kept[gamma.path] |= beta.numpy() != 0
+                    mask |= beta.numpy() != 0
+                kept[gamma.path] = mask if mask.any() else ~mask
     return Masks({} if all(mask.all() for mask in kept.values()) else kept)
 
 
