@@ -1,5 +1,7 @@
 import gzip
 import json
+import re
+import types
 
 import keras
 import numpy as np
@@ -31,6 +33,37 @@ def pruned(model, sparsity=0.9):
         return model
 
 
+def two_branches():
+    x = images = keras.Input((8, 8, 3))
+    branches = [L.BatchNormalization()(L.Conv2D(8, 3, use_bias=False)(x)) for _ in range(2)]
+    x = L.GlobalAveragePooling2D()(L.ReLU()(L.Add()(branches)))
+    return keras.Model(images, L.Dense(4)(x), name="branches")
+
+
+@keras.saving.register_keras_serializable("test")
+class TwoOptimizers(keras.Model):
+    """Written as a GAN often is."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = L.Dense(300)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def compile(self, first, second):
+        super().compile()
+        self.first_optimizer, self.second_optimizer = first, second
+        for each in (first, second):
+            each.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        return None
+
+
 class TwoArguments(keras.Model):
     def __init__(self):
         super().__init__(name="two")
@@ -43,8 +76,36 @@ class TwoArguments(keras.Model):
         return self.dense(first) + second
 
 
+class GivenALayer(TwoArguments):
+    def __init__(self, dense):
+        super().__init__()
+        self.dense = dense
+
+
+class Silent(TwoArguments):
+    def get_config(self):
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """A pruned and compiled model, what its variables were before its report, and the report."""
+    model = pruned(classifier(optimizer="adam", loss="mse"))
+    before = [value.numpy() for value in (*model.variables, *model.optimizer.variables)]
+    channels = tt.channel_masks(model, 0.5)
+    made = report(model, channel_masks=channels)
+    return types.SimpleNamespace(model=model, before=before, channels=channels, made=made)
+
+
 def said(made, word):
     return [sentence for sentence in (*made.speed, *made.advice) if word in sentence]
+
+
+def followed(made, word, names):
+    """Return the slim model that is made as the one sentence with a word says."""
+    (sentence,) = said(made, word)
+    (call,) = re.findall(r"slim_model = (.+?\))(?:, then|\. Train)", sentence)
+    return eval(call, {"tt": tt, **names})
 
 
 def test_rows_are_drawn_by_hand():
@@ -68,22 +129,29 @@ def test_rows_are_drawn_by_hand():
     assert "2 variables       16  of a normalisation" in text
 
 
-def test_sizes_are_those_of_the_files_that_a_user_would_write(tmp_path):
-    model = pruned(classifier())
-    forms = {form.name: form for form in report(model).forms}
-    model.save(tmp_path / "model.keras")
-    tt.export_saved_model(model, tmp_path / "packed")
-    tt.export_tflite(model, tmp_path / "model.tflite")
-    packed = sum(f.stat().st_size for f in (tmp_path / "packed").rglob("*") if f.is_file())
-    saved = (tmp_path / "model.keras").read_bytes()
-    assert forms[".keras"].size_bytes == pytest.approx(len(saved), rel=0.01)
-    assert forms[".keras"].gzip_bytes == pytest.approx(len(gzip.compress(saved, 6)), rel=0.01)
-    assert forms["SavedModel, packed"].size_bytes == pytest.approx(packed, rel=0.01)
-    size = (tmp_path / "model.tflite").stat().st_size
-    assert forms["TFLite, sparse"].size_bytes == pytest.approx(size, rel=0.01)
+def test_the_calls_that_are_named_write_files_of_the_sizes_that_are_told(measured, tmp_path):
+    names = {"model": measured.model, "channel_masks": measured.channels}
+    slim_model = followed(measured.made, "To ship it fast", names)
+    forms = {form.name: form for form in measured.made.forms}
+    assert len(forms) == 8
+    for name, form in forms.items():
+        path = tmp_path / name / "model.keras"
+        path.parent.mkdir()
+        eval(form.made_by, {"tt": tt, **names, "slim_model": slim_model, "path": path})
+        files = [file.read_bytes() for file in sorted(path.parent.rglob("*")) if file.is_file()]
+        assert form.size_bytes == pytest.approx(sum(map(len, files)), rel=0.01), name
+        assert form.gzip_bytes == pytest.approx(len(gzip.compress(b"".join(files), 6)), rel=0.01)
     for small, dense in (("SavedModel, packed", "SavedModel, dense"), ("TFLite, sparse", ".keras")):
         assert forms[small].size_bytes < 0.4 * forms[dense].size_bytes
-        assert forms[small].gzip_bytes <= forms[small].size_bytes
+
+
+def test_what_is_much_smaller_is_told_with_its_size(measured):
+    sizes = {form.name: form.size_bytes / 1e3 for form in measured.made.forms}
+    (sentence,) = said(measured.made, "To ship it small")
+    assert f"tt.export_saved_model(model, path) ({sizes['SavedModel, packed']:.3g} kB)" in sentence
+    assert f"tt.export_tflite(model, path) ({sizes['TFLite, sparse']:.3g} kB)" in sentence
+    dense = keras.Sequential([keras.Input((64,)), L.Dense(64)], name="dense")
+    assert said(report(pruned(dense, 0.05)), "None of these files is much smaller")
 
 
 def test_flops_are_those_that_count_flops_gives():
@@ -107,11 +175,47 @@ def test_channels_that_are_zero_make_a_slim_model_by_themselves():
     channels = tt.channel_masks(model, 0.5)
     assert "slim" not in report(model, measure=False).flops
     with tt.hold(model, tt.weight_masks(model, channels)):
-        made = report(model)
-    sizes = {form.name: form.size_bytes for form in made.forms}
-    assert sizes["slim .keras"] < 0.6 * sizes[".keras"]
-    assert sizes["slim TFLite"] < 0.6 * sizes["TFLite, dense"]
-    assert said(made, "the slim model, tt.slim")
+        made = report(model, measure=False)
+    small = tt.slim(model, channels)
+    assert made.flops["slim"] == tt.count_flops(small).forward < 0.6 * made.flops["dense"]
+    advised = followed(made, "To ship it fast", {"model": model})
+    assert advised.count_params() == small.count_params()
+
+
+def test_scales_that_begin_at_zero_were_not_pruned():
+    x = images = keras.Input((8, 8, 3))
+    for name, scale in (("first", "zeros"), ("second", "ones")):
+        x = L.Conv2D(8, 3, use_bias=False)(x)
+        x = L.ReLU()(L.BatchNormalization(gamma_initializer=scale, name=name)(x))
+    model = keras.Model(images, L.Dense(3)(L.GlobalAveragePooling2D()(x)))
+    made = report(model, measure=False)
+    assert "slim" not in made.flops and made.speed == ("No: nothing is pruned.",)
+    assert said(made, "To make it faster") and not said(made, "slim model does")
+    model.get_layer("second").gamma.assign(np.arange(8) > 3)
+    second = tt.slim(model, Masks({"second/gamma": np.arange(8) > 3}))
+    assert report(model, measure=False).flops["slim"] == tt.count_flops(second).forward
+
+
+@pytest.mark.parametrize(
+    ("build", "channels", "options"),
+    [(classifier, 8, "0.5"), (two_branches, 8, "0.5, whole_groups=True")],
+)
+def test_advice_on_channels_can_be_followed(build, channels, options):
+    model = build()
+    made = report(model, measure=False)
+    (sentence,) = said(made, f"remove some of the {channels} channels that may go")
+    assert f"tt.channel_masks(model, {options}))" in sentence
+    small = followed(made, "To make it faster", {"model": model})
+    assert small.count_params() < 0.6 * model.count_params()
+    images = np.zeros((2, *model.input_shape[1:]))
+    model.compile("sgd", "mse")
+    (callback,) = re.findall(r"tt\.callbacks\.EarlyBird\(.*?\)", sentence)
+    model.fit(images, np.zeros((2, 4)), callbacks=[eval(callback, {"tt": tt})], verbose=0)
+
+
+def test_a_model_without_channels_that_may_go_says_why():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
+    assert said(report(model, measure=False), "no batch or group normalisation")
 
 
 def test_a_channel_of_scale_zero_that_shifts_stays():
@@ -162,6 +266,15 @@ def test_patterns_of_zeros_are_seen(drawn, pattern, word):
         assert bool(said(made, each)) == (each == word)
 
 
+def test_patterns_of_convolutions_lie_along_their_inputs():
+    model = keras.Sequential([keras.Input((8, 8, 8)), L.Conv2D(6, 3, name="conv")])
+    kernel = model.get_layer("conv").kernel
+    *_, inputs, _ = np.indices(kernel.shape)
+    kernel.assign(np.where(inputs % 4 < 2, 0.5, 0.0))
+    made = report(model, measure=False)
+    assert made.prunable[0].pattern == "2:4" and said(made, "compute capability")
+
+
 @pytest.mark.parametrize("option", [{"block_size": (4, 1)}, {"m_by_n": (2, 4)}])
 def test_patterns_that_the_callback_prunes_by_are_those_that_are_seen(option):
     model = classifier(optimizer="sgd", loss="mse")
@@ -181,13 +294,32 @@ def test_pointwise_convolutions_of_many_zeros_name_xnnpack():
     assert said(report(pruned(model, 0.7), measure=False), "XNNPACK")
 
 
-def test_the_optimizers_state_is_told_apart():
-    model = pruned(classifier(optimizer="adam", loss="mse"))
-    made = report(model, measure=False)
+def test_the_optimizers_state_is_told_apart(measured):
+    model, made = measured.model, measured.made
     trained = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
     assert made.optimizer_bytes == pytest.approx(2 * 4 * trained, rel=0.001)
     assert said(made, "of optimizer state")
     assert not said(report(classifier(), measure=False), "of optimizer state")
+
+
+def test_the_state_of_all_optimizers_is_counted_once(tmp_path):
+    model = TwoOptimizers(name="two")
+    model(np.zeros((1, 100)))
+    adam, sgd = keras.optimizers.Adam(), keras.optimizers.SGD()
+    scaled = keras.optimizers.LossScaleOptimizer(sgd)
+    model.compile(adam, scaled)
+    model.spare = [adam, sgd]
+    made = report(model, measure=False)
+    assert any(each is sgd.iterations for each in scaled.variables), "the wrapper has both's"
+    variables = [*adam.variables, *scaled.variables, *model.optimizer.variables]
+    state = sum(variable.numpy().nbytes for variable in variables)
+    assert made.optimizer_bytes == state > 2 * 4 * 300 * 101
+    (sentence,) = said(made, "of optimizer state")
+    path = tmp_path / "model.keras"
+    model.save(path)
+    before = path.stat().st_size
+    eval(re.search(r"keras\.models\.load.+\)", sentence)[0], {"keras": keras, "path": path})
+    assert before - path.stat().st_size > state
 
 
 def test_a_kernel_that_is_all_but_cut_is_named():
@@ -203,7 +335,7 @@ def test_nothing_pruned_and_nothing_to_prune():
     made = report(classifier(), measure=False)
     assert made.speed == ("No: nothing is pruned.",) and said(made, "To prune: ")
     bare = keras.Sequential([keras.Input((4,)), L.BatchNormalization()], name="bare")
-    made = report(bare)
+    made = report(bare, measure=False)
     assert made.prunable == () and said(made, "nothing to prune")
     assert "may be pruned  layer" not in str(made)
 
@@ -217,6 +349,17 @@ def test_what_cannot_be_made_or_counted_is_in_the_report():
     for name in set(forms) - {".keras"}:
         assert forms[name].size_bytes is None and "several arguments" in forms[name].reason
     assert str(made).count("several") == 1, "one reason is told once"
+    given = GivenALayer(L.Dense(64))
+    given(np.zeros((1, 2)), np.zeros((1, 64)))
+    given.compile("adam")
+    made = report(given)
+    reason = next(form.reason for form in made.forms if form.name == ".keras")
+    assert "by passing non-serializable argument values" in reason and "\n" not in reason
+    assert "implement `get_config()`" in reason and len(reason) <= 240
+    assert made.optimizer_bytes and not said(made, "A .keras file holds")
+    silent = Silent()
+    silent(np.zeros((1, 2)), np.zeros((1, 64)))
+    assert "no .keras: NotImplementedError\n" in str(report(silent))
     sizes_unknown = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(4, 3)], name="any")
     made = report(sizes_unknown, measure=False)
     assert made.flops == {} and "FLOPs need sizes that are known" in str(made)
@@ -228,23 +371,18 @@ def test_what_cannot_be_made_or_counted_is_in_the_report():
     assert "Not counted: attends/table, attends/attention." in str(made).splitlines()
 
 
-def test_it_is_json_and_fits_a_terminal():
-    model = pruned(classifier(optimizer="adam", loss="mse"))
-    made = report(model, channel_masks=tt.channel_masks(model, 0.5))
-    content = json.loads(json.dumps(made.as_dict()))
+def test_it_is_json_and_fits_a_terminal(measured):
+    content = json.loads(json.dumps(measured.made.as_dict()))
     assert content["model"] == "classifier"
-    assert content["sparsity"] == made.sparsity
+    assert content["sparsity"] == measured.made.sparsity
     assert content["weights"][0]["path"] == "conv/kernel"
     assert len(content["forms"]) == 8
-    assert max(map(len, str(made).splitlines())) <= 100
+    assert max(map(len, str(measured.made).splitlines())) <= 100
 
 
-def test_the_model_is_left_as_it_was():
-    model = pruned(classifier(optimizer="adam", loss="mse"))
-    before = [value.numpy() for value in (*model.variables, *model.optimizer.variables)]
-    report(model, channel_masks=tt.channel_masks(model, 0.5))
-    after = (*model.variables, *model.optimizer.variables)
-    for value, expected in zip(after, before, strict=True):
+def test_the_model_is_left_as_it_was(measured):
+    after = (*measured.model.variables, *measured.model.optimizer.variables)
+    for value, expected in zip(after, measured.before, strict=True):
         np.testing.assert_array_equal(value.numpy(), expected)
 
 

@@ -80,7 +80,7 @@ def advice_sentences(
     pool: Sequence[WeightRow],
     forms: Sequence[Form],
     optimizer_bytes: int,
-    has_slim: bool,
+    slim_call: str,
 ) -> Iterator[str]:
     """Yield what to do about size and speed.
 
@@ -89,8 +89,8 @@ def advice_sentences(
         masks: of its weights.
         pool: the rows of what may be pruned.
         forms: what was measured, if anything.
-        optimizer_bytes: what the optimizer keeps.
-        has_slim: whether there is a slim model in the report.
+        optimizer_bytes: what the optimizers keep.
+        slim_call: the call that made the report's slim model; empty where there is none.
     """
     if not pool:
         yield "There is nothing to prune: it has no kernel that is trained."
@@ -108,13 +108,13 @@ def advice_sentences(
     else:
         yield from _cut_kernels(pool)
         yield _storage(forms)
-    if optimizer_bytes:
+    if optimizer_bytes and not any(form.reason for form in forms if form.name == ".keras"):
         yield (
             f"A .keras file holds {byte_size(optimizer_bytes)} of optimizer state besides. To "
             "leave it out: keras.models.load_model(path, compile=False).save(path)."
         )
     if pool:
-        yield _slimming(model, has_slim)
+        yield _slimming(model, slim_call)
     if 2 * sum(row.size for row in pool if row.pattern) < sum(row.size for row in pool):
         yield (
             "Where zeros are to save time, they need a pattern: tt.callbacks.PruneLowMagnitude "
@@ -165,19 +165,27 @@ def _storage(forms):
     )
 
 
-def _slimming(model, has_slim):
+def _slimming(model, slim_call):
     """Return how to get a model that runs faster."""
-    if has_slim:
+    if slim_call:
         return (
-            "To ship it fast: the slim model, tt.slim(model, channel_masks). Train it on, unless "
-            "its channels were zero before."
+            f"To ship it fast: slim_model = {slim_call}. Train it on, unless its channels were "
+            "zero before."
         )
     try:
-        ranking = ChannelRanking(model, whole_groups=True)
+        ranking, options = _ranking(model)
     except SettingError as error:
         return f"To make it faster, remove whole channels; but: {error}"
     return (
         f"To make it faster, remove some of the {ranking.num_channels:,} channels that may go: "
-        "tt.slim(model, tt.channel_masks(model, 0.5)), then train on. tt.callbacks.EarlyBird "
-        "chooses them in training."
+        f"slim_model = tt.slim(model, tt.channel_masks(model, {options})), then train on. "
+        f"tt.callbacks.EarlyBird({options}) chooses them in training."
     )
+
+
+def _ranking(model) -> tuple[ChannelRanking, str]:
+    """Return the channels that may go, and the options by which they do."""
+    try:
+        return ChannelRanking(model), "0.5"
+    except SettingError:
+        return ChannelRanking(model, whole_groups=True), "0.5, whole_groups=True"

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import tempfile
+import textwrap
 import warnings
 import zlib
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import keras
 from tf_tickets.export import export_saved_model
 from tf_tickets.tflite import export_tflite
 
+# Characters of an error: some go on to print code or a graph.
+_LONGEST_REASON = 240
+
 
 @dataclasses.dataclass(frozen=True)
 class Form:
@@ -19,10 +23,11 @@ class Form:
 
     Attributes:
         name: what it is.
-        made_by: the call that writes it.
+        made_by: the call that writes it to `path`, of `model`, or of `slim_model`, which is what
+            `tt.slim` made of it.
         size_bytes: of the file, or of all files of the folder; None where it cannot be made.
         gzip_bytes: the same after gzip; None likewise.
-        reason: why it cannot be made; empty where it can.
+        reason: why it cannot be made, in one line; empty where it can.
     """
 
     name: str
@@ -46,19 +51,29 @@ def measure_forms(model: keras.Model, slim: keras.Model | None = None) -> list[F
         (".keras", "model.save(path)", _save, model),
         (
             "SavedModel, dense",
-            'tt.export_saved_model(weights="dense")',
+            'tt.export_saved_model(model, path, weights="dense")',
             _saved_model("dense"),
             model,
         ),
         ("SavedModel, packed", "tt.export_saved_model(model, path)", _saved_model("packed"), model),
-        ("TFLite, dense", 'tt.export_tflite(weights="dense")', _tflite("dense"), model),
+        (
+            "TFLite, dense",
+            'tt.export_tflite(model, path, weights="dense")',
+            _tflite("dense"),
+            model,
+        ),
         ("TFLite, sparse", "tt.export_tflite(model, path)", _tflite("sparse"), model),
     ]
     if slim is not None:
         forms += [
-            ("slim .keras", "tt.slim, model.save", _save, slim),
-            ("slim SavedModel", "tt.slim, tt.export_saved_model", _saved_model("packed"), slim),
-            ("slim TFLite", "tt.slim, tt.export_tflite", _tflite("sparse"), slim),
+            ("slim .keras", "slim_model.save(path)", _save, slim),
+            (
+                "slim SavedModel",
+                "tt.export_saved_model(slim_model, path)",
+                _saved_model("packed"),
+                slim,
+            ),
+            ("slim TFLite", "tt.export_tflite(slim_model, path)", _tflite("sparse"), slim),
         ]
     return [_measured(*form) for form in forms]
 
@@ -71,7 +86,9 @@ def _measured(name, made_by, write: Callable, model) -> Form:
         try:
             write(model, path)
         except Exception as error:
-            return Form(name, made_by, None, None, f"{error}".strip().partition("\n")[0])
+            reason = f"{error}".strip() or type(error).__name__
+            reason = textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...")
+            return Form(name, made_by, None, None, reason)
         files = sorted(file for file in [path, *path.rglob("*")] if file.is_file())
         return Form(name, made_by, sum(file.stat().st_size for file in files), _gzip_bytes(files))
 

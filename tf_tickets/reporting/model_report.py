@@ -11,6 +11,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.metrics import count_flops
 from tf_tickets.pruning.channels import channel_masks_of_zeros
 from tf_tickets.pruning.masks import Masks, masks_for
+from tf_tickets.pruning.optimizers import nested_optimizers
 from tf_tickets.pruning.scores import masks_of_zeros, why_not_prunable
 from tf_tickets.pruning.slim import slim
 from tf_tickets.reporting.advice import advice_sentences, speed_sentences
@@ -28,7 +29,7 @@ class Report:
         model: the model's name.
         weights: a WeightRow for each variable.
         weight_bytes: what the weights take in memory, whatever is zero.
-        optimizer_bytes: what the optimizer keeps besides.
+        optimizer_bytes: what the optimizers keep besides, all that the model has.
         forms: how large each form is on disk, with the reason where one cannot be made; empty if
             nothing was measured.
         flops: forward FLOPs for one input: "dense", "sparse_ideal", if zeros took no time, and
@@ -138,7 +139,7 @@ def report(
         model: a built Keras model of any kind. It is left as it is.
         masks: masks of its weights, or a Ticket; by default its own zeros.
         channel_masks: what `channel_masks` returned, for the slim model that follows from it; by
-            default the channels whose scale and shift are zero already, if there are any.
+            default what `channel_masks_of_zeros` does.
         measure: whether to write the model in every form, to say how large each is. This takes
             seconds, and for large models minutes: see `measure_forms`.
 
@@ -157,9 +158,9 @@ def report(
     pool = _pool(rows)
     flops, uncounted = _count(model, masks, slim_model)
     forms = measure_forms(model, slim_model) if measure else []
-    optimizer = getattr(model, "optimizer", None)
-    optimizer_bytes = _num_bytes(optimizer.variables if optimizer else [])
-    advice = advice_sentences(model, masks, pool, forms, optimizer_bytes, slim_model is not None)
+    optimizer_bytes = _optimizer_bytes(model)
+    slim_call = _slim_call(channel_masks) if slim_model is not None else ""
+    advice = advice_sentences(model, masks, pool, forms, optimizer_bytes, slim_call)
     return Report(
         model=model.name,
         weights=rows,
@@ -192,6 +193,11 @@ def _slim(model, channel_masks) -> keras.Model | None:
     return made if made.slim_report.params_after < made.slim_report.params_before else None
 
 
+def _slim_call(channel_masks) -> str:
+    masks = "tt.channel_masks_of_zeros(model)" if channel_masks is None else "channel_masks"
+    return f"tt.slim(model, {masks})"
+
+
 def _count(model, masks, slim_model) -> tuple[dict, tuple]:
     """Return FLOPs by name, and what they leave out."""
     try:
@@ -202,6 +208,12 @@ def _count(model, masks, slim_model) -> tuple[dict, tuple]:
     except SettingError as error:
         return {}, (str(error),)
     return counts, dense.uncounted
+
+
+def _optimizer_bytes(model) -> int:
+    # One that wraps another has the variables of both.
+    variables = {id(v): v for each in nested_optimizers(model) for v in each.variables}
+    return _num_bytes(variables.values())
 
 
 def _num_bytes(variables) -> int:
