@@ -122,6 +122,108 @@ def test_optimizers_begin_every_round_anew(optimizer):
             np.testing.assert_array_equal(values[0], later)
 
 
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that Keras could not make from a config: it is registered nowhere."""
+
+    def __init__(self, peak):
+        self.peak = peak
+
+    def __call__(self, step):
+        return self.peak * tf.minimum(1.0, tf.cast(step, tf.float32) / 4)
+
+
+class Momentum(keras.optimizers.SGD):
+    """An optimizer that Keras could not make from its config: that has a name."""
+
+    def __init__(self, rate):
+        super().__init__(rate, momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.optimizers.Adagrad(WarmUp(0.1), initial_accumulator_value=0.3),
+        lambda: Momentum(0.01),
+        lambda: keras.optimizers.LossScaleOptimizer(Momentum(0.01), initial_scale=4.0),
+    ],
+    ids=["schedule", "optimizer", "nested"],
+)
+def test_an_optimizer_of_ones_own_needs_no_config_to_begin_anew(make):
+    states = []
+
+    def train(model, data):
+        if model.optimizer.built:
+            states.append([variable.numpy() for variable in model.optimizer.variables])
+        fit(model, data)
+        assert model.optimizer.iterations.numpy() == 8
+
+    model, fresh = build(), make()
+    fresh.build(model.trainable_variables)
+    model.compile(make(), "mse", jit_compile=False)
+    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    assert len(states) == 2
+    for state in states:
+        for value, initial in zip(state, fresh.variables, strict=True):
+            np.testing.assert_array_equal(value, initial.numpy())
+
+
+def test_a_trained_optimizer_that_cannot_be_made_anew_is_refused_before_any_training():
+    model, trainings = build(), []
+    model.compile(Momentum(0.01), "mse", jit_compile=False)
+    fit(model, batches())
+    search = tt.IterativeMagnitudePruning(
+        model, None, lambda *_: trainings.append(1), schedule=SCHEDULE, rounds=1
+    )
+    with pytest.raises(tt.SettingError, match="Compile the model with a new optimizer") as caught:
+        search.run()
+    assert not trainings and "\n" not in str(caught.value)
+
+
+class Pair(keras.Model):
+    """Two networks, each trained by an optimizer of its own, which the model builds itself."""
+
+    def __init__(self):
+        super().__init__(name="pair")
+        self.maker = keras.Sequential([keras.Input((8,)), L.Dense(4, name="d")], name="maker")
+        self.judge = keras.Sequential([keras.Input((4,)), L.Dense(1, name="d")], name="judge")
+
+    def compile(self):
+        super().compile(jit_compile=False)
+        self.maker_optimizer = keras.optimizers.Adam(WarmUp(0.1))
+        self.judge_optimizer = Momentum(0.1)
+
+    def call(self, inputs):
+        return self.judge(self.maker(inputs))
+
+    def train_step(self, data):
+        inputs, targets = data
+        for network, optimizer in (
+            (self.maker, self.maker_optimizer),
+            (self.judge, self.judge_optimizer),
+        ):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(inputs) - targets) ** 2)
+            variables = network.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return {"loss": loss}
+
+
+def test_optimizers_of_two_networks_are_built_by_the_model_and_begin_anew():
+    def train(model, data):
+        for optimizer in (model.maker_optimizer, model.judge_optimizer):
+            if optimizer.built:
+                assert not any(np.any(value) for value in optimizer.variables[-2:])
+            assert optimizer.iterations.numpy() == 0
+        fit(model, data)
+
+    model = Pair()
+    model(INPUTS)
+    model.compile()
+    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    assert [v.shape for v in model.judge_optimizer.variables[2:]] == [(4, 1), (1,)]
+    assert model.maker_optimizer.iterations.numpy() == 8
+
+
 def test_layers_by_themselves():
     search = tt.IterativeMagnitudePruning(
         build(), batches(), fit, schedule=SCHEDULE, rounds=1, pool="layer"

@@ -1,6 +1,7 @@
 """The optimizers of a model, however many it has and wherever it keeps them."""
 
 import copy
+import textwrap
 from collections.abc import Iterator
 
 import keras
@@ -63,15 +64,48 @@ class UpdateCounter:
         return self._count
 
 
-def reset_optimizer(optimizer: keras.optimizers.Optimizer, config: dict) -> None:
+def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return a copy of an optimizer as it was before its first update, which is not built.
+
+    Raises:
+        SettingError: if there is no such copy, as where one that was trained with, and so has
+            state, is of a class or has a schedule that its config does not bring back.
+    """
+    try:
+        if optimizer.built:
+            return type(optimizer).from_config(copy.deepcopy(optimizer.get_config()))
+        return _copy_unbuilt(optimizer)
+    except Exception as error:  # it is the user's own code that fails here, in any way
+        raise SettingError(
+            f"{optimizer.name} cannot be made anew for a further training: "
+            f"{textwrap.shorten(str(error), 100)} Compile the model with a new optimizer before, "
+            "or make one in each training."
+        ) from error
+
+
+def reset_optimizer(optimizer: keras.optimizers.Optimizer, unbuilt) -> None:
     """Return an optimizer to the state that it had before its first update.
 
     Args:
         optimizer: with state or without.
-        config: what its `get_config()` returned then.
+        unbuilt: what `without_state` returned of it; it stays unbuilt.
     """
     if optimizer.built:
-        fresh = type(optimizer).from_config(copy.deepcopy(config))  # which it may consume
-        fresh.build(optimizer._trainable_variables)
+        fresh = _copy_unbuilt(unbuilt)
+        with fresh._distribution_strategy.scope():
+            fresh.build(optimizer._trainable_variables)
         for variable, initial in zip(optimizer.variables, fresh.variables, strict=True):
             variable.assign(initial.value)
+
+
+def _copy_unbuilt(optimizer):
+    """Return a copy of an optimizer that is not built, part by part.
+
+    Keras's own copy goes through the config, which need not bring back what a user has written.
+    """
+    copied = object.__new__(type(optimizer))
+    inner = {id(each): _copy_unbuilt(each) for each in nested_optimizers(optimizer)}
+    strategy = optimizer._distribution_strategy
+    memo = {id(optimizer): copied, id(strategy): strategy, **inner}
+    vars(copied).update(copy.deepcopy(vars(optimizer), memo))
+    return copied

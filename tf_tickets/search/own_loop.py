@@ -11,7 +11,7 @@ from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import nested_optimizers, reset_optimizer
+from tf_tickets.pruning.optimizers import nested_optimizers, reset_optimizer, without_state
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.scores import prunable
 from tf_tickets.pruning.snapshot import take_snapshot
@@ -42,7 +42,7 @@ class IterativeMagnitudePruning:
 
     Raises:
         SettingError: if `rounds` is below 1 or `pool` unknown; in `run`, if there is no kernel to
-            prune, or the rewind point was not reached.
+            prune, an optimizer cannot be made anew, or the rewind point was not reached.
         DivergedError: in `run`, if a training ends with a NaN or infinite weight.
 
     Attributes:
@@ -97,7 +97,7 @@ class IterativeMagnitudePruning:
         """
         kernels = prunable(self.model, self.scope)
         initial = take_snapshot(self.model)
-        optimizers = [(each, each.get_config()) for each in nested_optimizers(self.model)]
+        optimizers = [(each, without_state(each)) for each in nested_optimizers(self.model)]
         pools = [{kernel.path} for kernel in kernels] if self.pool == "layer" else None
         self.tickets = []
         with hold(self.model, Masks.all_kept(kernels)) as held:
@@ -117,8 +117,8 @@ class IterativeMagnitudePruning:
         return Ticket(masks, initial, {"round": number, "rewind_step": 0})
 
     def _train(self, optimizers):
-        for optimizer, config in optimizers:
-            reset_optimizer(optimizer, config)
+        for optimizer, unbuilt in optimizers:
+            reset_optimizer(optimizer, unbuilt)
         self.train(self.model, self.data)
         refuse_non_finite(self.model)
 
