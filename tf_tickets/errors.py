@@ -1,5 +1,7 @@
 """The errors that a user can mend; a script prints them as one line, without a traceback."""
 
+import numbers
+
 
 class SettingError(ValueError):
     """An option or argument has a value that cannot work; the message says which would."""
@@ -11,3 +13,11 @@ class FileError(RuntimeError):
 
 class DivergedError(ArithmeticError):
     """Training produced a NaN or an infinite value, so nothing may be pruned on it."""
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise SettingError unless the argument of this name is a whole number of at least 1."""
+    if not isinstance(value, numbers.Integral):
+        raise SettingError(f"`{name}` must be a whole number. Received: {name}={value!r}")
+    if value < 1:
+        raise SettingError(f"`{name}` must be at least 1. Received: {name}={value}")

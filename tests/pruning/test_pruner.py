@@ -154,3 +154,8 @@ def test_a_pool_that_is_broken_leaves_the_others_as_they_were(model, held):
     with pytest.raises(DivergedError, match="net/second/kernel"):
         pruner.conditional_mask_update()
     assert held.masks.sparsity == 0.0
+
+
+def test_what_is_no_schedule_is_refused(held):
+    with pytest.raises(SettingError, match="`schedule` must be a PruningSchedule"):
+        GlobalPruning(lambda: 1, held, 0.8)

@@ -256,10 +256,19 @@ def test_what_was_found_before_a_training_diverges_stays():
     assert [ticket.config["round"] for ticket in search.tickets] == [1, 2]
 
 
-@pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("pool", "component")])
-def test_what_cannot_be_meant_is_refused(name, value):
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("rounds", 0, "`rounds` must be at least 1"),
+        ("rounds", 2.5, r"`rounds` must be a whole number. Received: rounds=2\.5"),
+        ("rounds", 4, "`schedule` must prune in each of the 4 rounds.*nothing in round 4"),
+        ("schedule", 0.8, "`schedule` must be a PruningSchedule"),
+        ("pool", "component", "`pool` must be 'model' or 'layer'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(name, value, message):
     options = {"schedule": SCHEDULE, "rounds": 1, name: value}
-    with pytest.raises(tt.SettingError, match=f"`{name}` must be"):
+    with pytest.raises(tt.SettingError, match=message):
         tt.IterativeMagnitudePruning(build(), None, fit, **options)
 
 

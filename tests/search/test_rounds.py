@@ -657,6 +657,11 @@ def test_a_schedule_that_leaves_a_round_idle_is_refused(schedule, idle, score):
         tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, **options)
 
 
+def test_what_is_no_schedule_is_refused():
+    with pytest.raises(SettingError, match=r"must be a PruningSchedule.*Received: schedule=0\.8"):
+        tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, schedule=0.8)
+
+
 def test_a_schedule_of_tf_mot_that_prunes_in_every_round_is_followed(tmp_path):
     schedule = tt.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=2, power=1, frequency=1)
     records, _ = search(tmp_path, rounds=2, schedule=schedule, arms=("winning",))

@@ -13,8 +13,9 @@ from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.optimizers import UpdateCounter
 from tf_tickets.pruning.pruner import prune_by_magnitude
+from tf_tickets.pruning.schedules import check_schedule
 from tf_tickets.pruning.scores import prunable
-from tf_tickets.pruning.selection import pooled_masks
+from tf_tickets.pruning.selection import check_pool, pooled_masks, pools_by
 from tf_tickets.pruning.structured import block_masks, check_pattern, m_by_n_masks
 
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
@@ -74,13 +75,8 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         m_by_n: tuple[int, int] | None = None,
     ):
         super().__init__()
-        if not isinstance(schedule, PruningSchedule):
-            raise SettingError(
-                "`schedule` must be a PruningSchedule of TF-MOT, such as tt.PolynomialDecay(0, 0.8,"
-                f" begin_step=0, end_step=1000). Received: schedule={schedule!r}"
-            )
-        if pool not in ("model", "layer"):
-            raise SettingError(f"`pool` must be 'model' or 'layer'. Received: pool={pool!r}")
+        check_schedule(schedule)
+        check_pool(pool)
         self._schedule = schedule
         self._scope = scope
         self._pool = pool
@@ -100,7 +96,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         kernels = prunable(self.model, self._scope)
         self._holding.close()  # what a training left open that an exception broke off
         self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
-        self._pools = [{kernel.path} for kernel in kernels] if self._pool == "layer" else None
+        self._pools = pools_by(self._pool, kernels)
         self._select = self._selection(kernels)
         self._count_updates = UpdateCounter(self.model)
         self._seen_step = 0

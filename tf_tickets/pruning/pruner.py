@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.schedules import check_schedule
 from tf_tickets.pruning.scores import magnitude_scores
 from tf_tickets.pruning.selection import pooled_masks
 
@@ -24,6 +25,9 @@ class GlobalPruning(Pruning):
         pools: sets of variable paths, disjoint and together all that is held, each of which is
             pruned to the schedule's sparsity by a threshold of its own; one pool by default.
         select: draws the masks as `pooled_masks` does, from the same arguments.
+
+    Raises:
+        SettingError: if `schedule` is no `PruningSchedule`.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class GlobalPruning(Pruning):
         pools: Sequence[Collection[str]] | None = None,
         select: Callable[..., Masks] = pooled_masks,
     ):
+        check_schedule(schedule)
         self._held = held
         self._pools = pools
         self._select = select

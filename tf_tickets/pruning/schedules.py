@@ -4,8 +4,33 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count
 from tf_tickets.interop import PruningSchedule
+
+
+def check_schedule(schedule: PruningSchedule) -> None:
+    """Raise SettingError unless this is a TF-MOT `PruningSchedule`."""
+    if not isinstance(schedule, PruningSchedule):
+        raise SettingError(
+            "`schedule` must be a PruningSchedule of TF-MOT, such as tt.PolynomialDecay(0, 0.8, "
+            f"begin_step=0, end_step=1000). Received: schedule={schedule!r}"
+        )
+
+
+def check_rounds(schedule: PruningSchedule, rounds: int) -> None:
+    """Refuse a round in which nothing is due: it would train the masks of the one before again.
+
+    Raises:
+        SettingError: if there is such a round, or `schedule` is no `PruningSchedule`.
+    """
+    check_schedule(schedule)
+    for number in range(1, rounds + 1):
+        if not schedule(number)[0]:
+            raise SettingError(
+                f"`schedule` must prune in each of the {rounds} rounds, which are its steps. "
+                f"Received one that prunes nothing in round {number}. Choose its first and last "
+                "step and its frequency so that all rounds are due, or other `rounds`."
+            )
 
 
 class IterativeSparsity(PruningSchedule):
@@ -30,8 +55,7 @@ class IterativeSparsity(PruningSchedule):
         if not 0 < rate < 1:
             hint = f" Did you mean {rate / 100:g}?" if 1 < rate < 100 else ""
             raise SettingError(f"`rate` must be in (0, 1). Received: rate={rate}.{hint}")
-        if rounds < 1:
-            raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+        check_count("rounds", rounds)
         self.rate = rate
         self.rounds = rounds
 

@@ -77,6 +77,18 @@ def pooled_masks(
     return Masks({path: pruned[path] for path in within})
 
 
+def check_pool(pool: str) -> None:
+    """Raise SettingError unless `pool` says what `pools_by` ranks together."""
+    if pool not in ("model", "layer"):
+        raise SettingError(f"`pool` must be 'model' or 'layer'. Received: pool={pool!r}")
+
+
+def pools_by(pool: str, variables) -> list[set[str]]:
+    """Return the paths of all variables as one pool, or for "layer" each as a pool by itself."""
+    paths = [variable.path for variable in variables]
+    return [{path} for path in paths] if pool == "layer" else [set(paths)]
+
+
 def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None:
     """Raise unless there are scores, all finite, of the variables that `within` has masks for.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 
 from tf_tickets.callbacks import RewindPoint
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import check_count
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
@@ -13,7 +13,9 @@ from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.optimizers import nested_optimizers, reset_optimizer, without_state
 from tf_tickets.pruning.pruner import GlobalPruning
+from tf_tickets.pruning.schedules import check_rounds
 from tf_tickets.pruning.scores import prunable
+from tf_tickets.pruning.selection import check_pool, pools_by
 from tf_tickets.pruning.snapshot import take_snapshot
 from tf_tickets.search.trainer import refuse_non_finite
 from tf_tickets.tickets import Ticket
@@ -30,7 +32,7 @@ class IterativeMagnitudePruning:
         data: whatever `train` takes.
         train: `train(model, data)` trains the model once, from the start to the end, by `fit` or by
             a loop of its own. The masks are held meanwhile, as by `tt.hold`.
-        schedule: a TF-MOT `PruningSchedule` whose step is the round.
+        schedule: a TF-MOT `PruningSchedule` whose step is the round, and which prunes in each.
         rounds: how often the model is pruned and trained again.
         rewind_point: a `tt.callbacks.RewindPoint` that `train` passes to `fit`; survivors return
             there. Without one they return to the weights that the model has before `run`.
@@ -41,8 +43,9 @@ class IterativeMagnitudePruning:
     of your own are to be made anew in `train`.
 
     Raises:
-        SettingError: if `rounds` is below 1 or `pool` unknown; in `run`, if there is no kernel to
-            prune, an optimizer cannot be made anew, or the rewind point was not reached.
+        SettingError: if `rounds` is no whole number of at least 1, `schedule` is no schedule or
+            leaves a round idle, or `pool` is unknown; in `run`, if there is no kernel to prune, an
+            optimizer cannot be made anew, or the rewind point was not reached.
         DivergedError: in `run`, if a training ends with a NaN or infinite weight.
 
     Attributes:
@@ -75,10 +78,9 @@ class IterativeMagnitudePruning:
         scope=None,
         pool: str = "model",
     ):
-        if rounds < 1:
-            raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
-        if pool not in ("model", "layer"):
-            raise SettingError(f"`pool` must be 'model' or 'layer'. Received: pool={pool!r}")
+        check_count("rounds", rounds)
+        check_rounds(schedule, rounds)
+        check_pool(pool)
         self.model = model
         self.data = data
         self.train = train
@@ -98,7 +100,7 @@ class IterativeMagnitudePruning:
         kernels = prunable(self.model, self.scope)
         initial = take_snapshot(self.model)
         optimizers = [(each, without_state(each)) for each in nested_optimizers(self.model)]
-        pools = [{kernel.path} for kernel in kernels] if self.pool == "layer" else None
+        pools = pools_by(self.pool, kernels)
         self.tickets = []
         with hold(self.model, Masks.all_kept(kernels)) as held:
             self._train(optimizers)

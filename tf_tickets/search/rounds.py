@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.pruning.channels import POOLS
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.schedules import ListedSparsity
+from tf_tickets.pruning.schedules import ListedSparsity, check_rounds
 from tf_tickets.pruning.scores import num_values
 from tf_tickets.pruning.selection import num_kept_of
 from tf_tickets.runs import RunFolder
@@ -125,7 +125,7 @@ class TicketSearch:
         if transferred and starts:
             raise SettingError("A search for `transferred` tickets takes no `starts`.")
         if schedule is not None:
-            _check_schedule(schedule, rounds)
+            check_rounds(schedule, rounds)
         if score:
             _check_score(one_shot, score_steps, starts or {})
         self.build = build
@@ -235,8 +235,7 @@ class TicketSearch:
 
 
 def _check(num_steps, rounds, rewind_step, arms):
-    if rounds < 1:
-        raise SettingError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+    check_count("rounds", rounds)
     if not 0 <= rewind_step < num_steps:
         raise SettingError(
             f"`rewind_step` must lie within the training, in [0, {num_steps}). "
@@ -247,17 +246,6 @@ def _check(num_steps, rounds, rewind_step, arms):
             f"`arms` must be 'winning', and none or more of 'random' and 'shuffled', whose masks "
             f"it gives. Received: arms={tuple(arms)}"
         )
-
-
-def _check_schedule(schedule, rounds):
-    """Refuse a round in which nothing is due: it would train the masks of the one before again."""
-    for number in range(1, rounds + 1):
-        if not schedule(number)[0]:
-            raise SettingError(
-                f"`schedule` must prune in each of the {rounds} rounds, which are its steps. "
-                f"Received one that prunes nothing in round {number}. Choose its first and last "
-                "step and its frequency so that all rounds are due, or other `rounds`."
-            )
 
 
 def _check_score(one_shot, score_steps, starts):

@@ -16,7 +16,7 @@ from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.optimizers import optimizers_of
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.scores import num_values, prunable
-from tf_tickets.pruning.selection import pooled_masks
+from tf_tickets.pruning.selection import pooled_masks, pools_by
 from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.runs import RunFolder
 from tf_tickets.search.controls import follow_curve
@@ -52,10 +52,8 @@ class Trainer:
     def _pools(self) -> list[set]:
         """Return the variable paths that are ranked together, for each ranking."""
         paths = {variable.path for variable in self.prunable}
-        if self.search.pool == "model":
-            return [paths]
-        if self.search.pool == "layer":
-            return [{path} for path in paths]
+        if self.search.pool != "component":
+            return pools_by(self.search.pool, self.prunable)
         components = getattr(self.model, "components", {})
         held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
         if set().union(*held) != paths:
