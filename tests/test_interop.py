@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 import tensorflow as tf
 
-from tf_tickets import interop
+from tf_tickets import SettingError, interop
 
 MODULES = ("tensorflow", "keras", "tf_tickets.interop", "tensorflow_model_optimization")
 ORDERS = list(itertools.permutations(MODULES))
@@ -22,7 +22,7 @@ import os
 before = dict(os.environ)
 {imports}
 import keras, tensorflow as tf
-from tf_tickets import interop
+from tf_tickets import SettingError, interop
 interop.inception_metrics()
 assert tf.keras.Model is keras.Model
 assert tf.keras.Sequential([tf.keras.layers.Dense(1)]).layers[0].__module__.startswith("keras.")
@@ -65,7 +65,7 @@ def test_the_users_own_choice_of_keras_2_is_respected():
     run_python(
         """
 import os, tensorflow as tf, tf_keras
-from tf_tickets import interop
+from tf_tickets import SettingError, interop
 assert os.environ["TF_USE_LEGACY_KERAS"] == "True"
 assert tf.keras.Model is tf_keras.Model
 import keras
@@ -83,7 +83,7 @@ import os, sys
 import tensorflow
 before = dict(os.environ)
 sys.stderr.write("BEGIN\\n")
-from tf_tickets import interop
+from tf_tickets import SettingError, interop
 metrics = interop.classifier_metrics()
 assert not [name for name in sys.modules if name.startswith("tensorflow_gan")]
 assert interop.inception_metrics().classifier_metrics is metrics
@@ -140,3 +140,47 @@ def test_pruning_works_on_the_variables_of_keras_3():
     pruning = interop.Pruning(lambda: 1, [(weights, mask, threshold)], schedule, (1, 1), "AVG")
     pruning.conditional_mask_update()
     np.testing.assert_array_equal(mask.numpy(), [[0, 1], [0, 1]])
+
+
+SCHEDULES = {
+    "ConstantSparsity": {
+        "target_sparsity": 0.5,
+        "begin_step": 2,
+        "end_step": 8,
+        "frequency": 3,
+    },
+    "PolynomialDecay": {
+        "initial_sparsity": 0.1,
+        "final_sparsity": 0.8,
+        "power": 2,
+        "begin_step": 2,
+        "end_step": 8,
+        "frequency": 3,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_our_schedules_are_tf_mots(name):
+    ours, theirs = getattr(interop, name), getattr(interop.sparsity, name)
+    schedule, own = ours(**SCHEDULES[name]), theirs(**SCHEDULES[name])
+    assert isinstance(schedule, theirs)
+    for step in range(12):
+        assert [float(value) for value in schedule(step)] == [float(value) for value in own(step)]
+    config = schedule.get_config()
+    assert config == own.get_config() == {"class_name": name, "config": SCHEDULES[name]}
+    again = ours.from_config(config["config"])
+    assert type(again) is ours and again.get_config() == config
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_sparsity_in_percent_is_recognised(name):
+    for argument in (each for each in SCHEDULES[name] if "sparsity" in each):
+        with pytest.raises(SettingError, match=rf"`{argument}` must be .* Did you mean 0\.9\?$"):
+            getattr(interop, name)(**{**SCHEDULES[name], argument: 90})
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_what_tf_mot_refuses_is_a_setting_error(name):
+    with pytest.raises(SettingError, match="begin_step should be >= 0"):
+        getattr(interop, name)(**{**SCHEDULES[name], "begin_step": -1})

@@ -5,7 +5,7 @@ into Keras 2. TF-GAN cannot be imported at all since `tf.estimator` left TensorF
 door both work beside Keras 3, and the environment stays what the user made it:
 
 - `Pruning`, `PruningSchedule`, `generate_m_by_n_mask` and `sparsity` (`tfmot.sparsity.keras`) come
-  from TF-MOT;
+  from TF-MOT; `ConstantSparsity` and `PolynomialDecay` are its schedules, with errors of one line;
 - `classifier_metrics()` and `inception_metrics()` are TF-GAN's two evaluation modules. Few need
   them, so they are loaded when first asked for.
 """
@@ -20,6 +20,8 @@ import types
 import warnings
 
 import tensorflow as tf
+
+from tf_tickets.errors import SettingError, check_sparsity
 
 __all__ = [
     "ConstantSparsity",
@@ -71,8 +73,63 @@ with _as_found():
     )
     from tensorflow_model_optimization.sparsity import keras as sparsity
 PruningSchedule = sparsity.PruningSchedule
-ConstantSparsity = sparsity.ConstantSparsity
-PolynomialDecay = sparsity.PolynomialDecay
+
+
+@contextlib.contextmanager
+def _one_line():
+    """Let what TF-MOT refuses be an error that a user can mend."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingError(f"{error}.") from error
+
+
+class ConstantSparsity(sparsity.ConstantSparsity):
+    """TF-MOT's schedule of one sparsity, which is due every `frequency` steps.
+
+    Args:
+        target_sparsity: in [0, 1).
+        begin_step: the first step that prunes, at least 0.
+        end_step: the last that may; -1 for none.
+        frequency: steps from one that prunes to the next, at least 1.
+
+    Raises:
+        SettingError: if a number is out of range.
+    """
+
+    def __init__(self, target_sparsity, begin_step, end_step=-1, frequency=100):
+        check_sparsity("target_sparsity", target_sparsity)
+        with _one_line():
+            super().__init__(target_sparsity, begin_step, end_step, frequency)
+
+
+class PolynomialDecay(sparsity.PolynomialDecay):
+    """TF-MOT's schedule that rises fast at first and then ever slower, by a polynomial.
+
+    Args:
+        initial_sparsity: at `begin_step`, in [0, 1).
+        final_sparsity: at `end_step`, in [0, 1).
+        begin_step: the first step that prunes, at least 0.
+        end_step: the last that may, at least `begin_step`.
+        power: of the polynomial; 1 for a straight line.
+        frequency: steps from one that prunes to the next, at least 1.
+
+    Raises:
+        SettingError: if a number is out of range.
+
+    Source: Zhu and Gupta, 2017, arXiv:1710.01878.
+    """
+
+    def __init__(
+        self, initial_sparsity, final_sparsity, begin_step, end_step, power=3, frequency=100
+    ):
+        check_sparsity("initial_sparsity", initial_sparsity)
+        check_sparsity("final_sparsity", final_sparsity)
+        with _one_line():
+            super().__init__(
+                initial_sparsity, final_sparsity, begin_step, end_step, power, frequency
+            )
+
 
 # The part of TF-GAN that is in use, by module name. It is kept here and not in `sys.modules`, where
 # half a package would change what the user's own `import tensorflow_gan` does.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.errors import DivergedError, SettingError, check_sparsity
 from tf_tickets.pruning.masks import Masks, check_same_variables
 
 
@@ -112,9 +112,7 @@ def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:
     Raises:
         SettingError: if the sparsity is outside [0, 1), or would empty a variable.
     """
-    if not 0 <= sparsity < 1:
-        hint = f" Did you mean {sparsity / 100:g}?" if 1 < sparsity < 100 else ""
-        raise SettingError(f"`sparsity` must be in [0, 1). Received: sparsity={sparsity}.{hint}")
+    check_sparsity("sparsity", sparsity)
     num_kept = round((1 - sparsity) * pool)
     if num_kept < num_variables:
         raise SettingError(
