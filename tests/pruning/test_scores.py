@@ -59,12 +59,38 @@ def test_scope_is_a_component_a_layer_or_a_predicate(model):
 
 
 def test_an_unknown_component_is_told_which_there_are(model):
-    with pytest.raises(SettingError, match=r"no component 'critic'\. Choose one of: encoder, dec"):
+    with pytest.raises(SettingError, match=r"\(encoder, decoder\).*Received: 'critic'\.$"):
         prunable(model, "critic")
-    with pytest.raises(SettingError, match="no component 3"):
-        prunable(model, 3)
-    with pytest.raises(SettingError, match="none, it has no components"):
+    for scope in (3, L.Dense, ["encoder", "critic"], [lambda kernel: True]):
+        with pytest.raises(SettingError, match=r"`scope` must be .* a list of these"):
+            prunable(model, scope)
+    with pytest.raises(SettingError, match=r"name of a component \(none here\)"):
         prunable(model.components["encoder"], "encoder")
+
+
+def test_the_name_of_a_layer_is_answered_with_the_layer(model):
+    encoder = model.components["encoder"]
+    with pytest.raises(SettingError, match=r"Did you mean model\.get_layer\('conv'\)\?$"):
+        prunable(encoder, "conv")
+    assert names(prunable(encoder, encoder.get_layer("conv"))) == ["conv/kernel"]
+
+
+def test_scope_is_a_list_of_layers_models_and_components(model):
+    conv, relu = model.components["encoder"].get_layer("conv"), L.ReLU()
+    for scope in ([model.components["decoder"], conv], ["decoder", conv], (conv, conv, "decoder")):
+        assert names(prunable(model, scope)) == ["conv/kernel", "dense/kernel"]
+    relu(np.zeros((1, 3)))
+    assert names(prunable(model, [relu, conv])) == ["conv/kernel"]
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, [])
+    with pytest.raises(SettingError, match=r"late has no variables yet.*call it"):
+        prunable(model, [conv, L.Dense(3, name="late")])
+
+
+def test_a_layer_of_another_model_is_not_in_this_one(model):
+    other = keras.Sequential([keras.Input((4,)), L.Dense(4)])
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, other.layers[0])
 
 
 def test_a_scope_without_kernels_is_an_error(model):

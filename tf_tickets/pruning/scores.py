@@ -1,6 +1,7 @@
 """Which weights may be pruned, and how much each is worth keeping."""
 
 import math
+from collections.abc import Collection
 
 import keras
 import numpy as np
@@ -18,22 +19,24 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
     Args:
         model: a built Keras model of any kind.
         scope: `None` for the whole model; the name of one of `model.components`; a layer or a
-            model within the model; or a predicate that is given each kernel and says whether it
-            may be pruned.
+            model within the model; a list of such names, layers and models; or a predicate that is
+            given each kernel and says whether it may be pruned.
 
     Raises:
-        SettingError: if no kernel is left, as in a model that is not built yet; the message says
-            what there is. If two kernels share a path.
+        SettingError: if no kernel is left, as in a model that is not built yet, or the scope is
+            none of these; the message says what there is. If two kernels share a path.
     """
-    part = _part_in_scope(model, scope)
-    kernels = [variable for variable in part.trainable_variables if _is_kernel(variable)]
-    if callable(scope) and not isinstance(scope, keras.layers.Layer):
+    parts = _parts_in_scope(model, scope)
+    for part in parts:
+        if not part.variables and not part.built:
+            raise SettingError(
+                f"{part.name} has no variables yet, so nothing can be pruned: call it on a batch "
+                "of inputs first, or build() it."
+            )
+    inside = {id(variable) for part in parts for variable in part.trainable_variables}
+    kernels = [v for v in model.trainable_variables if id(v) in inside and _is_kernel(v)]
+    if _is_predicate(scope):
         kernels = [variable for variable in kernels if scope(variable)]
-    if not part.variables:
-        raise SettingError(
-            f"{part.name} has no variables yet, so nothing can be pruned: call it on a batch of "
-            "inputs first, or build() it."
-        )
     if not kernels:
         raise SettingError(
             f"There is no kernel to prune: scope={scope!r} matches none of the "
@@ -85,18 +88,32 @@ def num_values(variables) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _part_in_scope(model, scope):
+def _parts_in_scope(model, scope) -> list:
+    """Return the layers and models whose kernels are in a scope, before a predicate chooses."""
+    if scope is None or _is_predicate(scope):
+        return [model]
+    several = isinstance(scope, Collection) and not isinstance(scope, str)
+    return [_part(model, each) for each in (scope if several else [scope])]
+
+
+def _part(model, scope):
     if isinstance(scope, keras.layers.Layer):
         return scope
-    if scope is None or callable(scope):
-        return model
     components = getattr(model, "components", {})
-    if scope not in components:
-        raise SettingError(
-            f"{model.name} has no component {scope!r}. "
-            f"Choose one of: {', '.join(components) or 'none, it has no components'}."
-        )
-    return components[scope]
+    if isinstance(scope, str) and scope in components:
+        return components[scope]
+    hint = ""
+    if any(layer.name == scope for layer in model.layers):
+        hint = f" Did you mean model.get_layer({scope!r})?"
+    raise SettingError(
+        f"`scope` must be None, the name of a component ({', '.join(components) or 'none here'}), "
+        f"a layer or a model within {model.name}, a list of these, or a predicate of a kernel. "
+        f"Received: {scope!r}.{hint}"
+    )
+
+
+def _is_predicate(scope):
+    return callable(scope) and not isinstance(scope, keras.layers.Layer | type)
 
 
 def _is_kernel(variable):
