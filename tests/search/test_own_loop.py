@@ -1,9 +1,12 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tf_tickets.search.trainer import refuse_non_finite
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -237,9 +240,22 @@ def test_a_training_that_diverges_is_not_pruned_on():
         model.get_layer("first").kernel.assign(np.full((8, 16), np.nan))
 
     search = tt.IterativeMagnitudePruning(build(), None, train, schedule=SCHEDULE, rounds=1)
-    with pytest.raises(tt.DivergedError, match="first/kernel is NaN or infinite"):
+    with pytest.raises(tt.DivergedError, match="first/kernel is NaN or infinite") as caught:
         search.run()
-    assert search.tickets == []
+    assert search.tickets == [] and "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+def test_weights_are_finite_one_by_one_and_not_in_sum(dtype, bad):
+    model = keras.Sequential([keras.Input((300,)), L.Dense(300, dtype=dtype, name="wide")])
+    values = np.ones((300, 300), "float32")
+    if bad is not None:
+        values[7, 11] = bad
+    model.layers[0].kernel.assign(values)
+    diverged = pytest.raises(tt.DivergedError, match="wide/kernel is NaN or infinite")
+    with contextlib.nullcontext() if bad is None else diverged:
+        refuse_non_finite(model)
 
 
 def test_what_was_found_before_a_training_diverges_stays():

@@ -303,11 +303,11 @@ def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
 def refuse_non_finite(model: keras.Model) -> None:
     """Raise DivergedError if a trained weight is NaN or infinite."""
     for variable in model.trainable_variables:
-        if not np.isfinite(np.sum(variable.numpy())):
+        if not np.isfinite(variable.numpy()).all():
             raise DivergedError(
-                f"Training diverged: {variable.path} is NaN or infinite. The round was stopped and "
-                "nothing was pruned on it; earlier rounds are kept. Try a lower learning rate, a "
-                "larger batch, float32 (--precision) or another order of the batches (--retries)."
+                f"Training diverged: {variable.path} is NaN or infinite. Nothing was pruned on "
+                "it, and what was found before is kept. Try a lower learning rate, a larger batch, "
+                "float32, or the batches in another order."
             )
 
 
