@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from small_training import Interrupt
 
 import tf_tickets as tt
 
@@ -14,10 +16,10 @@ def normalised_model():
     return model
 
 
-def fit_normalised(model, callback, epochs=20, **options):
+def fit_normalised(model, *callbacks, epochs=20):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(16, 4, 4, 1)), rng.normal(size=(16, 1, 1, 1))
-    return model.fit(x, y, epochs=epochs, batch_size=8, callbacks=[callback], verbose=0, **options)
+    return model.fit(x, y, epochs=epochs, batch_size=8, callbacks=list(callbacks), verbose=0)
 
 
 def test_early_bird_stops_when_the_masks_have_settled():
@@ -92,3 +94,108 @@ def test_early_bird_refuses_a_model_without_normalisation():
     model.compile("sgd", "mse")
     with pytest.raises(tt.SettingError, match="no batch or group normalisation"):
         fit_normalised(model, tt.callbacks.EarlyBird(0.5))
+
+
+@pytest.mark.parametrize("every", [0, -3, 1.5])
+def test_early_bird_counts_whole_steps(every):
+    with pytest.raises(tt.SettingError, match="`every` must be"):
+        tt.callbacks.EarlyBird(0.5, every=every)
+
+
+def test_early_bird_keeps_its_ticket_where_training_goes_on_all_the_same():
+    model = normalised_model()
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=1)
+    found = []
+
+    class GoOn(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = False
+            found.append((callback.masks, callback.epoch))
+            if callback.masks:  # those of now would be the other half
+                gamma = self.model.get_layer("bn").gamma
+                gamma.assign(gamma.numpy()[::-1])
+
+    history = fit_normalised(model, callback, GoOn(), epochs=5)
+    assert found[0] == (None, None) and found[1][1] == 2
+    assert found[2:] == found[1:2] * 3 and len(history.epoch) == 5
+    assert callback.history == [[], [0.0]]
+
+
+def test_early_bird_closes_what_an_exception_left_open():
+    model = normalised_model()
+    model.compile("sgd", "mse")
+    callback = tt.callbacks.EarlyBird(0.5, scale_penalty=0.1)
+    with pytest.raises(KeyboardInterrupt):
+        fit_normalised(model, callback, Interrupt())
+    gamma = model.get_layer("bn").gamma
+    penalties = []
+
+    class Note(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            penalties.append((float(sum(model.losses)), 0.1 * float(np.abs(gamma.numpy()).sum())))
+
+    fit_normalised(model, callback, Note(), epochs=1)
+    for penalty, once in penalties:
+        assert penalty == pytest.approx(once)
+    assert gamma.regularizer is None
+
+
+class Own(keras.Model):
+    """A model with a training step of its own, whose loss has the model's losses in it or not."""
+
+    def __init__(self, with_losses):
+        super().__init__(name="own")
+        self.network = normalised_model()
+        self.components = {"network": self.network}
+        self.with_losses = with_losses
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def train_step(self, data):
+        inputs, targets = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self(inputs, training=True) - targets) ** 2)
+            if self.with_losses:
+                loss += sum(self.losses)
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"loss": loss}
+
+
+def own_model(with_losses):
+    model = Own(with_losses)
+    model(np.zeros((1, 4, 4, 1)))
+    model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+    return model
+
+
+def test_early_bird_warns_once_where_a_training_step_leaves_the_penalty_out():
+    model = own_model(with_losses=False)
+    with pytest.warns(UserWarning, match=r"add sum\(model\.losses\)") as warned:
+        fit_normalised(model, tt.callbacks.EarlyBird(0.5), epochs=3)
+    assert len(warned) == 1
+    fit_normalised(model, tt.callbacks.EarlyBird(0.5, scale_penalty=0), epochs=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+    ids=str,
+)
+def test_early_bird_does_not_warn_where_the_penalty_is_added(options):
+    own, plain = own_model(with_losses=True), normalised_model()
+    own.compile(keras.optimizers.SGD(0.01), **options)
+    plain.compile(keras.optimizers.SGD(0.01), "mse", **options)
+    for model in (own, plain, plain):  # the last time with a step that was traced before
+        fit_normalised(model, tt.callbacks.EarlyBird(0.5, every=1), epochs=2)
+
+
+def test_early_bird_does_not_warn_under_a_strategy():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = normalised_model()
+        model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=False)
+    fit_normalised(model, tt.callbacks.EarlyBird(0.5), epochs=2)

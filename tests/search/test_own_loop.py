@@ -68,6 +68,25 @@ def test_every_round_starts_from_the_same_weights_with_fewer_of_them(train):
         assert kernel.constraint is None
 
 
+@pytest.mark.parametrize("rewind_step", [None, 0, 3])
+def test_every_training_begins_with_the_weights_of_its_ticket(rewind_step):
+    rewind = rewind_step is not None and tt.callbacks.RewindPoint(rewind_step)
+    begun = []
+
+    def train(model, data):
+        begun.append({weight.path: weight.numpy() for weight in model.weights})
+        model.fit(data, epochs=2, callbacks=[rewind] if rewind else [], shuffle=False, verbose=0)
+
+    tickets = tt.IterativeMagnitudePruning(
+        build(), batches(), train, schedule=SCHEDULE, rounds=3, rewind_point=rewind or None
+    ).run()
+    assert len(begun) == 4
+    for ticket, weights in zip(tickets, begun[1:], strict=True):
+        assert ticket.weights.keys() == weights.keys()
+        for path, value in weights.items():
+            np.testing.assert_array_equal(value, ticket.weights[path])
+
+
 def test_what_is_pruned_is_what_the_round_before_has_trained():
     model, seen = build(), []
 
@@ -325,9 +344,46 @@ def test_one_that_does_not_settle_is_none():
         model.get_layer("bn").gamma.assign(np.random.default_rng(next(seeds)).random(8))
 
     seeds = iter(range(10))
-    search = tt.EarlyBird(normalised(), None, shuffle_scales, channel_sparsity=0.5)
+    search = tt.EarlyBird(normalised(), None, shuffle_scales, channel_sparsity=0.5, scale_penalty=0)
     assert search.run(max_epochs=10) is None and search.epoch is None
     assert len(search.history) == 10
+
+
+def test_each_run_says_for_itself_when_the_ticket_was_drawn():
+    model, seeds = normalised(), iter(range(10))
+    search = tt.EarlyBird(
+        model, None, lambda *_: None, channel_sparsity=0.5, look_back=2, scale_penalty=0
+    )
+    assert search.run(max_epochs=5) is not None and search.epoch == 3
+    gamma = model.get_layer("bn").gamma
+    search.train = lambda *_: gamma.assign(np.random.default_rng(next(seeds)).random(8))
+    assert search.run(max_epochs=3) is None and search.epoch is None
+
+
+@pytest.mark.parametrize("max_epochs", [0, 2.5])
+def test_epochs_are_counted(max_epochs):
+    search = tt.EarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
+    with pytest.raises(tt.SettingError, match="`max_epochs` must be"):
+        search.run(max_epochs)
+
+
+def test_a_loop_that_leaves_the_penalty_out_is_warned_of_once():
+    search = tt.EarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
+    with pytest.warns(UserWarning, match=r"add sum\(model\.losses\)") as warned:
+        search.run(max_epochs=5)
+    assert len(warned) == 1
+
+
+def test_an_early_bird_that_diverges_is_not_drawn():
+    model = normalised()
+
+    def train(model, data):
+        model.layers[-1].kernel.assign(np.full((2, 2, 8, 1), np.inf))  # no scale shows it
+
+    search = tt.EarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0)
+    with pytest.raises(tt.DivergedError, match="kernel is NaN or infinite"):
+        search.run(max_epochs=9)
+    assert search.epoch is None and search.history == []
 
 
 def test_a_loop_by_hand_sees_the_penalty_in_the_models_losses():

@@ -4,6 +4,7 @@ import contextlib
 
 import keras
 
+from tf_tickets.errors import check_count
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.optimizers import UpdateCounter
@@ -13,7 +14,8 @@ class EarlyBird(keras.callbacks.Callback):
     """Watches which channels of a model in training matter, and stops when that has settled.
 
     The model needs BatchNormalization (or GroupNormalization) layers and a graph: it is Functional
-    or Sequential, or its `components` are. What follows the ticket is `tt.slim`:
+    or Sequential, or its `components` are. A `train_step` of its own adds `sum(self.losses)` to its
+    loss: that is how the scales are pushed towards zero. What follows the ticket is `tt.slim`:
 
         early_bird = tt.callbacks.EarlyBird(channel_sparsity=0.7)
         model.fit(images, epochs=100, callbacks=[early_bird])
@@ -25,12 +27,17 @@ class EarlyBird(keras.callbacks.Callback):
         delta: distance that the newest masks have to stay below from each of the last ones.
         look_back: how many of those.
         scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
-        every: draw masks after so many updates of the optimizer; after each epoch by default.
+        every: draw masks after so many updates of the optimizer, at least 1; after each epoch by
+            default.
         whole_groups, pool: as `tt.channel_masks` takes them.
 
     Raises:
-        SettingError: when training begins, if no channel may go or a number is out of range.
+        SettingError: if `every` is out of range; when training begins, if no channel may go or
+            another number is.
         DivergedError: if a scale becomes NaN or infinite.
+
+    Warns:
+        UserWarning: when masks are first drawn, if no training step has added the penalty.
 
     Attributes:
         masks: channel masks of the ticket, once it is drawn; None before.
@@ -53,6 +60,8 @@ class EarlyBird(keras.callbacks.Callback):
         pool: str = "model",
     ):
         super().__init__()
+        if every is not None:
+            check_count("every", every)
         self.masks = None
         self.epoch = None
         self.history = []

@@ -2,11 +2,12 @@
 
 import collections
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import keras
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count
 from tf_tickets.pruning.channels import ChannelRanking
 from tf_tickets.pruning.hold import make_train_function_anew
 from tf_tickets.pruning.masks import Masks
@@ -43,8 +44,7 @@ class EarlyBirdCriterion:
     ):
         if not 0 < delta <= 1:
             raise SettingError(f"`delta` must be in (0, 1]. Received: delta={delta}")
-        if look_back < 1:
-            raise SettingError(f"`look_back` must be at least 1. Received: look_back={look_back}")
+        check_count("look_back", look_back)
         ranking.masks(channel_sparsity)  # refuses a sparsity that cannot work before any training
         self._ranking = ranking
         self.channel_sparsity = channel_sparsity
@@ -57,10 +57,16 @@ class EarlyBirdCriterion:
     def draw(self) -> bool:
         """Draw the masks of the weights as they are now; return whether they have settled.
 
+        Warns:
+            UserWarning: at the first drawing, if the training step never asked for the penalty
+                that `penalised_scales` has put on the scales.
+
         Raises:
             DivergedError: if a scale is NaN or infinite.
         """
-        if self.masks is not None:
+        if self.masks is None:
+            self._warn_if_nothing_pushes()
+        else:
             self._earlier.appendleft(self.masks)
         self.masks = self._ranking.masks(self.channel_sparsity)
         self.history.append([self.masks.distance(earlier) for earlier in self._earlier])
@@ -72,15 +78,33 @@ class EarlyBirdCriterion:
         distances = self.history[-1] if self.history else []
         return len(distances) == self.look_back and bool(max(distances) < self.delta)
 
+    def _warn_if_nothing_pushes(self):
+        regularizers = (scale.regularizer for scale in self._ranking.scales)
+        penalties = [each for each in regularizers if isinstance(each, _Penalty)]
+        if penalties and not any(penalty.asked for penalty in penalties):
+            warnings.warn(
+                "No training step asked for the penalty that pushes the scales towards zero, and "
+                "without it their order is noise: add sum(model.losses) to the loss, in a step "
+                "that is traced anew, or set scale_penalty=0.",
+                stacklevel=3,
+            )
+
 
 class _Penalty(keras.regularizers.Regularizer):
-    """The L1 norm, on top of what a variable was regularised by before."""
+    """The L1 norm, on top of what a variable was regularised by before.
+
+    Attributes:
+        asked: whether anything asked for it, as a step that adds `model.losses` does when it is
+            traced.
+    """
 
     def __init__(self, weight, inner):
         self.weight = weight
         self.inner = inner
+        self.asked = False
 
     def __call__(self, x):
+        self.asked = True
         penalty = self.weight * keras.ops.sum(keras.ops.abs(x))
         return penalty if self.inner is None else penalty + self.inner(x)
 

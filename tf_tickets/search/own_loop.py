@@ -144,8 +144,11 @@ class EarlyBird:
         SettingError: in `run`, if no channel may go or a number is out of range.
         DivergedError: in `run`, if a weight becomes NaN or infinite.
 
+    Warns:
+        UserWarning: after the first epoch, if the loop has not asked for `model.losses`.
+
     Attributes:
-        epoch: how many epochs were trained when the ticket was drawn; None before.
+        epoch: how many epochs the latest run trained until the ticket was drawn; None before.
         history: for each masks drawn, the distances to those before, the latest first.
 
     Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
@@ -179,6 +182,8 @@ class EarlyBird:
         Args:
             max_epochs: train no longer than so many epochs.
         """
+        check_count("max_epochs", max_epochs)
+        self.epoch = None
         ranking = ChannelRanking(self.model, *self._choice)
         criterion = EarlyBirdCriterion(ranking, *self._numbers)
         self.history = criterion.history
