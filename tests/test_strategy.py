@@ -146,6 +146,28 @@ TRAININGS = """
     assert small.get_layer("a").units == 16
     assert small.distribute_strategy is strategy
 
+    model = build(4)
+    seen = []
+
+    def train_once(model, data):
+        seen.append([kernel.numpy() for kernel in tt.prunable(model)])
+        model.fit(data, verbose=0)
+
+    own = tt.IterativeMagnitudePruning(
+        model, batches(), train_once, schedule=tt.IterativeSparsity(0.5, 2), rounds=2
+    )
+    tickets = own.run()
+    check_zeros(model, tickets[-1].masks)
+    assert [ticket.masks.sparsity for ticket in tickets] == [0.5, 0.75]
+    assert keras.ops.convert_to_numpy(model.optimizer.iterations) == 4
+    for ticket, begun in zip(tickets, seen[1:], strict=True):
+        for kernel, value in zip(tt.prunable(model), begun, strict=True):
+            np.testing.assert_array_equal(value, ticket.weights[kernel.path])
+
+    model = build(5)
+    own = tt.EarlyBird(model, batches(), train_once, channel_sparsity=0.5, look_back=2, delta=0.5)
+    assert tt.slim(model, own.run(max_epochs=9)).get_layer("a").units == 16
+
     def train(model, seed, first, last):
         model.fit(batches().repeat(), steps_per_epoch=last - first, verbose=0)
 
