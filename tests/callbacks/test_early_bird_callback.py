@@ -176,7 +176,7 @@ def test_early_bird_warns_once_where_a_training_step_leaves_the_penalty_out():
     model = own_model(with_losses=False)
     with pytest.warns(UserWarning, match=r"add sum\(model\.losses\)") as warned:
         fit_normalised(model, tt.callbacks.EarlyBird(0.5), epochs=3)
-    assert len(warned) == 1
+    assert sum("model.losses" in str(each.message) for each in warned) == 1
     fit_normalised(model, tt.callbacks.EarlyBird(0.5, scale_penalty=0), epochs=3)
 
 

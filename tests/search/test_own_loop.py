@@ -196,7 +196,7 @@ def test_a_trained_optimizer_that_cannot_be_made_anew_is_refused_before_any_trai
     search = tt.IterativeMagnitudePruning(
         model, None, lambda *_: trainings.append(1), schedule=SCHEDULE, rounds=1
     )
-    with pytest.raises(tt.SettingError, match="Compile the model with a new optimizer") as caught:
+    with pytest.raises(tt.SettingError, match="Compile the model with a new one") as caught:
         search.run()
     assert not trainings and "\n" not in str(caught.value)
 
@@ -371,7 +371,7 @@ def test_a_loop_that_leaves_the_penalty_out_is_warned_of_once():
     search = tt.EarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
     with pytest.warns(UserWarning, match=r"add sum\(model\.losses\)") as warned:
         search.run(max_epochs=5)
-    assert len(warned) == 1
+    assert sum("model.losses" in str(each.message) for each in warned) == 1
 
 
 def test_an_early_bird_that_diverges_is_not_drawn():

@@ -68,8 +68,8 @@ def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
     """Return a copy of an optimizer as it was before its first update, which is not built.
 
     Raises:
-        SettingError: if there is no such copy, as where one that was trained with, and so has
-            state, is of a class or has a schedule that its config does not bring back.
+        SettingError: if there is no such copy. One that has state already is made anew from its
+            config, which may not bring back a class or a schedule of a user's own.
     """
     try:
         if optimizer.built:
@@ -77,9 +77,9 @@ def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
         return _copy_unbuilt(optimizer)
     except Exception as error:  # it is the user's own code that fails here, in any way
         raise SettingError(
-            f"{optimizer.name} cannot be made anew for a further training: "
-            f"{textwrap.shorten(str(error), 100)} Compile the model with a new optimizer before, "
-            "or make one in each training."
+            f"The optimizer {optimizer.name} cannot be made anew for a further training "
+            f"({textwrap.shorten(str(error), 100)}). Compile the model with a new one first, or "
+            "only within the training."
         ) from error
 
 

@@ -39,8 +39,9 @@ class IterativeMagnitudePruning:
         scope: what may be pruned, as `tt.prunable` takes it.
         pool: "model" ranks all weights together (K4), "layer" those of each kernel by themselves.
 
-    The optimizers that the model has as attributes begin every round without state; those of a loop
-    of your own are to be made anew in `train`.
+    The optimizers that the model has as attributes begin every round without state, for which one
+    that was trained with before `run` is made from its config; those of a loop of your own are to
+    be made anew in `train`.
 
     Raises:
         SettingError: if `rounds` is no whole number of at least 1, `schedule` is no schedule or
