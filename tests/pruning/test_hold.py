@@ -438,6 +438,7 @@ MIRRORED = """
 """
 
 
+@pytest.mark.slow  # tests/test_strategy.py has the default run's
 def test_zeros_stay_on_every_replica_of_a_mirrored_strategy():
     """In a fresh process, since the devices are settled when TensorFlow begins."""
     process = subprocess.run(

@@ -31,10 +31,10 @@ GAN_COUNTS = {
 
 
 @pytest.fixture(scope="module")
-def finished(run_script, outcome_of, tmp_path_factory):
-    """A small run: the completed process, and the JSON at its end."""
+def finished(run_here, outcome_of, tmp_path_factory):
+    """A small run: what it printed, and the JSON at its end."""
     output = tmp_path_factory.mktemp("output")
-    ran = run_script(*SMALL, "--json", "--output", output)
+    ran = run_here(*SMALL, "--json", "--output", output)
     return ran, outcome_of(ran)
 
 
@@ -124,7 +124,7 @@ def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of,
     assert [{**r, "seconds": 0, "peak_memory_bytes": 0} for r in after] == before
 
 
-@pytest.mark.parametrize("method", ["grasp", "synflow"])
+@pytest.mark.parametrize("method", [pytest.param("grasp", marks=pytest.mark.slow), "synflow"])
 def test_both_networks_of_a_gan_are_pruned_before_they_are_trained(
     method, run_here, outcome_of, tmp_path
 ):
