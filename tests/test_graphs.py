@@ -1,5 +1,7 @@
 import keras
+import pytest
 
+import tf_tickets as tt
 from tf_tickets.graphs import calls_of, copy_layer, copy_network, graph_of
 
 
@@ -52,3 +54,20 @@ def test_a_copied_network_is_not_compiled_and_the_network_itself_still_is():
     copy = copy_network(model, copy_layer)
     assert model.compiled and not copy.compiled
     assert copy.get_layer("dense") is not model.get_layer("dense")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        tt.prunable,
+        tt.report,
+        lambda model: tt.hold(model, tt.Masks({})).__enter__(),
+        lambda model: tt.channel_masks(model, 0.5),
+    ],
+    ids=["prunable", "report", "hold", "channel_masks"],
+)
+def test_what_is_no_model_is_refused(use):
+    with pytest.raises(tt.SettingError, match=r"Received: a str\. Load it first, by keras"):
+        use("net.keras")
+    with pytest.raises(tt.SettingError, match=r"must be a Keras model\. Received: a dict\.$"):
+        use({})

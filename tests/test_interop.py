@@ -184,3 +184,12 @@ def test_a_sparsity_in_percent_is_recognised(name):
 def test_what_tf_mot_refuses_is_a_setting_error(name):
     with pytest.raises(SettingError, match="begin_step should be >= 0"):
         getattr(interop, name)(**{**SCHEDULES[name], "begin_step": -1})
+
+
+def test_a_last_sparsity_that_is_not_reached_is_told_of():
+    with pytest.warns(
+        UserWarning, match=r"The last step that prunes is 15, to 0\.7875: to reach 0"
+    ):
+        schedule = interop.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=20, frequency=15)
+    assert [step for step in range(50) if schedule(step)[0]] == [0, 15]
+    assert float(schedule(15)[1]) == pytest.approx(0.7875)

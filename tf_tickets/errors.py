@@ -25,6 +25,8 @@ def check_count(name: str, value: int) -> None:
 
 def check_sparsity(name: str, value: float) -> None:
     """Raise SettingError unless the argument of this name is a fraction in [0, 1)."""
+    if not isinstance(value, numbers.Real):
+        raise SettingError(f"`{name}` must be a number. Received: {name}={value!r}")
     if not 0 <= value < 1:
         hint = f" Did you mean {value / 100:g}?" if 1 < value < 100 else ""
         raise SettingError(f"`{name}` must be in [0, 1). Received: {name}={value}.{hint}")

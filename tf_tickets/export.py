@@ -231,7 +231,8 @@ def _input_specs(model: keras.Model):
     if "input_shape" not in config:
         raise SettingError(
             f"{model.name} is not built, so its input shape is not known. "
-            "Call it on a batch of inputs before exporting it."
+            "Call it on a batch of inputs before exporting it; of a model that is not to be "
+            "called, such as a GAN of two networks, export these one by one."
         )
     return keras.tree.map_shape_structure(
         lambda shape: _any_batch(shape, model.variable_dtype), config["input_shape"]

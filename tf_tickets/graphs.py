@@ -5,6 +5,17 @@ from collections.abc import Callable
 
 import keras
 
+from tf_tickets.errors import SettingError
+
+
+def check_model(model) -> None:
+    """Raise SettingError unless this is a Keras model."""
+    if not isinstance(model, keras.Model):
+        hint = " Load it first, by keras.models.load_model." if isinstance(model, str) else ""
+        raise SettingError(
+            f"`model` must be a Keras model. Received: a {type(model).__name__}.{hint}"
+        )
+
 
 def graph_of(model) -> keras.Model | None:
     """Return the Functional model that a model is or, if Sequential and built, holds; else None."""

@@ -117,6 +117,10 @@ class PolynomialDecay(sparsity.PolynomialDecay):
     Raises:
         SettingError: if a number is out of range.
 
+    Warns:
+        UserWarning: if `frequency` does not divide the steps from first to last, so that no step
+            that prunes reaches the final sparsity.
+
     Source: Zhu and Gupta, 2017, arXiv:1710.01878.
     """
 
@@ -128,6 +132,14 @@ class PolynomialDecay(sparsity.PolynomialDecay):
         with _one_line():
             super().__init__(
                 initial_sparsity, final_sparsity, begin_step, end_step, power, frequency
+            )
+        if (end_step - begin_step) % frequency:
+            last = end_step - (end_step - begin_step) % frequency
+            warnings.warn(
+                f"The last step that prunes is {last}, to {float(self(last)[1]):.4g}: to reach "
+                f"{final_sparsity}, let `frequency` divide end_step - begin_step. Received: "
+                f"frequency={frequency}, end_step - begin_step={end_step - begin_step}",
+                stacklevel=2,
             )
 
 

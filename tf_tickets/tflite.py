@@ -53,8 +53,8 @@ def export_tflite(
         `path`.
 
     Raises:
-        SettingError: as `export_saved_model` does; or if TFLite has no operation of its own for
-            something that the model does, which the message names.
+        SettingError: as `export_saved_model` does; if `path` has no name; or if TFLite has no
+            operation of its own for something that the model does, which the message names.
         FileError: if the file cannot be written.
 
     Example:
@@ -67,6 +67,8 @@ def export_tflite(
     if weights not in ("sparse", "dense"):
         raise SettingError(f'`weights` must be "sparse" or "dense". Received: weights={weights!r}.')
     path = pathlib.Path(path)
+    if not path.name:
+        raise SettingError(f"`path` must name a file, such as model.tflite. Received: {path}")
     with tempfile.TemporaryDirectory() as folder:
         with _in_float32(model):
             saved = export_saved_model(model, pathlib.Path(folder) / "model", weights="dense")

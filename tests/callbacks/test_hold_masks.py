@@ -139,6 +139,11 @@ def test_masks_of_another_model_stop_the_training_before_it_begins():
         np.testing.assert_array_equal(value, now)
 
 
+def test_what_are_no_masks_is_refused_at_once():
+    with pytest.raises(SettingError, match=r"`masks` must be tt\.Masks or a Ticket"):
+        callbacks.HoldMasks("ticket.safetensors")
+
+
 def test_without_masks_the_models_own_zeros_are_held():
     model = dense_net()
     masks = half(model)

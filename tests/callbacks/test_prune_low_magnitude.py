@@ -121,7 +121,7 @@ def test_in_mixed_precision_the_zeros_are_exact():
 @pytest.mark.parametrize("pruning_first", [True, False])
 def test_masks_and_step_come_back_with_backup_and_restore(tmp_path, pruning_first):
     def callbacks():
-        pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=5))
+        pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=7))
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
         return pruning, [pruning, backup] if pruning_first else [backup, pruning]
 
@@ -158,7 +158,7 @@ KILLED = """
                 os.kill(os.getpid(), signal.SIGKILL)
 
     model = dense_net()
-    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=3))
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=15, frequency=3))
     backup = keras.callbacks.BackupAndRestore({backup!r}, save_freq=1, delete_checkpoint=False)
     fit(model, pruning, backup, Kill(), epochs=4)
 """
@@ -169,11 +169,11 @@ def test_after_sigkill_the_zeros_are_still_zero(tmp_path):
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     assert killed.returncode == -signal.SIGKILL
     model = dense_net()
-    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=14, frequency=3))
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=15, frequency=3))
     watch = Sparsities(pruning)
     backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=1, delete_checkpoint=False)
     fit(model, pruning, backup, watch, epochs=4)
-    assert watch.seen[0] == 1 - round((1 - 0.8 * (1 - (1 - 9 / 14) ** 3)) * POOL) / POOL
+    assert watch.seen[0] == 1 - round((1 - 0.8 * (1 - (1 - 9 / 15) ** 3)) * POOL) / POOL
     assert num_zeros(model) == round(pruning.masks.sparsity * POOL) > 0.7 * POOL
 
 
@@ -235,7 +235,7 @@ class Asked(PruningSchedule):
         ({"begin_step": 2, "end_step": 9}, [9, 8, 7, 6, 5]),
         ({"begin_step": 10**6 + 2, "end_step": -1}, [10**6 + step for step in range(2, 9)]),
         ({"begin_step": 10**6, "end_step": None}, [10**6 + s for s in (1, 0, *range(2, 9))]),
-        ({"end_step": 3}, [3, 2, 1]),
+        ({"end_step": 6}, [6, 5]),
     ],
     ids=["over", "not begun", "without an end", "without a beginning"],
 )
@@ -251,10 +251,10 @@ def test_a_training_that_is_resumed_late_asks_for_no_step_in_vain(attributes, as
 @pytest.mark.parametrize(
     "schedule",
     [
-        tt.ConstantSparsity(0.5, 10**6 - 20, -1, 7),
-        tt.ConstantSparsity(0.5, 10**6 - 20, 10**6, 7),
-        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**6, frequency=7),
-        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**7, frequency=7),
+        tt.ConstantSparsity(0.5, 10**6 - 20, -1, 5),
+        tt.ConstantSparsity(0.5, 10**6 - 20, 10**6, 5),
+        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**6, frequency=5),
+        tt.PolynomialDecay(0.1, 0.8, 10**6 - 20, 10**7, frequency=5),
     ],
 )
 def test_tf_mots_own_schedules_are_due_as_they_say_themselves(schedule):
@@ -457,6 +457,14 @@ def test_nothing_to_prune_is_refused_before_the_first_step():
         bare.fit(INPUTS, INPUTS, callbacks=[tt.callbacks.PruneLowMagnitude(gradual())], verbose=0)
     for value, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)
+
+
+def test_a_training_that_ends_before_its_schedule_begins_is_told_of():
+    late = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, begin_step=9, frequency=1))
+    with pytest.warns(UserWarning, match="Nothing was pruned: the training ended at step 8"):
+        fit(model := dense_net(), late)
+    fit(model, late)
+    assert num_zeros(model) == 0.5 * POOL
 
 
 class Percent(PruningSchedule):

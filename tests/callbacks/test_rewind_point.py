@@ -130,6 +130,28 @@ def test_a_model_without_weights_has_no_beginning_to_return_to():
     assert len(rewind.weights) == 2
 
 
+def test_a_model_that_is_never_called_has_one():
+    """As a GAN of two networks, which are built and the whole is not."""
+
+    class Pair(keras.Model):
+        def __init__(self):
+            super().__init__(name="pair")
+            self.network = dense_net()
+
+        def train_step(self, data):
+            return self.network.train_step(data)
+
+    model = Pair()
+    model.compile()
+    model.network.optimizer.build(model.network.trainable_variables)
+    rewind = tt.callbacks.RewindPoint(0)
+    before = model.network.get_weights()
+    fit(model, rewind)
+    rewind.rewind()
+    for value, expected in zip(model.network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
 def test_a_network_from_its_file_returns_to_it_too(tmp_path):
     """Keras leaves a Sequential's own name out of the paths of one that it loads."""
     model, rewind = dense_net(), tt.callbacks.RewindPoint(2, tmp_path / "rewind.safetensors")

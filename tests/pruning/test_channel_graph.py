@@ -51,7 +51,7 @@ def test_what_is_read_before_its_scale_stays(inputs):
     z = layers.Concatenate()([norm("bn")(x), y])
     graph = graph_of(layers.Conv2D(2, 1, name="c")(z), inputs)
     assert removable(graph) == []
-    assert "b reads it where no scale makes it zero" in graph.reasons.values()
+    assert "no normalisation scales it right before b, which reads it" in graph.reasons.values()
 
 
 def test_an_activation_that_lifts_zero_stops_it(inputs):

@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from tf_tickets import DivergedError, Masks, SettingError, global_masks
+from tf_tickets import DivergedError, Masks, SettingError, global_masks, magnitude_scores
 from tf_tickets.pruning.selection import pooled_masks
 
 
@@ -230,3 +231,22 @@ def test_each_pool_has_a_threshold_of_its_own():
     assert list(found) == list(within), "the order of the variables settles ties"
     with pytest.raises(SettingError, match=r"c is absent in the first and \(2,\) in the second"):
         pooled_masks({path: scores[path] for path in "ab"}, 0.5, within, [{"a"}, {"b", "c"}])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0], 0.5), r"`scores` must map variable paths to arrays, as tt\.magnitude_scores"),
+        (({"a": np.ones(4)}, "0.5"), "`sparsity` must be a number. Received: sparsity='0.5'"),
+        (({"a": np.ones(4)}, None), "`sparsity` must be a number. Received: sparsity=None"),
+    ],
+)
+def test_the_wrong_types_are_refused(arguments, message):
+    with pytest.raises(SettingError, match=message):
+        global_masks(*arguments)
+
+
+def test_scores_are_of_kernels_not_of_a_model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(SettingError, match=r"must be kernels, as tt\.prunable\(model\) returns"):
+        magnitude_scores(model)

@@ -9,6 +9,8 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets import Masks, SettingError, report
+from tf_tickets.pruning.kernel_matrices import kernel_matrices
+from tf_tickets.pruning.structured import block_masks, m_by_n_masks
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -250,8 +252,8 @@ def test_a_ticket_may_be_given():
     [
         (lambda i, j: i % 4 < 2, "2:4", "compute capability"),
         (lambda i, j: i % 2 == j % 2, "2:4", "compute capability"),
-        (lambda i, j: i // 4 % 5 == j % 5, "1x4", "blocks of 1x4"),
-        (lambda i, j: j // 4 % 5 == 0, "1x4", "blocks of 1x4"),
+        (lambda i, j: i // 4 % 5 == j % 5, "(4, 1)", "blocks of four inputs"),
+        (lambda i, j: j // 4 % 5 == 0, "(4, 1)", "blocks of four inputs"),
         (lambda i, j: (i + i // 8) % 4 == 3, "2:4", "compute capability"),
         (lambda i, j: (i + j) % 8 < 5, "", ""),
     ],
@@ -262,7 +264,7 @@ def test_patterns_of_zeros_are_seen(drawn, pattern, word):
     kernel.assign(np.where(drawn(*np.indices(kernel.shape)), 0.5, 0.0))
     made = report(model, measure=False)
     assert made.prunable[0].pattern == pattern
-    for each in ("compute capability", "blocks of 1x4"):
+    for each in ("compute capability", "blocks of four inputs"):
         assert bool(said(made, each)) == (each == word)
 
 
@@ -284,7 +286,7 @@ def test_patterns_that_the_callback_prunes_by_are_those_that_are_seen(option):
     model.fit(inputs, targets, callbacks=[pruning], verbose=0)
     made = report(model, measure=False)
     patterns = {row.path: row.pattern for row in made.prunable}
-    assert patterns["wide/kernel"] == ("1x4" if "block_size" in option else "2:4")
+    assert patterns["wide/kernel"] == ("(4, 1)" if "block_size" in option else "2:4")
     assert not said(made, "need a pattern")
 
 
@@ -369,6 +371,29 @@ def test_what_cannot_be_made_or_counted_is_in_the_report():
     made = report(keras.Model(words, attended, name="attends"), measure=False)
     assert "attends/attention" in made.uncounted
     assert "Not counted: attends/table, attends/attention." in str(made).splitlines()
+
+
+def test_patterns_of_attention_are_seen_along_its_inputs():
+    x = inputs = keras.Input((6, 16))
+    attention = L.MultiHeadAttention(2, 4, use_bias=False, name="attention")
+    model = keras.Model(inputs, L.Dense(3, name="head")(attention(x, x)), name="attends")
+    kernels = tt.prunable(model)
+    matrices = kernel_matrices(model, kernels)
+    for options, pattern in (({"m_by_n": (2, 4)}, "2:4"), ({"block_size": (4, 1)}, "(4, 1)")):
+        draw = m_by_n_masks if "m_by_n" in options else block_masks
+        scores, within = tt.magnitude_scores(kernels), tt.Masks.all_kept(kernels)
+        masks = draw(scores, 0.5, within, [set(scores)], matrices=matrices, **options)
+        made = report(model, masks, measure=False)
+        assert {row.path: row.pattern for row in made.prunable} == dict.fromkeys(masks, pattern)
+
+
+def test_a_slimmed_model_is_not_told_to_be_as_slow_as_it_was():
+    model = classifier()
+    small = tt.slim(model, tt.channel_masks(model, 0.5))
+    made = report(small, measure=False)
+    before, after = small.slim_report.params_before, small.slim_report.params_after
+    assert said(made, f"It was slimmed from {before:,} to {after:,} trained parameters")
+    assert not said(made, "No: nothing is pruned")
 
 
 def test_it_is_json_and_fits_a_terminal(measured):

@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from tf_tickets.pruning.hold import hold
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, masks_of
 from tf_tickets.pruning.scores import masks_of_zeros
 from tf_tickets.tickets import Ticket
 
@@ -24,7 +24,7 @@ class HoldMasks(keras.callbacks.Callback):
             brings back.
 
     Raises:
-        SettingError: before the first batch, if the masks are for another model.
+        SettingError: if `masks` are neither; before the first batch, if they are for another model.
 
     Example:
         model.fit(images, callbacks=[tt.callbacks.HoldMasks(ticket)])
@@ -32,7 +32,7 @@ class HoldMasks(keras.callbacks.Callback):
 
     def __init__(self, masks: Masks | Ticket | None = None):
         super().__init__()
-        self.masks = masks
+        self.masks = None if masks is None else masks_of(masks)
         self._holding = contextlib.ExitStack()
 
     def on_train_begin(self, logs=None):

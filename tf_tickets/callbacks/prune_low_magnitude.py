@@ -56,6 +56,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
             prune; when pruning, if the sparsity is out of range or less than before.
         DivergedError: when pruning, if a weight is NaN or infinite.
 
+    Warns:
+        UserWarning: after a training in which nothing was pruned, or an epoch in which no optimizer
+            of the model made an update.
+
     Attributes:
         masks: `Masks` that the latest training holds, or held last; None before.
 
@@ -100,6 +104,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         self._select = self._selection(kernels)
         self._count_updates = UpdateCounter(self.model)
         self._seen_step = 0
+        self._has_pruned = False
 
     def on_train_batch_begin(self, batch, logs=None):
         """Prune where the schedule says so for a step since the batch before, or for any so far.
@@ -112,6 +117,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         self._seen_step = step
         if sparsity is not None:
             prune_by_magnitude(self._held, float(sparsity), self._pools, self._select)
+            self._has_pruned = True
 
     def on_epoch_end(self, epoch, logs=None):
         """Warn where no optimizer counts the steps, as nothing would be pruned."""
@@ -123,8 +129,16 @@ class PruneLowMagnitude(keras.callbacks.Callback):
             )
 
     def on_train_end(self, logs=None):
-        """Let go of the model."""
+        """Let go of the model; warn where its training ended before the schedule began."""
         self._holding.close()
+        step = self._count_updates()
+        if step and not self._has_pruned:
+            warnings.warn(
+                f"Nothing was pruned: the training ended at step {step}, and the schedule was due "
+                "at no step until then. Set its begin_step, end_step and frequency by the steps of "
+                "the training.",
+                stacklevel=2,
+            )
 
     def _selection(self, kernels):
         """Return what draws the masks."""

@@ -90,7 +90,7 @@ class RewindPoint(keras.callbacks.Callback):
             self._keep()
 
     def _keep(self):
-        if not self.model.built:
+        if not self.model.weights:
             raise SettingError(
                 f"{self.model.name} has no weights yet to return to: build it, or call it on a "
                 "batch, before fit()."

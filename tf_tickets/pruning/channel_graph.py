@@ -154,7 +154,9 @@ class _Walk:
         for channels, zeroed_by, name in self._reads:
             for root, scales in zip(self.roots(channels), zeroed_by, strict=True):
                 if scales is None:
-                    reasons.setdefault(root, f"{name} reads it where no scale makes it zero")
+                    reasons.setdefault(
+                        root, f"no normalisation scales it right before {name}, which reads it"
+                    )
                 found[root] = found.get(root, frozenset()) | (scales or frozenset())
         return {root: scales for root, scales in found.items() if root not in reasons}
 

@@ -5,8 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
-from tf_tickets.errors import SettingError
-from tf_tickets.graphs import graph_of
+from tf_tickets.errors import SettingError, check_sparsity
+from tf_tickets.graphs import check_model, graph_of
 from tf_tickets.pruning.channel_graph import ChannelGraph
 from tf_tickets.pruning.masks import Masks, by_path
 from tf_tickets.pruning.selection import global_masks
@@ -99,6 +99,7 @@ class ChannelRanking:
 
         Source: paper K, section 3.1 (K8); Liu et al., 2017, arXiv:1708.06519.
         """
+        check_sparsity("channel_sparsity", channel_sparsity)
         gammas = {path: np.abs(gamma.numpy()) for path, gamma in self._gammas.items()}
         scores = {
             paths: np.array([_mean_scale(gammas, each.scales) for each in group])
@@ -107,7 +108,7 @@ class ChannelRanking:
         kept = {}
         for pool in self._pools:
             most = channel_sparsity
-            if self._by_layer and 0 <= most < 1:  # a layer with few channels keeps its last one
+            if self._by_layer:  # a layer with few channels keeps its last one
                 most = min(most, 1 - 1 / len(self._groups[pool[0]]))
             kept |= _largest({paths: scores[paths] for paths in pool}, most)
         masks = {path: np.ones(gammas[path].shape, bool) for path in gammas if self._may_lose(path)}
@@ -239,9 +240,15 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
     Raises:
         SettingError: if it is not made of such.
     """
+    check_model(model)
     networks = getattr(model, "components", {model.name: model})
     for network in networks.values():
-        if graph_of(network) is None or not network.built:
+        if not network.built:
+            raise SettingError(
+                f"{network.name} is not built, so it has no channels yet: call it on a batch of "
+                "inputs first, or give it a keras.Input."
+            )
+        if graph_of(network) is None:
             raise SettingError(
                 f"The channels of {network.name} cannot be followed: it must be a built Functional "
                 f"or Sequential model, or have `components` that are. Received: a "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from tf_tickets.graphs import check_model
 from tf_tickets.pruning.masks import Masks, by_path, masks_for
 from tf_tickets.pruning.optimizers import nested_optimizers
 
@@ -45,6 +46,7 @@ class HeldMasks:
     """
 
     def __init__(self, model: keras.Model, masks, optimizers=()):
+        check_model(model)
         masks = masks_for(model, masks)
         variables = by_path(variable for variable in model.variables if variable.path in masks)
         with model.distribute_strategy.scope():
@@ -149,6 +151,8 @@ def hold(model: keras.Model, masks, optimizers=()):
             (variable, average) in an attribute `averages`, are masked too.
         optimizers: those of a loop of your own that average weights and that the model does not
             have as attributes.
+
+    Nothing is held before `with` enters the block: the call alone does nothing.
 
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.

@@ -169,6 +169,21 @@ def check_same_variables(first: Mapping, second: Mapping, what: str) -> None:
             )
 
 
+def masks_of(masks) -> Masks:
+    """Return masks, or those of a ticket.
+
+    Raises:
+        SettingError: if it is something else.
+    """
+    masks = getattr(masks, "masks", masks)
+    if not isinstance(masks, Masks):
+        raise SettingError(
+            "`masks` must be tt.Masks or a Ticket, such as tt.Ticket.load(path) or "
+            f"tt.Masks({{path: array}}). Received: {type(masks).__name__}"
+        )
+    return masks
+
+
 def masks_for(model, masks) -> Masks:
     """Return masks under the paths that the variables of a model have.
 
@@ -179,12 +194,7 @@ def masks_for(model, masks) -> Masks:
     Raises:
         SettingError: if they are something else, or for another model.
     """
-    masks = getattr(masks, "masks", masks)
-    if not isinstance(masks, Masks):
-        raise SettingError(
-            "`masks` must be tt.Masks or a Ticket, such as tt.Ticket.load(path) or "
-            f"tt.Masks({{path: array}}). Received: {type(masks).__name__}"
-        )
+    masks = masks_of(masks)
     if not masks.keys() <= {variable.path for variable in model.variables}:
         masks = Masks(under_own_paths(masks, model))
     masks.check_fits(model.variables)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.graphs import check_model
 from tf_tickets.pruning.masks import Masks, by_path
 
 
@@ -26,6 +27,7 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
         SettingError: if no kernel is left, as in a model that is not built yet, or the scope is
             none of these; the message says what there is. If two kernels share a path.
     """
+    check_model(model)
     parts = _parts_in_scope(model, scope)
     for part in parts:
         if not part.variables and not part.built:
@@ -126,8 +128,15 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
     Args:
         variables: Keras variables, as `prunable` returns them.
 
+    Raises:
+        SettingError: if they are a model.
+
     Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
     """
+    if isinstance(variables, keras.Model):
+        raise SettingError(
+            "`variables` must be kernels, as tt.prunable(model) returns them. Received: a model."
+        )
     return {variable.path: np.abs(variable.numpy()) for variable in variables}
 
 

@@ -93,9 +93,14 @@ def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None
     """Raise unless there are scores, all finite, of the variables that `within` has masks for.
 
     Raises:
-        SettingError: if there are none, or `within` is of other variables.
+        SettingError: if there are none or they are no mapping, or `within` is of other variables.
         DivergedError: if a score is NaN or infinite.
     """
+    if not isinstance(scores, Mapping):
+        raise SettingError(
+            "`scores` must map variable paths to arrays, as tt.magnitude_scores(tt.prunable(model))"
+            f" does. Received: a {type(scores).__name__}"
+        )
     if not scores:
         raise SettingError("There are no scores to choose weights by.")
     if within is not None:

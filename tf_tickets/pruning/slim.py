@@ -196,7 +196,8 @@ class _Copy:
         }
         if len(scales) > 1:
             return (
-                f"its channels can only go from all of these at once: {', '.join(sorted(scales))}"
+                f"its channels can only go from all of these at once, by whole_groups=True: "
+                f"{', '.join(sorted(scales))}"
             )
         return "none of its channels is masked"
 

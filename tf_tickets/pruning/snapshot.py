@@ -58,7 +58,8 @@ def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
             raise SettingError(
                 f"These weights are for another network than {model_name}: {path} is "
                 f"{expected.get(path, 'absent')} in the model and "
-                f"{received.get(path, 'absent')} in the weights."
+                f"{received.get(path, 'absent')} in the weights. If it is the same network, name "
+                "it and its layers, as Keras numbers those without a name over the whole process."
             )
 
 

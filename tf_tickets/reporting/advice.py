@@ -28,36 +28,48 @@ _MUCH_SMALLER = 0.9
 # Of the pool's mean density: a kernel that keeps less is as good as cut.
 _CUT = 0.05
 
+# Bytes of optimizer state for each parameter: SGD keeps a counter and no more.
+_WORTH_LEAVING_OUT = 0.2
+
 # The least share of zeros at which XNNPACK takes up 1x1 convolutions.
 _XNNPACK_SPARSITY = 2 / 3
 
 
-def speed_sentences(pool: Sequence[WeightRow], flops: Mapping[str, int]) -> Iterator[str]:
+def speed_sentences(
+    model: keras.Model, pool: Sequence[WeightRow], flops: Mapping[str, int]
+) -> Iterator[str]:
     """Yield what runs faster, and what does not.
 
     Args:
+        model: a built model.
         pool: the rows of what may be pruned.
         flops: as `Report` has them.
     """
-    if sparsity_of(pool) < _LEAST_SPARSITY:
+    slimmed = getattr(model, "slim_report", None)
+    if slimmed is not None:
+        yield (
+            f"It was slimmed from {slimmed.params_before:,} to {slimmed.params_after:,} trained "
+            "parameters, and takes the fewer FLOPs of these on any hardware."
+        )
+    elif sparsity_of(pool) < _LEAST_SPARSITY:
         yield "No: nothing is pruned."
     else:
         yield (
             "Not by zeros alone: Keras, TensorFlow, a SavedModel and TFLite multiply by a zero as "
             "by any number, on CPU and GPU, and hold it in memory."
         )
-    blocks = [row for row in pool if row.pattern == "1x4" and row.kind == "Dense"]
+    blocks = [row for row in pool if row.pattern == "(4, 1)" and row.kind == "Dense"]
     if blocks:
         yield (
-            f"{count_of(len(blocks), 'dense kernel')} pruned in blocks of 1x4, "
-            f"{percent(sparsity_of(blocks))}: the sparse TFLite file runs such layers faster "
-            "beyond about 80 %, and slower below."
+            f"{count_of(len(blocks), 'dense kernel')} pruned in blocks of four inputs, "
+            f"(4, 1), {percent(sparsity_of(blocks))}: the sparse TFLite file runs such layers "
+            "faster beyond about 80 %, and slower below."
         )
     halves = [row for row in pool if row.pattern == "2:4"]
     if halves:
         yield (
-            f"{count_of(len(halves), 'kernel')} pruned in two of every four inputs (2:4): TensorRT "
-            "and cuSPARSELt run these faster on GPUs of compute capability 8.0 or later. "
+            f"{count_of(len(halves), 'kernel')} with two zeros or more in every four inputs (2:4): "
+            "TensorRT and cuSPARSELt run these faster on GPUs of compute capability 8.0 or later. "
             "TensorFlow itself does not."
         )
     points = [row for row in pool if row.kind == "Conv2D" and row.shape[:2] == (1, 1)]
@@ -96,8 +108,8 @@ def advice_sentences(
         yield "There is nothing to prune: it has no kernel that is trained."
     elif sparsity_of(pool) < _LEAST_SPARSITY:
         yield (
-            "To prune: masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.9), then "
-            "fit with tt.callbacks.HoldMasks(masks)."
+            "To prune: fit with tt.callbacks.PruneLowMagnitude(tt.PolynomialDecay(0.0, 0.8, "
+            "begin_step=0, end_step=1000)), by the steps of your training."
         )
     elif revived := _num_revived(model, masks):
         yield (
@@ -108,7 +120,8 @@ def advice_sentences(
     else:
         yield from _cut_kernels(pool)
         yield _storage(forms)
-    if optimizer_bytes and not any(form.reason for form in forms if form.name == ".keras"):
+    worth_it = optimizer_bytes > _WORTH_LEAVING_OUT * model.count_params()
+    if worth_it and not any(form.reason for form in forms if form.name == ".keras"):
         yield (
             f"A .keras file holds {byte_size(optimizer_bytes)} of optimizer state besides. To "
             "leave it out: keras.models.load_model(path, compile=False).save(path)."

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
+from tf_tickets.graphs import check_model
 from tf_tickets.metrics import count_flops
 from tf_tickets.pruning.channels import channel_masks_of_zeros
 from tf_tickets.pruning.masks import Masks, masks_for
@@ -150,6 +151,7 @@ def report(
     Raises:
         SettingError: if the model is not built, or masks are for another model.
     """
+    check_model(model)
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no weights yet. Call it once first.")
     masks = _masks_of(model) if masks is None else masks_for(model, masks)
@@ -169,7 +171,7 @@ def report(
         forms=tuple(forms),
         flops=flops,
         uncounted=uncounted,
-        speed=tuple(speed_sentences(pool, flops)),
+        speed=tuple(speed_sentences(model, pool, flops)),
         advice=tuple(advice),
     )
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tf_tickets.pruning.kernel_matrices import KernelMatrix, kernel_matrices
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.scores import why_not_prunable
+
+_WITH_PATTERNS = (keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Conv2D)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,8 @@ class WeightRow:
         size: how many weights it has.
         num_kept: how many of them its mask keeps; all, where it has none.
         skipped: why it is not among those that may be pruned; empty where it is.
-        pattern: how its zeros lie: "2:4", "1x4" or "".
+        pattern: how its zeros lie: "2:4" where at least two of every four inputs are zero, "(4, 1)"
+            where four neighbouring inputs are zero or kept together, or "".
     """
 
     path: str
@@ -45,6 +49,8 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
         model: a built model.
         masks: of some of its variables.
     """
+    kernels = [v for v in model.variables if v.path in masks and len(v.shape) > 1]
+    matrices = kernel_matrices(model, kernels)
     # A layer comes after the one that holds it, so that the innermost has the last word.
     holders = {id(v): layer for layer in model._flatten_layers() for v in layer.variables}
     rows = []
@@ -60,20 +66,22 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
                 size,
                 size if kept is None else int(np.count_nonzero(kept)),
                 why_not_prunable(variable),
-                _pattern(layer, kept),
+                _pattern(layer, kept, matrices.get(variable.path)),
             )
         )
     return tuple(rows)
 
 
-def _pattern(layer, kept) -> str:
+def _pattern(layer, kept, matrix: KernelMatrix | None) -> str:
     """Return how the zeros lie along the inputs of a dense layer's or a convolution's kernel."""
-    known = isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)
-    if kept is None or not known or kept.ndim < 2 or kept.all() or kept.shape[-2] % 4:
+    if matrix is None or not isinstance(layer, _WITH_PATTERNS) or kept.all():
         return ""
-    num_kept = np.moveaxis(kept, -2, -1).reshape(-1, 4).sum(axis=1)  # (groups of four inputs,)
+    by_output = np.moveaxis(matrix.of(kept), -2, -1)  # (..., outputs, inputs)
+    if by_output.shape[-1] % 4:
+        return ""
+    num_kept = by_output.reshape(-1, 4).sum(axis=1)  # (groups of four inputs,)
     if np.isin(num_kept, (0, 4)).all():
-        return "1x4"
+        return "(4, 1)"
     return "2:4" if np.all(num_kept <= 2) else ""
 
 
