@@ -57,7 +57,7 @@ class UpdateCounter:
 
     def __call__(self) -> int:
         """Return the number of updates so far."""
-        made = [int(keras.ops.convert_to_numpy(each.iterations)) for each in self._optimizers]
+        made = [int(each.iterations.numpy()) for each in self._optimizers]
         moved = [now - before for now, before in zip(made, self._seen, strict=True)]
         self._seen = made
         self._count += min((change for change in moved if change > 0), default=0)
