@@ -87,7 +87,7 @@ def masks_of_tfmot(folder, model, inputs, targets, pattern):
     return np.load(folder / "masks.npz")
 
 
-@pytest.mark.parametrize("pattern", ["none", "2:4"])
+@pytest.mark.parametrize("pattern", ["none", pytest.param("2:4", marks=pytest.mark.slow)])
 def test_layer_by_layer_the_masks_are_those_of_tfmot(tmp_path, pattern):
     random = np.random.default_rng(0)
     inputs = random.normal(size=(8 * STEPS_PER_EPOCH, 8, 8, 3)).astype("float32")

@@ -136,6 +136,7 @@ print(extractor.digest, len(steps))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_only_one_classifier(tmp_path):
     command = [sys.executable, "-c", TWO_AT_ONCE, str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

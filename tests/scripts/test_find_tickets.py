@@ -251,6 +251,7 @@ def test_describe_counts_what_the_component_leaves_to_prune(run_here):
     assert 0 < prunable["discriminator"] < prunable["generator"]
 
 
+@pytest.mark.slow
 def test_a_gan_with_averages_and_normalised_kernels_is_pruned_and_exported(
     run_here, outcome_of, tmp_path
 ):

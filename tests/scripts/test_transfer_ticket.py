@@ -29,7 +29,9 @@ def found(run_here, outcome_of, tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(
+    scope="module", params=[pytest.param("vae", marks=pytest.mark.slow), "dcgan-shared"]
+)
 def transferred(request, run_here, outcome_of, found, tmp_path_factory):
     """The source model, the words of the command, and its outcome."""
     output = tmp_path_factory.mktemp("transferred")
