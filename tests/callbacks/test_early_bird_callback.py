@@ -186,6 +186,7 @@ def test_early_bird_warns_once_where_a_training_step_leaves_the_penalty_out():
     ids=str,
 )
 def test_early_bird_does_not_warn_where_the_penalty_is_added(options):
+    """A warning would be an error here, as setup.cfg asks of pytest."""
     own, plain = own_model(with_losses=True), normalised_model()
     own.compile(keras.optimizers.SGD(0.01), **options)
     plain.compile(keras.optimizers.SGD(0.01), "mse", **options)
@@ -194,6 +195,7 @@ def test_early_bird_does_not_warn_where_the_penalty_is_added(options):
 
 
 def test_early_bird_does_not_warn_under_a_strategy():
+    """A warning would be an error here, as setup.cfg asks of pytest."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
         model = normalised_model()

@@ -139,7 +139,8 @@ def hold(model: keras.Model, masks, optimizers=()):
     """Keep the weights that `masks` removes at exactly zero while anything trains the model.
 
     The masks are applied at once. On leaving the zeros stay, but nothing holds them any more. A
-    constraint that a kernel has of its own goes on being applied. Holds may be nested.
+    constraint that a kernel has of its own goes on being applied. Holds may be nested. Nothing is
+    held before `with` enters the block: the call alone does nothing.
 
     A training step of your own, compiled by `tf.function`, is to be traced within the hold, as a
     trace does not see constraints that come later; `fit` traces its step anew by itself.
@@ -151,8 +152,6 @@ def hold(model: keras.Model, masks, optimizers=()):
             (variable, average) in an attribute `averages`, are masked too.
         optimizers: those of a loop of your own that average weights and that the model does not
             have as attributes.
-
-    Nothing is held before `with` enters the block: the call alone does nothing.
 
     Yields:
         HeldMasks, whose `assign(masks)` changes the masks without a new trace.
