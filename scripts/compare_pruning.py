@@ -15,10 +15,10 @@ import subprocess
 import sys
 
 import tf_tickets as tt
-from tf_tickets import commands
-from tf_tickets.cli import exit_with_one_line, option, parse
-from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.errors import FileError
+from tf_tickets.lab.commands import common as commands
+from tf_tickets.lab.commands.common import AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
 
 EARLY_BIRD = ("early-bird", "early-bird-global", "early-bird-mixed")
 METHODS = ("imp", *EARLY_BIRD, "snip", "grasp", "synflow")

@@ -11,9 +11,9 @@ import json
 import sys
 
 import tf_tickets as tt
-from tf_tickets import commands
-from tf_tickets.cli import exit_with_one_line, option, parse
-from tf_tickets.commands import AT_INITIALIZATION, AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.lab.commands import common as commands
+from tf_tickets.lab.commands.common import AT_INITIALIZATION, AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
 
 _EARLY_BIRD = (
     *("channel_sparsity", "mask_distance", "draw_every", "scale_penalty", "whole_groups"),

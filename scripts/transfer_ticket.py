@@ -18,10 +18,10 @@ import pathlib
 import sys
 
 import tf_tickets as tt
-from tf_tickets import commands
-from tf_tickets.cli import exit_with_one_line, option, parse
-from tf_tickets.commands import AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.lab.commands import common as commands
+from tf_tickets.lab.commands.common import AUTOENCODERS, DATASETS, GANS, refuse
+from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
 
 # The part of a model that makes images out of codes.
 _PART = {**dict.fromkeys(AUTOENCODERS, "decoder"), **dict.fromkeys(GANS, "generator")}

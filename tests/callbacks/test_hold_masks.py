@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from small_training import Interrupt, dense_net, fit
 
+from tests.callbacks.small_training import Interrupt, dense_net, fit
 from tf_tickets import (
     Masks,
     SettingError,

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 
 import tf_tickets as tt
+from tests.callbacks.small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 from tf_tickets.callbacks import prune_low_magnitude
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.pruning import pruner

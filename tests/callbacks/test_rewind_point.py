@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from small_training import INPUTS, TARGETS, Interrupt, dense_net, fit
 
 import tf_tickets as tt
+from tests.callbacks.small_training import INPUTS, TARGETS, Interrupt, dense_net, fit
 from tf_tickets.callbacks import rewind_point
 
 

@@ -9,7 +9,7 @@ import warnings
 import keras
 import pytest
 
-from tf_tickets.cli import exit_with_one_line
+from tf_tickets.lab.commands.parser import exit_with_one_line
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 

@@ -32,7 +32,7 @@ def commands_of(monkeypatch):
 
         monkeypatch.setattr("sys.argv", [path.name, *options])
         monkeypatch.setattr("subprocess.run", note)
-        monkeypatch.setattr("tf_tickets.commands.start_tensorflow", stop)
+        monkeypatch.setattr("tf_tickets.lab.commands.common.start_tensorflow", stop)
         with pytest.raises(Stopped):
             main()
         return given

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.files import read_sealed_json, write_sealed_json
-from tf_tickets.models import gan
+from tf_tickets.lab.models import gan
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "find_tickets.py"
 SMALL = "--width 4 --limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --seeds 0".split()

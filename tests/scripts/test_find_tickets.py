@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
-from tf_tickets.commands import GANS
+from tf_tickets.lab.commands.common import GANS
 
 SMALL = "--model linear-ae --limit 64 --rounds 2 --epochs 3 --batch-size 32 --rewind-step 2".split()
 TABLE_1 = {

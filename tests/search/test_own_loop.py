@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
-from tf_tickets.search.trainer import refuse_non_finite
+from tf_tickets.search.training import refuse_non_finite
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)

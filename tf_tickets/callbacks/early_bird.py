@@ -4,10 +4,10 @@ import contextlib
 
 import keras
 
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import check_count
-from tf_tickets.pruning.channels import ChannelRanking
-from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.pruning.optimizers import UpdateCounter
+from tf_tickets.optimizers import UpdateCounter
 
 
 class EarlyBird(keras.callbacks.Callback):

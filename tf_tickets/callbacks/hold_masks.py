@@ -6,8 +6,8 @@ import keras
 
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks, masks_of
-from tf_tickets.pruning.scores import masks_of_zeros
-from tf_tickets.tickets import Ticket
+from tf_tickets.pruning.prunable import masks_of_zeros
+from tf_tickets.tickets.ticket import Ticket
 
 
 class HoldMasks(keras.callbacks.Callback):

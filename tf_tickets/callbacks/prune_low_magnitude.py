@@ -8,15 +8,15 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import ConstantSparsity, PolynomialDecay, PruningSchedule
+from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.hold import holding
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import UpdateCounter
+from tf_tickets.pruning.patterns import block_masks, check_pattern, m_by_n_masks
+from tf_tickets.pruning.prunable import prunable
 from tf_tickets.pruning.pruner import prune_by_magnitude
 from tf_tickets.pruning.schedules import check_schedule
-from tf_tickets.pruning.scores import prunable
 from tf_tickets.pruning.selection import check_pool, pooled_masks, pools_by
-from tf_tickets.pruning.structured import block_masks, check_pattern, m_by_n_masks
 
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 

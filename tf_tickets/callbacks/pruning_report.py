@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.pruning.scores import num_values, prunable
+from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.strategy import is_chief
 
 

@@ -5,11 +5,11 @@ import pathlib
 import keras
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import UpdateCounter
-from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.strategy import is_chief
-from tf_tickets.tickets import Ticket
+from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.tickets.ticket import Ticket
 
 
 class RewindPoint(keras.callbacks.Callback):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tf_tickets.graphs import check_model
+from tf_tickets.keras_internals import check_model
+from tf_tickets.optimizers import nested_optimizers
 from tf_tickets.pruning.masks import Masks, by_path, masks_for
-from tf_tickets.pruning.optimizers import nested_optimizers
 
 
 class MaskConstraint(keras.constraints.Constraint):

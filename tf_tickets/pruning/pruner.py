@@ -7,8 +7,8 @@ import tensorflow as tf
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.prunable import magnitude_scores
 from tf_tickets.pruning.schedules import check_schedule
-from tf_tickets.pruning.scores import magnitude_scores
 from tf_tickets.pruning.selection import pooled_masks
 
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.channels.slim import slim
 from tf_tickets.errors import SettingError
-from tf_tickets.pruning.channels import ChannelRanking
-from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.scores import num_values, prunable
-from tf_tickets.pruning.slim import slim
-from tf_tickets.pruning.snapshot import restore_snapshot, take_snapshot
-from tf_tickets.runs import RunFolder
+from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.runs.folder import RunFolder
 from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
-from tf_tickets.search.trainer import Training, built_optimizers, derived_seed
-from tf_tickets.tickets import Ticket
+from tf_tickets.search.training import Training, built_optimizers, derived_seed
+from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.tickets.ticket import Ticket
 
 
 class EarlyBirdSearch:

@@ -5,20 +5,20 @@ from collections.abc import Callable
 import keras
 
 from tf_tickets.callbacks import RewindPoint
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import check_count
 from tf_tickets.interop import PruningSchedule
-from tf_tickets.pruning.channels import ChannelRanking
-from tf_tickets.pruning.early_bird_criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.optimizers import nested_optimizers, reset_optimizer, without_state
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.optimizers import nested_optimizers, reset_optimizer, without_state
+from tf_tickets.pruning.prunable import prunable
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.schedules import check_rounds
-from tf_tickets.pruning.scores import prunable
 from tf_tickets.pruning.selection import check_pool, pools_by
-from tf_tickets.pruning.snapshot import take_snapshot
-from tf_tickets.search.trainer import refuse_non_finite
-from tf_tickets.tickets import Ticket
+from tf_tickets.search.training import refuse_non_finite
+from tf_tickets.tickets.snapshot import take_snapshot
+from tf_tickets.tickets.ticket import Ticket
 
 
 class IterativeMagnitudePruning:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tf_tickets.errors import SettingError
-from tf_tickets.runs import RunFolder
-from tf_tickets.search.controls import with_spread
+from tf_tickets.runs.folder import RunFolder
+from tf_tickets.search.verdict import with_spread
 
 # What a stage may be; "transferred" only where a search is given tickets from elsewhere.
 ARMS = ("winning", "transferred", "random", "shuffled")

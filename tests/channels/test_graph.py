@@ -1,0 +1,225 @@
+"""Which channels live together, drawn by hand for graphs of a few layers."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tf_tickets.channels.graph import ChannelGraph
+
+
+def graph_of(outputs, inputs):
+    return ChannelGraph(keras.Model(inputs, outputs, name="network"))
+
+
+def norm(name):
+    return layers.BatchNormalization(name=name)
+
+
+def removable(graph):
+    """Return the scales that let each removable channel go, as sorted lists of (layer, index)."""
+    found = [
+        sorted((path.split("/")[0], index) for path, index in scales)
+        for scales in graph.zeroed_by.values()
+        if scales
+    ]
+    return sorted(found)
+
+
+def each_alone(name, count):
+    return [[(name, index)] for index in range(count)]
+
+
+@pytest.fixture
+def inputs():
+    return keras.Input((4, 4, 3), name="pixels")
+
+
+def test_a_normalised_convolution_may_lose_channels_and_the_output_none(inputs):
+    x = layers.ReLU()(norm("bn")(layers.Conv2D(5, 3, name="a")(inputs)))
+    graph = graph_of(layers.Conv2D(2, 1, name="b")(x), inputs)
+    assert removable(graph) == each_alone("bn", 5)
+    assert set(graph.reasons.values()) == {
+        "it is an input of the network",
+        "it is an output of the network",
+    }
+
+
+def test_what_is_read_before_its_scale_stays(inputs):
+    x = layers.Conv2D(5, 3, padding="same", name="a")(inputs)
+    y = layers.Conv2D(5, 3, padding="same", name="b")(x)
+    z = layers.Concatenate()([norm("bn")(x), y])
+    graph = graph_of(layers.Conv2D(2, 1, name="c")(z), inputs)
+    assert removable(graph) == []
+    assert "no normalisation scales it right before b, which reads it" in graph.reasons.values()
+
+
+def test_an_activation_that_lifts_zero_stops_it(inputs):
+    x = layers.Activation("sigmoid")(norm("bn")(layers.Conv2D(5, 3)(inputs)))
+    assert removable(graph_of(layers.Conv2D(2, 1)(x), inputs)) == []
+
+
+def test_added_channels_go_together(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(2, 1)(x))
+    graph = graph_of(layers.Conv2D(1, 1)(layers.Add()([x, y])), inputs)
+    assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)]]
+
+
+def test_operators_do_as_the_layers_do(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(2, 1)(x))
+    z = norm("three")(layers.Conv2D(1, 1)(inputs))
+    joined = keras.ops.concatenate([x + y, z], axis=-1)
+    graph = graph_of(layers.Conv2D(1, 1)(joined), inputs)
+    assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)], [("three", 0)]]
+
+
+def test_an_operator_with_a_number_keeps_its_surroundings(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs)) + 1.0
+    assert removable(graph_of(layers.Conv2D(1, 1)(x), inputs)) == []
+
+
+def test_a_sum_with_what_is_never_zero_stays(inputs):
+    x = layers.Conv2D(2, 1)(inputs)
+    y = norm("two")(layers.Conv2D(2, 1)(x))
+    assert removable(graph_of(layers.Conv2D(1, 1)(layers.Add()([x, y])), inputs)) == []
+
+
+def test_concatenated_channels_go_alone(inputs):
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(3, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(layers.Concatenate()([x, y])), inputs)
+    assert removable(graph) == each_alone("one", 2) + each_alone("two", 3)
+
+
+def test_a_product_goes_where_one_factor_is_masked(inputs):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    share = layers.Dense(2, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    graph = graph_of(layers.Conv2D(1, 1)(layers.Multiply()([x, share])), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+
+
+def test_a_factor_that_is_spread_over_the_channels_stays_whole(inputs):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    attention = norm("spread")(layers.Conv2D(1, 1)(x))
+    graph = graph_of(layers.Conv2D(1, 1)(layers.Multiply(name="times")([x, attention])), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+    assert "times spreads it over all channels" in graph.reasons.values()
+
+
+def test_flattening_spreads_a_channel_over_positions(inputs):
+    x = norm("bn")(layers.Conv2D(2, 3)(inputs))
+    graph = graph_of(layers.Dense(1)(layers.Flatten()(x)), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+    (dense,) = [each for each in graph.layers if isinstance(each.layer, layers.Dense)]
+    assert len(dense.channels["in"]) == 8 and len(set(dense.channels["in"])) == 2
+
+
+def test_reshaping_joins_the_units_that_become_one_channel():
+    codes = keras.Input((4,))
+    x = layers.Reshape((2, 2, 3))(layers.Dense(12, name="dense")(codes))
+    graph = graph_of(layers.Conv2D(1, 1)(norm("bn")(x)), codes)
+    assert removable(graph) == each_alone("bn", 3)
+    (dense,) = [each for each in graph.layers if each.layer.name == "dense"]
+    first, second, third = dense.channels["out"][:3]
+    assert list(dense.channels["out"]) == [first, second, third] * 4
+
+
+def test_units_normalised_before_a_reshape_go_with_all_of_their_channel():
+    codes = keras.Input((4,))
+    x = layers.Reshape((1, 2, 1))(norm("bn")(layers.Dense(2)(codes)))
+    graph = graph_of(layers.Conv2D(1, 1)(x), codes)
+    assert removable(graph) == [[("bn", 0), ("bn", 1)]]
+
+
+def test_a_depthwise_convolution_hands_channels_on(inputs):
+    x = layers.ReLU()(norm("before")(layers.Conv2D(2, 1)(inputs)))
+    x = norm("after")(layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)(x))
+    graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
+    # What is read is zero where the last scale is; both children of a channel go with it.
+    assert removable(graph) == [[("after", 0), ("after", 1)], [("after", 2), ("after", 3)]]
+
+
+def test_a_shared_layer_ties_what_it_reads_at_each_call(inputs):
+    shared = layers.Conv2D(1, 1)
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Add()([shared(x), shared(y)]), inputs)
+    assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)]]
+
+
+def test_channels_flow_through_a_nested_model(inputs):
+    inner_inputs = keras.Input((4, 4, 2))
+    inner = keras.Model(inner_inputs, layers.ReLU()(norm("inner")(inner_inputs)))
+    graph = graph_of(layers.Conv2D(1, 1)(inner(layers.Conv2D(2, 1)(inputs))), inputs)
+    assert removable(graph) == each_alone("inner", 2)
+
+
+def test_groups_of_a_group_normalisation_go_whole(inputs):
+    x = layers.GroupNormalization(2, name="gn")(layers.Conv2D(4, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
+    assert removable(graph) == [[("gn", 0), ("gn", 1)], [("gn", 2), ("gn", 3)]]
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (layers.LayerNormalization(), "is of a kind that cannot be slimmed"),
+        (layers.Conv2D(2, 1, groups=2), "convolves in groups"),
+        (layers.Softmax(), "is of a kind that cannot be slimmed"),
+        (layers.Activation("softmax"), "has an activation, softmax, that may mix channels"),
+        (layers.BatchNormalization(axis=1), "normalises along axis 1"),
+        (layers.Rescaling([1.0, 2.0]), "rescales each channel by itself"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_layer_that_cannot_be_looked_into_keeps_its_surroundings(inputs, layer, reason):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(layer(x)), inputs)
+    assert removable(graph) == []
+    assert graph.kept_whole == {layer.name: reason}
+
+
+def test_units_that_a_softmax_mixes_stay_and_their_inputs_may_go(inputs):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    x = norm("after")(layers.Dense(3, activation="softmax", name="mixed")(x))
+    graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+    assert "the activation of mixed, softmax, may mix them" in graph.reasons.values()
+
+
+def by_place(x):
+    return x * np.arange(1, x.shape[-1] + 1, dtype="float32")
+
+
+def for_this_width(x):
+    return x * np.ones(6, "float32")
+
+
+def by_the_largest(x):
+    return x / keras.ops.max(x)
+
+
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu", by_place, for_this_width, by_the_largest)
+
+
+@pytest.mark.parametrize("activation", MIXING)
+def test_activations_that_are_not_of_each_value_keep_what_is_around_them(inputs, activation):
+    x = norm("bn")(layers.Conv2D(6, 1)(inputs))
+    x = layers.Activation(activation, name="mixing")(x)
+    graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
+    assert removable(graph) == []
+    assert getattr(activation, "__name__", activation) in graph.kept_whole["mixing"]
+
+
+ELEMENTWISE = set(vars(keras.activations)) - {
+    *("softmax", "log_softmax", "sparsemax", "glu", "serialize", "deserialize", "get"),
+    "threshold",  # which has no defaults
+}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in ELEMENTWISE if not name.startswith("_")))
+def test_every_other_activation_of_keras_is_seen_to_be_of_each_value(inputs, name):
+    x = norm("bn")(layers.Conv2D(2, 1, activation=name)(inputs))
+    assert removable(graph_of(layers.Conv2D(1, 1)(x), inputs)) == each_alone("bn", 2)

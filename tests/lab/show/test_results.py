@@ -1,0 +1,141 @@
+import io
+
+import pytest
+import rich.console
+
+from tf_tickets.lab import comparison
+from tf_tickets.lab.show import results
+from tf_tickets.search.verdict import choose_winning_ticket, compare_arms
+
+
+def record(seed, number, arm, value, stops=(30,)):
+    """Make a record whose training was evaluated up to step 30, and could stop at `stops[0]`."""
+    return {
+        "seed": seed,
+        "round": number,
+        "arm": arm,
+        "weight_sparsity": 1 - 0.8**number,
+        "kept": round(1000 * 0.8**number),
+        "metrics": {"loss": value},
+        "curve": [{"step": step, "metrics": {"loss": value}} for step in stops],
+        "early_stopping_step": {"loss": stops[0]},
+    }
+
+
+@pytest.fixture
+def records():
+    """Dense 10; round 1 wins, round 2 only matches, round 3 is worse than dense."""
+    values = {1: (9.0, 15.0), 2: (10.5, 10.5), 3: (20.0, 30.0)}
+    made = []
+    for seed in range(3):
+        made.append(record(seed, 0, "dense", 10 + seed / 10))
+        for number, (winning, random) in values.items():
+            made.append(record(seed, number, "winning", winning + seed / 10))
+            made.append(record(seed, number, "random", random + seed / 10))
+    return made
+
+
+@pytest.fixture
+def watched():
+    """Two seeds of one round in three arms, evaluated at 10, 20 and 30 steps."""
+    stops = {"dense": 10, "winning": 20, "transferred": 10, "random": 30}
+    values = {"dense": 10.0, "winning": 11.0, "transferred": 9.0, "random": 20.0}
+    return [
+        record(seed, int(arm != "dense"), arm, values[arm] + seed, tuple(range(stop, 31, 10)))
+        for seed in range(2)
+        for arm, stop in stops.items()
+    ]
+
+
+def text_of(tables, width=110):
+    written = io.StringIO()
+    rich.console.Console(file=written, width=width).print(*tables, sep="\n")
+    return written.getvalue()
+
+
+def lines_of(table):
+    return [line.split() for line in text_of([table]).splitlines() if line.strip()]
+
+
+def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
+    comparisons = compare_arms(records, "loss", 0.1)
+    (table,) = results.tables(records, comparisons, "loss", choose_winning_ticket(comparisons))
+    dense, first, second, third = lines_of(table)[-4:]
+    assert dense == ["0", "0.00", "%", "1,000", "10.1", "±", "0.1", "dense"]
+    assert first[:7] == ["1", "20.00", "%", "800", "9.1", "±", "0.1"]
+    assert first[-2:] == ["winning", "ticket"]
+    assert second[-1] == "matches"
+    assert third[-1] not in ("matches", "wins")
+
+
+def test_the_table_of_two_arms_fits_a_narrow_terminal(records):
+    wide = [{**r, "kept": 5_713_731, "metrics": {"loss": 0.012345 + r["seed"]}} for r in records]
+    comparisons = compare_arms(wide, "loss", 0.1)
+    assert "…" not in text_of(results.tables(wide, comparisons, "loss", None), width=84)
+
+
+def test_without_a_random_arm_its_column_is_left_out(records):
+    only = [r for r in records if r["arm"] != "random"]
+    comparisons = compare_arms(only, "loss", 0.1)
+    (table,) = results.tables(only, comparisons, "loss", None)
+    assert [column.header for column in table.columns][3:-2] == ["winning"]
+    assert lines_of(table)[-3][-3:] == ["±", "0.1", "matches"]
+
+
+def test_trainings_that_were_watched_get_a_table_of_where_to_stop(watched):
+    comparisons = compare_arms(watched, "loss", 0.1, arm="transferred")
+    main, stops = results.tables(watched, comparisons, "loss", choose_winning_ticket(comparisons))
+    assert [column.header for column in stops.columns][2:] == ["winning", "transferred", "random"]
+    dense, first = lines_of(stops)[-2:]
+    assert dense == ["0", "0.00", "%", "10", "±", "0", "dense"]
+    assert first == ["1", "20.00", "%", *"20 ± 0 10 ± 0 30 ± 0".split()]
+    assert lines_of(main)[-1][-2:] == ["winning", "ticket"]
+
+
+def test_three_arms_fit_the_width_that_scripts_print(watched):
+    wide = [
+        {
+            **r,
+            "kept": 6_512_196,
+            "metrics": {"loss": 1234.56 + 7.7 * r["seed"]},
+            "early_stopping_step": {"loss": 97_655 + 11 * r["seed"]},
+        }
+        for r in watched
+    ]
+    comparisons = compare_arms(wide, "loss", 0.1, arm="transferred")
+    printed = text_of(results.tables(wide, comparisons, "loss", comparisons[0]))
+    # In each table one in the title, one of dense and three of the round.
+    assert "…" not in printed and printed.count("±") == 2 * (1 + 1 + 3)
+    assert max(map(len, printed.splitlines())) <= 110
+
+
+def test_where_nothing_wins_the_sparsest_that_matches_is_kept(records):
+    comparisons = compare_arms(records, "loss", 0.1)
+    assert results.sparsest(comparisons).round == 2
+    assert results.sparsest(compare_arms(records, "loss", 0.0)[2:]).round == 3
+
+
+def row(method, flops, memory):
+    return comparison.Row(
+        method=method,
+        weight_sparsity=0.5 if flops < 100 else 0.0,
+        values=(1.0, 3.0),
+        weights=1000,
+        training_flops=flops,
+        search_flops=0,
+        seconds=10.0,
+        search_seconds=0.0,
+        images_per_second=6.4,
+        peak_memory_bytes=memory,
+    )
+
+
+def test_ways_side_by_side_say_what_changes_and_whose_the_memory_is(tmp_path):
+    rows = [row("unpruned", 100, 1.25e9), row("early-bird", 40, 1.5e9)]
+    results.write_comparison(tmp_path, rows, "fcd", "a model on images")
+    written = (tmp_path / "compare.md").read_text()
+    cells = [cell.strip() for cell in written.splitlines()[3].strip("|").split("|")]
+    assert cells[:5] == ["early-bird", "50.0 %", "2 ± 1.4", "1,000", "40 (-60 %)"]
+    assert cells[-1] == "1.50 GB"
+    for text in (written, text_of([results.comparison_table(rows, "fcd")])):
+        assert "memory: the most that the process held until then" in " ".join(text.split())

@@ -1,0 +1,203 @@
+"""What ways of pruning cost, counted by hand."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_tickets as tt
+from tf_tickets.lab import comparison
+
+NUM_STEPS, BATCH_SIZE, REWIND_STEP = 12, 4, 2
+WHOLE = 2 * 8 * 16 + 2 * 16 + 2 * 16 * 8  # forward FLOPs of the network below, less its biases
+STEP = BATCH_SIZE * (2 * 8 * 16 * 2 + 2 * 16 * 3 + 2 * 16 * 8 * 3)
+IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+
+
+def build(seed):
+    keras.utils.set_random_seed(seed)
+    dense = keras.layers.Dense
+    layers = [dense(16, use_bias=False, name="first"), keras.layers.BatchNormalization(name="bn")]
+    layers += [dense(8, use_bias=False, name="last")]
+    model = keras.Sequential([keras.Input((8,)), *layers], name="toy")
+    model.compile(keras.optimizers.Adam(0.01), loss="mse", jit_compile=False)
+    return model
+
+
+def train(model, seed, start_step, stop_step):
+    order = np.random.default_rng(seed).integers(len(IMAGES), size=(NUM_STEPS, BATCH_SIZE))
+    batches = IMAGES[order[start_step:stop_step]]
+    model.fit(tf.data.Dataset.from_tensor_slices((batches, batches)), verbose=0, shuffle=False)
+
+
+def evaluate(model):
+    return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0)}, {"images": len(IMAGES)}
+
+
+@pytest.fixture
+def experiment(monkeypatch):
+    """What rows ask of an experiment; a step of the whole network takes 4 s, of a slim one 1 s."""
+    monkeypatch.setattr(
+        comparison, "step_seconds", lambda models, _: {key: 1.0 if key else 4.0 for key in models}
+    )
+    recipe = types.SimpleNamespace(batch_size=BATCH_SIZE)
+    return types.SimpleNamespace(build=build, recipe=recipe, images_per_step=BATCH_SIZE)
+
+
+def rows(method, search, path, experiment, rounds, seeds=(0, 1), **settings):
+    with tt.RunFolder(path, {"rewind_step": 0, **settings}) as folder:
+        records = search.run(seeds, folder)
+        asked = {"rounds": rounds, "seeds": seeds}
+        made = comparison.rows_of_run(method, records, folder.path, experiment, "loss", **asked)
+        return records, made
+
+
+def magnitude_search(**options):
+    schedule = tt.IterativeSparsity(0.5, 2)
+    options = {"rewind_step": REWIND_STEP, "arms": ("winning",), **options}
+    return tt.TicketSearch(
+        build, train, evaluate, num_steps=NUM_STEPS, schedule=schedule, rounds=2, **options
+    )
+
+
+def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, experiment):
+    records, (unpruned, first, second) = rows(
+        "imp", magnitude_search(), tmp_path, experiment, rounds=2, rewind_step=REWIND_STEP
+    )
+    pool = 8 * 16 + 16 * 8
+    steps = NUM_STEPS - REWIND_STEP
+    masks = pool * steps + round(3 * pool * np.log2(pool))
+    assert [row.method for row in (unpruned, first, second)] == ["unpruned", "imp", "imp"]
+    assert unpruned.training_flops == NUM_STEPS * STEP and unpruned.search_flops == 0
+    assert first.training_flops == second.training_flops == steps * STEP + masks
+    assert first.search_flops == unpruned.training_flops
+    assert second.search_flops == unpruned.training_flops + first.training_flops
+    assert (unpruned.seconds, second.seconds) == (4.0 * NUM_STEPS, 4.0 * steps)
+    assert second.search_seconds == unpruned.seconds + first.seconds
+    assert second.images_per_second == BATCH_SIZE / 4.0
+    assert unpruned.weights == pool + 2 * 16 and second.weights == pool / 4 + 2 * 16
+    losses = [r["metrics"]["loss"] for r in records if r["round"] == 2]
+    assert second.values == tuple(losses)
+    assert second.mean == np.mean(losses) and second.spread == np.std(losses, ddof=1)
+
+
+def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_path, experiment):
+    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
+        records = magnitude_search().run((0, 1, 2), folder)
+    arguments = ("imp", records, tmp_path, experiment, "loss")
+    made = comparison.rows_of_run(*arguments, rounds=1, seeds=(2, 0))
+    losses = [
+        [r["metrics"]["loss"] for seed in (2, 0) for r in records if r["seed"] == seed][n::3]
+        for n in (0, 1)
+    ]
+    assert [row.values for row in made] == [tuple(values) for values in losses]
+    whole = comparison.rows_of_run(*arguments, rounds=2, seeds=(0, 1, 2))
+    assert [len(row.values) for row in whole] == [3, 3, 3]
+    assert made[1].search_flops == whole[1].search_flops
+
+
+def test_seconds_are_told_in_those_of_another_run_of_the_whole_model(tmp_path, experiment):
+    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
+        records = magnitude_search().run((0,), folder)
+    arguments = ("imp", records, tmp_path, experiment, "loss")
+    unpruned, pruned = comparison.rows_of_run(*arguments, rounds=1, seeds=(0,), step_of_whole=2.0)
+    assert unpruned.seconds == pytest.approx(2.0 * records[0]["curve"][-1]["step"])
+    assert pruned.images_per_second == unpruned.images_per_second == pytest.approx(BATCH_SIZE / 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "thresholds", "scoring"),
+    [
+        ("snip", 1, 4 * 3 * BATCH_SIZE * WHOLE),
+        ("grasp", 1, 4 * 10 * BATCH_SIZE * WHOLE),
+        ("synflow", 100, 100 * 3 * WHOLE),
+    ],
+)
+def test_an_initial_ticket_adds_what_its_scores_and_thresholds_take(
+    method, thresholds, scoring, tmp_path, experiment
+):
+    search = magnitude_search(
+        rewind_step=0, score=lambda model, kernels, seed: tt.random_scores(kernels, seed)
+    )
+    _, (unpruned, first, second) = rows(method, search, tmp_path, experiment, rounds=2, seeds=(0,))
+    pool = 8 * 16 + 16 * 8
+    masks = pool * NUM_STEPS + thresholds * round(3 * pool * np.log2(pool))
+    assert first.training_flops == unpruned.training_flops + masks + scoring
+    assert first.search_flops == second.search_flops == 0
+
+
+def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
+    tmp_path, experiment, monkeypatch
+):
+    rebuilt = []
+
+    def spying_rebuild(*arguments):
+        rebuilt.append(arguments)
+        return tt.rebuild_slim(*arguments)
+
+    monkeypatch.setattr(comparison, "rebuild_slim", spying_rebuild)
+    search = tt.EarlyBirdSearch(
+        build,
+        train,
+        evaluate,
+        num_steps=NUM_STEPS,
+        channel_sparsities=(0.5,),
+        draw_every=2,
+        delta=1.0,
+        look_back=2,
+        arms=("winning",),
+    )
+    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment, rounds=1)
+    assert len(rebuilt) == 2, "once for each seed"
+    drawn, width = 6, 8
+    step = BATCH_SIZE * (2 * 8 * width * 2 + 2 * width * 3 + 2 * width * 8 * 3)
+    draws = 3 * round(3 * 16 * np.log2(16)) + (0 + 1 + 2) * 2 * 16
+    assert slim.training_flops == drawn * STEP + (NUM_STEPS - drawn) * step + draws
+    assert slim.seconds == drawn * 4.0 + (NUM_STEPS - drawn) * 1.0
+    assert slim.weights == 8 * width + 2 * width + width * 8
+    assert slim.weight_sparsity == 0.5 and unpruned.weight_sparsity == 0.0
+
+
+class TimedModel:
+    """Takes a step in so many seconds of a clock that only this file moves; the first is slow."""
+
+    train_function = None
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.slow = clock, seconds, 50.0
+
+    def make_train_function(self):
+        return self.step
+
+    def step(self, iterator):
+        self.clock.now += self.seconds + self.slow + next(iterator)
+        self.slow = 0.0
+        return {"loss": 1.0}
+
+
+def test_the_time_of_a_step_is_neither_tracing_nor_the_beginning_of_a_data_set(monkeypatch):
+    clock = types.SimpleNamespace(now=0.0)
+
+    def batches(*_, start_step, stop_step, **__):
+        clock.now += 100.0
+        return [0.25] * (stop_step - start_step)
+
+    monkeypatch.setattr(comparison, "training_batches", batches)
+    monkeypatch.setattr(comparison.time, "perf_counter", lambda: clock.now)
+    experiment = types.SimpleNamespace(train_images=None, images_per_step=4)
+    models = {"slim": TimedModel(clock, 1.0), "whole": TimedModel(clock, 3.0)}
+    assert comparison.step_seconds(models, experiment) == {"slim": 1.25, "whole": 3.25}
+
+
+def test_the_steps_that_are_timed_train():
+    images = tt.data.load("digits", "train", limit=16)
+    experiment = types.SimpleNamespace(train_images=images, images_per_step=4)
+    model = tt.models.build("conv-ae", images.image_shape, width=1)
+    model.compile("adam")
+    before = model.get_weights()
+    seconds = comparison.step_seconds({"only": model}, experiment)
+    assert seconds["only"] > 0
+    assert int(model.optimizer.iterations) == 6 + 5 * 6
+    assert any(not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))

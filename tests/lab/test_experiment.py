@@ -1,0 +1,190 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab import experiment as experiments
+from tf_tickets.lab import models, recipes
+from tf_tickets.lab.experiment import Experiment
+from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    recipe = recipes.resolve("linear-ae", "digits", image_size=16, batch_size=16, epochs=2)
+    return Experiment(recipe, limit=40)
+
+
+def test_weights_follow_the_seed_alone(experiment):
+    first, again, other = (take_snapshot(experiment.build(seed)) for seed in (1, 1, 2))
+    assert first.keys() == other.keys()
+    kernel = "encoder_dense1/kernel"
+    np.testing.assert_array_equal(first[kernel], again[kernel])
+    assert not np.any(first[kernel] == other[kernel])
+
+
+def test_all_of_a_spectral_gan_follows_the_seed():
+    recipe = recipes.resolve("sngan", "digits", network={"width": 2})
+    first, again = (
+        take_snapshot(experiments.build_model(recipe, (32, 32, 1), seed=1)) for _ in range(2)
+    )
+    for path, value in first.items():
+        np.testing.assert_array_equal(value, again[path], err_msg=path)
+
+
+def test_a_sampling_models_noise_follows_the_seed():
+    recipe = recipes.resolve("vae", "digits", network={"width": 4})
+    states = [
+        take_snapshot(experiments.build_model(recipe, (32, 32, 1), seed))["random_state/0"]
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(states[0], states[1]) and not np.array_equal(states[0], states[2])
+
+
+def test_a_training_takes_its_epochs_whole_batches(experiment):
+    assert experiment.num_steps == 2 * (40 // 16)
+    model = experiment.build(0)
+    experiment.train(model, 0, 0, experiment.num_steps)
+    assert int(model.optimizer.iterations) == experiment.num_steps
+
+
+def test_pictures_come_back_from_their_file(experiment, tmp_path):
+    model = experiment.build(0)
+    experiment.illustrate(model, tmp_path / "samples.png")
+    found = experiments.read_pictures(tmp_path / "samples.png")
+    expected = keras.ops.convert_to_numpy(model.reconstruct(experiment.real_pictures()))
+    assert found.shape == (10, 16, 16, 1)
+    np.testing.assert_allclose(found, expected, atol=1 / 255 + 1e-6)
+
+
+def test_a_model_that_samples_shows_the_same_samples_each_time(tmp_path):
+    recipe = recipes.resolve("vae", "digits", network={"width": 4})
+    experiment = Experiment(recipe, limit=20)
+    model = experiment.build(0)
+    for name in ("one.png", "two.png"):
+        experiment.illustrate(model, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+SMALL = {"width": 4, "latent_dim": 4}
+
+
+def small_gan(model="sngan", limit=40, network=SMALL, **options):
+    """Return an experiment whose training takes a second."""
+    recipe = recipes.resolve(
+        model, "digits", image_size=8, batch_size=4, epochs=2, network=network, precision="float32"
+    )
+    return Experiment(recipe, limit=limit, **options)
+
+
+def test_every_update_of_a_discriminator_sees_a_batch_of_its_own():
+    assert small_gan(limit=43).num_steps == 2 * (43 // (4 * 5)), "SNGAN updates it five times"
+    assert small_gan("dcgan", limit=43).num_steps == 2 * (43 // 4)
+    gan = small_gan("dcgan", limit=19, network={**SMALL, "critic_steps": 2})
+    assert gan.num_steps == 2 * (19 // (4 * 2))
+    model = gan.build(0)
+    gan.train(model, 0, 0, gan.num_steps)
+    updates = [int(optimizer.iterations) for optimizer in model.optimizers]
+    assert updates == [gan.num_steps, 2 * gan.num_steps]
+
+
+def test_weights_that_were_set_are_settled_before_a_training():
+    gan = small_gan()
+    model = gan.build(0)
+    layers = [x for x in model.discriminator.layers if isinstance(x, models.SpectralConv2D)]
+    assert layers
+    random = np.random.default_rng(0)
+    for layer in layers:
+        layer.kernel.assign(random.normal(size=layer.kernel.shape))
+    gan.prepare(model, None)
+    for layer in layers:
+        matrix = layer.kernel.numpy().reshape(-1, layer.filters)
+        sigma = np.linalg.norm(matrix.astype(np.float64), ord=2)
+        assert float(layer.sigma()) == pytest.approx(sigma, rel=0.01)
+
+
+@pytest.mark.parametrize("distills", [False, True])
+def test_the_dense_discriminator_teaches_from_round_1_on(distills, monkeypatch):
+    gan = small_gan(distill_discriminator=distills)
+    model = gan.build(0)
+    taught_by = []
+    monkeypatch.setattr(model, "distill", taught_by.append)
+    gan.prepare(model, None)
+    weights = [take_snapshot(gan.build(seed)) for seed in (1, 2)]
+    images = gan.real_pictures()
+    verdicts = []
+    for dense in weights:
+        gan.prepare(model, dense)
+        if distills:
+            verdicts.append(keras.ops.convert_to_numpy(taught_by[-1](images)))
+    if not distills:
+        assert taught_by == []
+        return
+    assert taught_by[0] is None and taught_by[1] is taught_by[2], "one teacher, so no new trace"
+    for dense, verdict in zip(weights, verdicts, strict=True):
+        restore_snapshot(model, dense)
+        expected = keras.ops.convert_to_numpy(model.discriminator(images))
+        np.testing.assert_allclose(verdict, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(verdicts[0] - verdicts[1]).max() > 1e-3
+    assert not {id(v) for v in taught_by[1].variables} & {id(v) for v in model.variables}
+
+
+def test_a_gan_shows_the_same_samples_each_time(tmp_path):
+    gan = small_gan("dcgan")
+    model = gan.build(0)
+    for name in ("one.png", "two.png"):
+        gan.illustrate(model, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert experiments.read_pictures(tmp_path / "one.png").shape == (10, 8, 8, 1)
+
+
+def test_dcgan_is_described_beside_the_paper():
+    described = experiments.describe(recipes.resolve("dcgan", "cifar10"), "generator")
+    prunable, flops = described.pop("prunable"), described.pop("flops")
+    assert described == {
+        "params": 6_512_196,
+        "components": {"generator": 3_576_323, "discriminator": 2_935_873},
+        "paper": {"dataset": "cifar10", "params": 6_500_000},
+        "options": {
+            **{"width": 64, "latent_dim": 100, "spectral": False, "slope": 0.2},
+            **{"loss": "non_saturating", "critic_steps": 1, "ema_decay": None},
+            **{"clip_weights": None, "gradient_penalty": 0.0},
+        },
+    }
+    # Less biases and batch norms: three numbers for each of the 960 filters, and one for a pixel.
+    assert prunable == 3_576_323 - 3 * 960 - 3
+    # Twice the millions of multiplications, and hardly more for biases and batch norms.
+    assert flops == pytest.approx(
+        {"generator": 2 * 103.3e6, "discriminator": 2 * 108.7e6}, rel=5e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "inception", "metric"),
+    [
+        ("frechet", None, "fcd"),
+        ("frechet", "a folder", "fid"),
+        ("loss", None, "loss"),
+        ("inception_score", "a folder", "inception_score"),
+    ],
+)
+def test_the_decisive_metric(name, inception, metric):
+    assert experiments.decisive_metric(name, inception) == metric
+
+
+@pytest.mark.parametrize(
+    ("name", "inception"),
+    [
+        ("fid", None),
+        ("kid", None),
+        ("fcd", "a folder"),
+        ("kcd", "a folder"),
+        ("beauty", None),
+        ("discriminator_loss", None),
+        ("generator_loss", "a folder"),
+        ("sample_deviation", None),
+    ],
+)
+def test_a_metric_that_will_not_be_there_is_refused(name, inception):
+    with pytest.raises(SettingError, match=r"--metric.*choose from loss"):
+        experiments.decisive_metric(name, inception)

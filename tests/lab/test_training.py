@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets.errors import DivergedError
+from tf_tickets.lab.data import dataset as data
+from tf_tickets.lab.training import fit_steps
+
+IMAGES = data.load("digits", "train", image_size=8, limit=50)  # 6 steps of 8 an epoch
+
+
+class Spy(keras.Model):
+    """Keeps the batches that it is trained on; its loss becomes NaN at a step of choice."""
+
+    def __init__(self, bad_step=None):
+        super().__init__()
+        self.scale = self.add_weight(shape=(), initializer="ones")
+        self.mean = keras.metrics.Mean(name="loss")
+        self.bad_step = bad_step
+        self.seen = []
+        self.compile("sgd", run_eagerly=True)
+
+    def train_step(self, images):
+        self.seen.append(images.numpy())
+        self.mean.update_state(np.nan if len(self.seen) - 1 == self.bad_step else 1.0)
+        return {"loss": self.mean.result()}
+
+
+class Epochs(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.ended = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ended.append(epoch)
+
+
+def seen(start, stop, seed=0):
+    model, epochs = Spy(), Epochs()
+    fit_steps(model, IMAGES, 8, seed, start, stop, [epochs])
+    return np.array(model.seen), epochs.ended
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, 18), (0, 6), (0, 4), (4, 18), (4, 6), (7, 9), (4, 15), (6, 18), (17, 18)],
+)
+def test_a_step_sees_the_same_batch_wherever_training_starts(start, stop):
+    whole, _ = seen(0, 18)
+    part, _ = seen(start, stop)
+    np.testing.assert_array_equal(part, whole[start:stop])
+
+
+def test_epochs_are_counted_as_in_a_whole_training():
+    assert seen(0, 18)[1] == [0, 1, 2]
+    assert seen(4, 15)[1] == [0, 1, 2]
+    assert seen(7, 9)[1] == [1]
+
+
+def test_another_seed_gives_another_order():
+    assert not np.array_equal(seen(0, 6, seed=1)[0], seen(0, 6, seed=2)[0])
+
+
+@pytest.mark.parametrize("bad_step", [0, 5, 8])
+def test_a_loss_that_is_nan_ends_the_training_at_its_epoch(bad_step):
+    model = Spy(bad_step)
+    with pytest.raises(DivergedError, match=f"loss is nan in epoch {bad_step // 6 + 1}"):
+        fit_steps(model, IMAGES, 8, 0, 0, 18)
+    assert len(model.seen) == (bad_step // 6 + 1) * 6

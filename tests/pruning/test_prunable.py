@@ -1,0 +1,174 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_tickets import SettingError, magnitude_scores, masks_of_zeros, prunable, random_scores
+from tf_tickets.pruning.prunable import why_not_prunable
+
+L = keras.layers
+
+
+@pytest.fixture
+def model():
+    """An encoder and a decoder with every kind of variable that must not be pruned."""
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.Conv2D(4, 3, name="conv"),
+            L.BatchNormalization(name="bn"),
+            L.SeparableConv2D(4, 3, name="separable"),
+            L.Flatten(),
+            L.LayerNormalization(name="ln"),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [keras.Input(encoder.output_shape[1:]), L.Dense(5, name="dense"), L.PReLU(name="prelu")],
+        name="decoder",
+    )
+    images = keras.Input((8, 8, 3))
+    whole = keras.Model(images, decoder(encoder(images)))
+    whole.components = {"encoder": encoder, "decoder": decoder}
+    return whole
+
+
+def names(variables):
+    return ["/".join(variable.path.split("/")[-2:]) for variable in variables]
+
+
+def test_kernels_only_and_in_the_models_order(model):
+    assert names(prunable(model)) == [
+        "conv/kernel",
+        "separable/depthwise_kernel",
+        "separable/pointwise_kernel",
+        "dense/kernel",
+    ]
+
+
+def test_a_frozen_kernel_is_not_pruned(model):
+    model.components["decoder"].trainable = False
+    assert "dense/kernel" not in names(prunable(model))
+
+
+def test_scope_is_a_component_a_layer_or_a_predicate(model):
+    decoder = model.components["decoder"]
+    assert names(prunable(model, "decoder")) == ["dense/kernel"]
+    assert names(prunable(model, decoder)) == ["dense/kernel"]
+    assert names(prunable(model, decoder.get_layer("dense"))) == ["dense/kernel"]
+    assert names(prunable(model, lambda kernel: len(kernel.shape) == 2)) == ["dense/kernel"]
+
+
+def test_an_unknown_component_is_told_which_there_are(model):
+    with pytest.raises(SettingError, match=r"\(encoder, decoder\).*Received: 'critic'\.$"):
+        prunable(model, "critic")
+    for scope in (3, L.Dense, ["encoder", "critic"], [lambda kernel: True]):
+        with pytest.raises(SettingError, match=r"`scope` must be .* a list of these"):
+            prunable(model, scope)
+    with pytest.raises(SettingError, match=r"name of a component \(none here\)"):
+        prunable(model.components["encoder"], "encoder")
+
+
+def test_the_name_of_a_layer_is_answered_with_the_layer(model):
+    encoder = model.components["encoder"]
+    with pytest.raises(SettingError, match=r"Did you mean model\.get_layer\('conv'\)\?$"):
+        prunable(encoder, "conv")
+    assert names(prunable(encoder, encoder.get_layer("conv"))) == ["conv/kernel"]
+
+
+def test_scope_is_a_list_of_layers_models_and_components(model):
+    conv, relu = model.components["encoder"].get_layer("conv"), L.ReLU()
+    for scope in ([model.components["decoder"], conv], ["decoder", conv], (conv, conv, "decoder")):
+        assert names(prunable(model, scope)) == ["conv/kernel", "dense/kernel"]
+    relu(np.zeros((1, 3)))
+    assert names(prunable(model, [relu, conv])) == ["conv/kernel"]
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, [])
+    with pytest.raises(SettingError, match=r"late has no variables yet.*call it"):
+        prunable(model, [conv, L.Dense(3, name="late")])
+
+
+def test_a_layer_of_another_model_is_not_in_this_one(model):
+    other = keras.Sequential([keras.Input((4,)), L.Dense(4)])
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, other.layers[0])
+
+
+def test_a_scope_without_kernels_is_an_error(model):
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, model.components["encoder"].get_layer("bn"))
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, lambda kernel: False)
+
+
+def test_a_shared_layer_is_counted_once():
+    shared = L.Dense(4, name="shared")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, shared(shared(inputs)))
+    assert names(prunable(model)) == ["shared/kernel"]
+
+
+def test_kernels_that_share_a_path_are_an_error():
+    class Twins(keras.Model):
+        def __init__(self):
+            super().__init__(name="twins")
+            self.first = L.Dense(3, name="twin")
+            self.second = L.Dense(3, name="twin")
+
+        def call(self, inputs):
+            return self.second(self.first(inputs))
+
+    model = Twins()
+    model(np.zeros((1, 3), "float32"))
+    with pytest.raises(SettingError, match="Two variables are called twins/twin/kernel"):
+        prunable(model)
+
+
+def test_magnitude_scores_are_absolute_values(model):
+    (kernel,) = prunable(model, "decoder")
+    value = np.random.default_rng(0).normal(size=kernel.shape).astype("float32")
+    value[0, :3] = [-2.0, 0.0, -0.0]
+    kernel.assign(value)
+    scores = magnitude_scores([kernel])
+    assert list(scores) == [kernel.path]
+    np.testing.assert_array_equal(scores[kernel.path], np.abs(value))
+    assert scores[kernel.path].dtype == np.float32
+
+
+def test_random_scores_follow_the_seed(model):
+    kernels = prunable(model)
+    first, again, other = (random_scores(kernels, seed) for seed in (1, 1, 2))
+    assert list(first) == [kernel.path for kernel in kernels]
+    for kernel in kernels:
+        score = first[kernel.path]
+        assert score.shape == tuple(kernel.shape) and 0 <= score.min() <= score.max() < 1
+        np.testing.assert_array_equal(score, again[kernel.path])
+        assert not np.any(score == other[kernel.path])
+
+
+def test_masks_of_zeros_keep_what_is_not_zero(model):
+    dense = prunable(model, "decoder")[0]
+    drawn = np.indices(dense.shape).sum(axis=0) % 2 == 0
+    dense.assign(np.where(drawn, -0.25, 0))
+    masks = masks_of_zeros(model)
+    assert list(masks) == [kernel.path for kernel in prunable(model)]
+    np.testing.assert_array_equal(masks[dense.path], drawn)
+    assert list(masks_of_zeros(model, "decoder")) == [dense.path]
+
+
+def test_each_variable_is_prunable_or_there_is_a_reason(model):
+    model.components["decoder"].trainable = False
+    reasons = {variable.path: why_not_prunable(variable) for variable in model.variables}
+    of = {"/".join(path.split("/")[-2:]): reason for path, reason in reasons.items()}
+    kernels = {kernel.path for kernel in prunable(model)}
+    assert {path for path, reason in reasons.items() if not reason} == kernels
+    assert "frozen" in of["dense/kernel"]
+    assert "bias" in of["conv/bias"] and "bias" in of["dense/bias"]
+    assert "normalisation" in of["bn/gamma"] and "normalisation" in of["ln/beta"]
+    assert "state" in of["bn/moving_mean"]
+
+
+def test_an_embedding_and_a_weight_of_another_name_have_their_reasons():
+    inputs = keras.Input((3,), dtype="int32")
+    model = keras.Model(inputs, L.PReLU(name="prelu")(L.Embedding(9, 4, name="table")(inputs)))
+    table, slopes = (why_not_prunable(variable) for variable in model.variables)
+    assert "embedding" in table and "not called a kernel" in slopes

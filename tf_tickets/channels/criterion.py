@@ -1,0 +1,137 @@
+"""When has it settled which channels matter? The criterion of early-bird tickets."""
+
+import collections
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import keras
+
+from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.errors import SettingError, check_count
+from tf_tickets.pruning.hold import make_train_function_anew
+from tf_tickets.pruning.masks import Masks
+
+
+class EarlyBirdCriterion:
+    """Draws channel masks of a model in training, and tells when they no longer change.
+
+    The masks have settled when the newest differs from each of the last few in less than a small
+    fraction of the channels, although the weights still change: the ticket can be drawn.
+
+    Args:
+        ranking: of the model's channels.
+        channel_sparsity: fraction of the channels that the masks remove, in [0, 1).
+        delta: what the distances have to stay below, in (0, 1].
+        look_back: how many earlier masks the newest is compared with.
+
+    Raises:
+        SettingError: if a number is out of range.
+
+    Attributes:
+        history: for each mask drawn, its distances to those before it, the latest first.
+        masks: the newest masks; None before the first.
+
+    Source: You et al., 2020, arXiv:1909.11957; paper K for delta and look-back (K8).
+    """
+
+    def __init__(
+        self,
+        ranking: ChannelRanking,
+        channel_sparsity: float,
+        delta: float = 0.1,
+        look_back: int = 5,
+    ):
+        if not 0 < delta <= 1:
+            raise SettingError(f"`delta` must be in (0, 1]. Received: delta={delta}")
+        check_count("look_back", look_back)
+        ranking.masks(channel_sparsity)  # refuses a sparsity that cannot work before any training
+        self._ranking = ranking
+        self.channel_sparsity = channel_sparsity
+        self.delta = delta
+        self.look_back = look_back
+        self.history: list[list[float]] = []
+        self.masks: Masks | None = None
+        self._earlier = collections.deque(maxlen=look_back)
+
+    def draw(self) -> bool:
+        """Draw the masks of the weights as they are now; return whether they have settled.
+
+        Warns:
+            UserWarning: at the first drawing, if the training step never asked for the penalty
+                that `penalised_scales` has put on the scales.
+
+        Raises:
+            DivergedError: if a scale is NaN or infinite.
+        """
+        if self.masks is None:
+            self._warn_if_nothing_pushes()
+        else:
+            self._earlier.appendleft(self.masks)
+        self.masks = self._ranking.masks(self.channel_sparsity)
+        self.history.append([self.masks.distance(earlier) for earlier in self._earlier])
+        return self.settled
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest masks are close to all of the last `look_back` before them."""
+        distances = self.history[-1] if self.history else []
+        return len(distances) == self.look_back and bool(max(distances) < self.delta)
+
+    def _warn_if_nothing_pushes(self):
+        regularizers = (scale.regularizer for scale in self._ranking.scales)
+        penalties = [each for each in regularizers if isinstance(each, _Penalty)]
+        if penalties and not any(penalty.asked for penalty in penalties):
+            warnings.warn(
+                "No training step asked for the penalty that pushes the scales towards zero, and "
+                "without it their order is noise: add sum(model.losses) to the loss, in a step "
+                "that is traced anew, or set scale_penalty=0.",
+                stacklevel=3,
+            )
+
+
+class _Penalty(keras.regularizers.Regularizer):
+    """The L1 norm, on top of what a variable was regularised by before.
+
+    Attributes:
+        asked: whether anything asked for it, as a step that adds `model.losses` does when it is
+            traced.
+    """
+
+    def __init__(self, weight, inner):
+        self.weight = weight
+        self.inner = inner
+        self.asked = False
+
+    def __call__(self, x):
+        self.asked = True
+        penalty = self.weight * keras.ops.sum(keras.ops.abs(x))
+        return penalty if self.inner is None else penalty + self.inner(x)
+
+
+@contextlib.contextmanager
+def penalised_scales(model: keras.Model, ranking: ChannelRanking, weight: float) -> Iterator[None]:
+    """Push the scales of a model's normalisations towards zero while it is trained.
+
+    Without it all scales stay near where they began, and their order is noise (S5).
+
+    Args:
+        model: whose training step adds `model.losses`, or those of its parts, to its own.
+        ranking: of the model's channels.
+        weight: of the sum of the scales' magnitudes in the loss; 0 changes nothing.
+
+    Raises:
+        SettingError: if the weight is negative.
+    """
+    if not weight >= 0:
+        raise SettingError(f"`scale_penalty` must be at least 0. Received: {weight}")
+    scales = ranking.scales if weight else []
+    for scale in scales:
+        scale.regularizer = _Penalty(weight, scale.regularizer)
+    make_train_function_anew(model)
+    try:
+        yield
+    finally:
+        for scale in scales:
+            scale.regularizer = scale.regularizer.inner
+        make_train_function_anew(model)

@@ -1,0 +1,334 @@
+"""A physically smaller model: masked channels removed, not zeroed."""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import numbers
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from tf_tickets.channels.graph import ChannelGraph, LayerChannels
+from tf_tickets.channels.ranking import check_channel_masks, networks_of, removed_channels
+from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
+from tf_tickets.optimizers import optimizers_of
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.prunable import num_values
+
+
+@dataclasses.dataclass(frozen=True)
+class SlimmedLayer:
+    """What became of one layer.
+
+    Attributes:
+        name, kind: of the layer.
+        before, after: channels that it makes.
+        reason: why it lost none of them; empty where it did.
+    """
+
+    name: str
+    kind: str
+    before: int
+    after: int
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SlimReport:
+    """What was slimmed, and what was left whole for which reason.
+
+    Attributes:
+        layers: a SlimmedLayer for each layer that makes channels or could not be looked into.
+        params_before, params_after: trainable parameters of the model.
+        masks: the channel masks that the slim model stands for: those asked for, less the channels
+            that came back so that no layer was emptied and widths were rounded.
+    """
+
+    layers: tuple[SlimmedLayer, ...]
+    params_before: int
+    params_after: int
+    masks: Masks
+
+    def __str__(self):
+        rows = [
+            f"{each.name:<32} {each.kind:<20} {each.before:>6} -> {each.after:<6} {each.reason}"
+            for each in self.layers
+        ]
+        total = f"{self.params_before:,} -> {self.params_after:,} trainable parameters"
+        return "\n".join([*(row.rstrip() for row in rows), total])
+
+
+def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
+    """Return a new, smaller model that computes what the channel-masked one does.
+
+    The model itself is left as it is. The slim one is made of layers of the same classes, so its
+    `.keras` file loads wherever the first one's does. If the model is compiled, so is the slim one,
+    and its optimizer goes on with its state; its loss and metric objects are those of the model.
+
+    Args:
+        model: a built Functional or Sequential model, or a model whose `components` are such and
+            that can be made again of others by `with_networks(**components)`.
+        masks: path of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
+        round_to: widths are rounded up to multiples of this, 1 or more, which hardware may like
+            better, by the channels of the largest scales.
+
+    Returns:
+        The slim model, with `slim_report`, a SlimReport.
+
+    Raises:
+        SettingError: if the masks are for another model, the model cannot be looked into, or
+            `round_to` is no whole number of 1 or more.
+    """
+    if not isinstance(round_to, numbers.Integral) or round_to < 1:
+        raise SettingError(f"`round_to` must be a whole number >= 1. Received: {round_to!r}.")
+    networks = networks_of(model)
+    graphs = {name: ChannelGraph(network) for name, network in networks.items()}
+    check_channel_masks(model, graphs.values(), masks)
+    masks = functools.reduce(
+        lambda kept, graph: _rounded(graph, kept, round_to), graphs.values(), masks
+    )
+    with model.distribute_strategy.scope():
+        copies = {name: _Copy(network, graphs[name], masks) for name, network in networks.items()}
+        made = {name: copy.network for name, copy in copies.items()}
+        slimmed = model.with_networks(**made) if hasattr(model, "components") else made[model.name]
+        slices = {key: cut for copy in copies.values() for key, cut in copy.slices.items()}
+        _carry_own(model, slimmed, slices)
+        _carry_training(model, slimmed, slices)
+    slimmed.slim_report = SlimReport(
+        tuple(row for copy in copies.values() for row in copy.rows()),
+        *(num_values(each.trainable_variables) for each in (model, slimmed)),
+        masks,
+    )
+    return slimmed
+
+
+def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
+    """Return masks in which enough channels came back, those of the largest scales first."""
+    kept = {path: mask.copy() for path, mask in masks.items()}
+    gammas = {each.layer.gamma.path: np.abs(each.layer.gamma.numpy()) for each in _scaled(graph)}
+    scale = {
+        channel: np.mean([gammas[path][index] for path, index in scales])
+        for channel, scales in graph.zeroed_by.items()
+        if scales
+    }
+    back = [None]
+    while back:  # until no layer needs one: what comes back for one may widen another
+        gone = set(removed_channels(graph, kept).tolist())
+        back = []
+        for each in graph.layers:
+            if each.makes or isinstance(each.layer, keras.layers.Reshape):
+                back += _coming_back(each.channels["out"].tolist(), gone, scale, round_to)
+                gone -= set(back)
+        for path, index in itertools.chain.from_iterable(graph.zeroed_by[c] for c in back):
+            kept[path][index] = True
+    return Masks(kept)
+
+
+def _coming_back(channels, gone, scale, round_to) -> list:
+    """Return which channels have to come back for a layer to have a width that is wanted.
+
+    Args:
+        channels: of each position in the layer's output; a channel may have several, as all of a
+            group normalisation's group are one.
+        gone: the channels that went.
+        scale: channel -> the mean of its scales.
+    """
+    positions = collections.Counter(channels)
+    lost = sorted(gone & positions.keys(), key=scale.get)
+    width = len(channels) - sum(positions[channel] for channel in lost)
+    back = []
+    while lost and (width == 0 or width % round_to):
+        back.append(lost.pop())
+        width += positions[back[-1]]
+    return back
+
+
+def _scaled(graph):
+    return [each for each in graph.layers if getattr(each.layer, "gamma", None) is not None]
+
+
+class _Copy:
+    """A slim copy of one network.
+
+    Attributes:
+        network: the copy.
+        slices: id of a variable of the original -> function of an array of its shape, which cuts
+            out what the copy's variable keeps; absent where that is all.
+    """
+
+    def __init__(self, network, graph: ChannelGraph, masks: Masks):
+        self._graph = graph
+        self._gone = removed_channels(graph, masks)
+        self._channels = {id(each.layer): each for each in graph.layers}
+        self._made: dict[int, tuple] = {}
+        self.slices: dict[int, Callable] = {}
+        self.network = copy_network(network, self._clone)
+        for layer, copy in self._made.values():
+            if id(layer) not in graph.nested:  # whose layers are among these
+                self._fill(layer, copy, masks)
+
+    def rows(self):
+        """Yield a SlimmedLayer for each layer that makes channels or was left whole."""
+        for each in self._graph.layers:
+            if each.makes:
+                kept = int(np.count_nonzero(self._kept(each, "out")))
+                before = len(each.channels["out"])
+                reason = self._reason(each) if kept == before else ""
+                yield SlimmedLayer(each.layer.name, type(each.layer).__name__, before, kept, reason)
+        for name, obstacle in self._graph.kept_whole.items():
+            layer = next((old for old, _ in self._made.values() if old.name == name), None)
+            if layer is not None and layer.weights:
+                width = layer.weights[0].shape[-1]
+                yield SlimmedLayer(name, type(layer).__name__, width, width, obstacle)
+
+    def _reason(self, each: LayerChannels):
+        channels = each.channels["out"].tolist()
+        for channel in channels:
+            if channel in self._graph.reasons:
+                return self._graph.reasons[channel]
+        if not any(channel in self._graph.zeroed_by for channel in channels):
+            return "nothing reads what it makes"
+        scales = {
+            path for channel in channels for path, _ in self._graph.zeroed_by.get(channel, ())
+        }
+        if len(scales) > 1:
+            return (
+                f"its channels can only go from all of these at once, by whole_groups=True: "
+                f"{', '.join(sorted(scales))}"
+            )
+        return "none of its channels is masked"
+
+    def _kept(self, each, side):
+        return ~np.isin(each.channels[side], self._gone)
+
+    def _clone(self, layer):
+        """Return a new layer as wide as what it keeps; the same one at each call of a layer."""
+        if not isinstance(layer, keras.layers.Layer):
+            return layer  # an operation, such as the sum of two tensors, has no width of its own
+        if id(layer) not in self._made:
+            is_model = id(layer) in self._graph.nested
+            copy = self._clone_model(layer) if is_model else self._clone_layer(layer)
+            self._made[id(layer)] = (layer, copy)
+        return self._made[id(layer)][1]
+
+    def _clone_model(self, model):
+        inputs = [
+            self._narrower_input(tensor, channels)
+            for tensor, channels in zip(model.inputs, self._graph.nested[id(model)], strict=True)
+        ]
+        structure = graph_of(model).input  # one tensor, or a list or dict of them
+        return copy_network(model, self._clone, keras.tree.pack_sequence_as(structure, inputs))
+
+    def _narrower_input(self, tensor, channels):
+        lost = np.count_nonzero(np.isin(channels, self._gone))
+        shape = (*tensor.shape[:-1], tensor.shape[-1] - lost) if lost else tensor.shape
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
+
+    def _clone_layer(self, layer):
+        each = self._channels.get(id(layer))
+        return copy_layer(layer, **(self._narrower(each) if each else {}))
+
+    def _narrower(self, each) -> dict:
+        """Return what changes in a layer's config."""
+        layer, kept = each.layer, self._kept(each, "out")
+        count = int(np.count_nonzero(kept))
+        if isinstance(layer, keras.layers.Reshape):
+            return {"target_shape": (*layer.output.shape[1:-1], count)}
+        if isinstance(layer, keras.layers.GroupNormalization):
+            return {"groups": count * layer.groups // len(kept)}
+        if isinstance(layer, keras.layers.Dense):
+            return {"units": count}
+        return {"filters": count} if each.makes else {}
+
+    def _fill(self, layer, copy, masks):
+        each = self._channels.get(id(layer))
+        gamma = getattr(layer, "gamma", None) if each else None
+        mask = masks.get(gamma.path) if gamma is not None else None
+        for variable, target in zip(layer.variables, copy.variables, strict=True):
+            value = variable.numpy()
+            if mask is not None and variable.name in ("gamma", "beta"):
+                value = value * mask  # a channel that cannot go is zero all the same
+            if each is not None and variable.name in each.axes:
+                cut = functools.partial(self._cut, each, each.axes[variable.name])
+                self.slices[id(variable)] = cut
+                value = cut(value)
+            target.assign(value)
+        if hasattr(copy, "settle") and layer.kernel.shape != copy.kernel.shape:
+            copy.settle()
+
+    def _cut(self, each, axes, value):
+        for axis, side in axes.items():
+            keep = self._kept(each, side)
+            if value.shape[axis] == len(keep):  # not where one number serves all channels
+                value = np.compress(keep, value, axis)
+        return value
+
+
+def _carry_own(model, slimmed, slices):
+    """Copy what a model holds beside its networks: the states of its noise, and moving averages."""
+    averaged = {id(average): id(weight) for weight, average in getattr(model, "averages", [])}
+    for variable, target in zip(_own(model), _own(slimmed), strict=True):
+        cut = slices.get(averaged.get(id(variable)), np.asarray)
+        target.assign(cut(variable.numpy()))
+
+
+def _own(model):
+    inside = {id(v) for network in networks_of(model).values() for v in network.variables}
+    return [variable for variable in model.variables if id(variable) not in inside]
+
+
+def _carry_training(model, slimmed, slices):
+    """Compile the slim model as the model is, with what its optimizers remember."""
+    if not model.compiled:
+        return
+    if type(model).compile is keras.Model.compile:
+        _compile_as(model, slimmed)
+    else:  # with arguments of its own
+        slimmed.compile_from_config(model.get_compile_config())
+    for optimizer, target in zip(optimizers_of(model), optimizers_of(slimmed), strict=True):
+        if optimizer.built:
+            _carry_optimizer(optimizer, target, slices)
+
+
+def _compile_as(model, slimmed):
+    """Compile with the very loss and metrics; a config has only names of those of the user."""
+    arguments = model._compile_config.config
+    optimizer = arguments["optimizer"]
+    slimmed.compile(
+        **{**arguments, "optimizer": _new_optimizer(optimizer)},
+        auto_scale_loss=model.optimizer is not optimizer,
+    )
+    if model.optimizer.built:
+        # Not for what is trainable now: a layer may have been frozen since.
+        narrowed = {id(v): n for v, n in zip(model.variables, slimmed.variables, strict=True)}
+        trained = _innermost(model.optimizer)._trainable_variables
+        slimmed.optimizer.build([narrowed[id(variable)] for variable in trained])
+
+
+def _new_optimizer(optimizer):
+    config = optimizer.get_config()
+    if callable(optimizer._learning_rate):  # a schedule
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config(config)
+
+
+def _innermost(optimizer):
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _carry_optimizer(optimizer, target, slices):
+    inner = _innermost(optimizer)
+    of_slot = {
+        id(slot): slices[id(variable)]
+        for slots in vars(inner).values()
+        if isinstance(slots, list) and len(slots) == len(inner._trainable_variables)
+        for slot, variable in zip(slots, inner._trainable_variables, strict=True)
+        if id(variable) in slices and getattr(slot, "shape", None) == variable.shape
+    }
+    for variable, copy in zip(optimizer.variables, target.variables, strict=True):
+        value = of_slot.get(id(variable), np.asarray)(variable.numpy())
+        if value.shape == copy.shape:  # factored moments start anew
+            copy.assign(value)

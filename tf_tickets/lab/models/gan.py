@@ -1,0 +1,427 @@
+"""Generative adversarial networks (K17 to K20, C13 to C16)."""
+
+import functools
+import math
+import numbers
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.models.base import ImageModel, Sampler, draw, images_only
+from tf_tickets.lab.models.spectral import SpectralConv2D
+
+# name -> the discriminator's loss of the logits of (real, fake), the generator's of (fake)
+_LOSSES = {
+    "non_saturating": (
+        lambda real, fake: ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake)),
+        lambda fake: ops.mean(ops.softplus(-fake)),
+    ),
+    "hinge": (
+        lambda real, fake: ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake)),
+        lambda fake: -ops.mean(fake),
+    ),
+    "wasserstein": (
+        lambda real, fake: ops.mean(fake) - ops.mean(real),
+        lambda fake: -ops.mean(fake),
+    ),
+}
+
+
+@keras.saving.register_keras_serializable("tf_tickets")
+class GenerativeAdversarialNetwork(Sampler, ImageModel):
+    """A generator and a discriminator with an optimizer each.
+
+    One training step updates the discriminator `critic_steps` times, each time on images of its
+    own, and then the generator once: a batch is split in so many equal parts, and one that cannot
+    be, as an epoch's last, is filled up with its first images. The generator's pass is shared by
+    its own update and the last of the discriminator's, and its update computes no gradients of the
+    discriminator's weights.
+
+    `fit` and `evaluate` report the losses alone, without penalties, regularisers and what a teacher
+    adds; `evaluate` of the images that `sample` makes, by averages if there are any.
+
+    Spectrally normalised layers take one power step before each update of the discriminator. Noise
+    comes from `self.seed_generator`, whose state is a variable of the model, so a snapshot repeats
+    it. `evaluate` draws noise of its own, the same each time.
+
+    Args:
+        generator: `keras.Model` from codes (batch, latent_dim) to float32 images.
+        discriminator: `keras.Model` from images to float32 logits (batch, 1).
+        loss: "non_saturating", "hinge" or "wasserstein".
+        critic_steps: updates of the discriminator per update of the generator (n_critic).
+        clip_weights: bound to which the discriminator's weights are clipped after each update,
+            after what masks remove is zero; None for no clipping.
+        gradient_penalty: weight of the squared distance from 1 of the norm of the discriminator's
+            gradient, between real and generated images; 0 for none.
+        ema_decay: of the moving average of the generator's weights by which it samples; None to
+            sample by the weights themselves. Moving statistics are not averaged again. The average
+            starts anew with a new optimizer, from the weights after the first update.
+        seed: of the training noise; by default it follows `keras.utils.set_random_seed`.
+
+    Raises:
+        SettingError: if an argument has a value that cannot work.
+
+    Source: Goodfellow et al., 2014, arXiv:1406.2661; hinge: Miyato et al., 2018, arXiv:1802.05957;
+    Wasserstein and clipping: Arjovsky et al., 2017, arXiv:1701.07875; gradient penalty: Gulrajani
+    et al., 2017, arXiv:1704.00028; averaging: Yazici et al., 2019, arXiv:1806.04498.
+    """
+
+    component_names = ("generator", "discriminator")
+    loss_names = ("generator_loss", "discriminator_loss")
+    decoding_component = "generator"
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss: str = "non_saturating",
+        critic_steps: int = 1,
+        clip_weights: float | None = None,
+        gradient_penalty: float = 0.0,
+        ema_decay: float | None = None,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
+        super().__init__(generator, discriminator, **kwargs)
+        self.loss_name = loss
+        self.critic_steps = critic_steps
+        self.clip_weights = clip_weights
+        self.gradient_penalty = gradient_penalty
+        self.ema_decay = ema_decay
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
+        self._discriminator_loss, self._generator_loss = _LOSSES[loss]
+        self._teacher = _Untracked(None)
+        averaged = [] if ema_decay is None else generator.trainable_variables
+        self._average_variables = [self._average_of(variable) for variable in averaged]
+
+    def _average_of(self, variable):
+        average = self.add_weight(
+            shape=variable.shape,
+            dtype=variable.dtype,
+            trainable=False,
+            name=f"average_{variable.path.replace('/', '_')}",
+        )
+        average.assign(variable)
+        return average
+
+    @property
+    def averages(self) -> list[tuple]:
+        """Pairs of a generator's weight and its moving average, which masks have to hold too."""
+        if not self._average_variables:
+            return []
+        return list(zip(self.generator.trainable_variables, self._average_variables, strict=True))
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The generator's optimizer, which is also `optimizer`, and the discriminator's."""
+        return [self.optimizer, self.discriminator_optimizer]
+
+    def call(self, codes, training=False):
+        """Return images generated from codes (batch, latent_dim) by the weights themselves."""
+        return self.generator(codes, training=training)
+
+    def decode(self, codes):
+        """Return images generated in inference mode, by averages if there are any."""
+        averages = [(weight, average.value) for weight, average in self.averages]
+        with keras.StatelessScope(averages):
+            return self.generator(codes, training=False)
+
+    def inference_model(self) -> keras.Model:
+        """Return a copy of the generator, of the averages of its weights if there are any."""
+        copy = keras.models.clone_model(self.generator)
+        copy.set_weights(self.generator.get_weights())
+        for weight, average in zip(copy.trainable_variables, self._average_variables, strict=False):
+            weight.assign(average)
+        return copy
+
+    @property
+    def scoring_losses(self):
+        """Each network's variables and its own loss (S7).
+
+        Together the two losses would cancel in part, as they want opposite things of the generator.
+        """
+        return [
+            (self.generator.trainable_variables, self._loss_of_generator),
+            (self.discriminator.trainable_variables, self._loss_of_discriminator),
+        ]
+
+    def settle(self) -> None:
+        """Bring what follows the weights up to them, after these were set from outside."""
+        for layer in self._spectral_layers():
+            layer.settle()
+
+    def distill(self, teacher: keras.Model | None) -> None:
+        """Let a trained discriminator teach this one from the next compiled step on (C8).
+
+        The discriminator's loss then has a second term: the Kullback-Leibler divergence of its
+        verdict from the teacher's, both being probabilities of "real", halved as in paper C's code
+        (which averages over both outcomes), on real and on generated images.
+
+        Args:
+            teacher: a discriminator, which is not trained or saved with this model; None for none.
+
+        Raises:
+            SettingError: if the teacher is no model, or the loss knows no probability of "real".
+        """
+        if teacher is not None and not isinstance(teacher, keras.Model):
+            raise SettingError(f"`teacher` must be a keras.Model or None. Received: {teacher!r}.")
+        if teacher is not None and self.loss_name == "wasserstein":
+            raise SettingError(
+                "A Wasserstein critic can neither teach nor be taught: its verdicts have no scale, "
+                "so they are no probabilities. Choose another loss."
+            )
+        if teacher is self._teacher.value:
+            return
+        self._teacher = _Untracked(teacher)
+        if getattr(self, "train_function", None) is not None:
+            self.make_train_function(force=True)
+
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **options):
+        """Make the model ready to train.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: Keras optimizers or their names; by
+                default Adam at 2e-4 with beta_1 0.5 (Radford et al., 2016, arXiv:1511.06434).
+            **options: as `ImageModel.compile` takes them.
+
+        Raises:
+            SettingError: if both are one object, whose state can be of one network only.
+        """
+        of_generator, of_discriminator = map(
+            _optimizer, (generator_optimizer, discriminator_optimizer)
+        )
+        if of_generator is of_discriminator:
+            raise SettingError(
+                "The generator and the discriminator need an optimizer each. Received the same "
+                f"{type(of_generator).__name__} twice."
+            )
+        super().compile(of_generator, **options)
+        self.discriminator_optimizer = of_discriminator
+        if _scales(self.optimizer) and not _scales(self.discriminator_optimizer):
+            self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(
+                self.discriminator_optimizer
+            )
+        self.optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def train_step(self, data):
+        """Update both networks on one batch; return the running means of the losses."""
+        images = images_only(data)
+        *first, last = self._parts(images)
+        train = self._train_discriminator
+        # As a function it is traced once, and not for each part again; but replicas that talk to
+        # each other may not do so from within a function of their own.
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if alone and not self.run_eagerly:
+            train = tf.function(train, jit_compile=False)
+        for part in first:
+            train(part)
+        with tf.GradientTape() as tape:
+            fakes = self._generate(last)
+            with tape.stop_recording():
+                discriminator_loss = self._update_discriminator(last, fakes)
+            generator_loss = self._generator_loss(self.discriminator(fakes, training=True))
+            total = generator_loss + sum(self.generator.losses)
+            scaled = self._scaled(self.optimizer, total)
+        _apply(self.optimizer, tape, scaled, self.generator.trainable_variables)
+        self._update_averages()
+        losses = {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
+        return self.report_losses(losses, images)
+
+    def test_step(self, data):
+        """Return the running means of the losses on one batch, in inference mode."""
+        images = images_only(data)
+        # Seeded by how many images the pass has seen: other codes in each batch, none by chance.
+        seen = ops.cast(self._loss_means[0].count, "int32")
+        shape = (ops.shape(images)[0], self.latent_dim)
+        codes = tf.random.stateless_normal(shape, seed=tf.stack([0, seen]))
+        fake = self.discriminator(self.decode(codes), training=False)
+        real = self.discriminator(images, training=False)
+        losses = {
+            "generator_loss": self._generator_loss(fake),
+            "discriminator_loss": self._discriminator_loss(real, fake),
+        }
+        return self.report_losses(losses, images)
+
+    def _parts(self, images):
+        """Return a batch, filled up if need be, in one part for each of the critic's updates."""
+        size = images.shape[0]
+        if self.critic_steps > 1 and (size is None or size % self.critic_steps):
+            count = tf.shape(images)[0]
+            filled = -(-count // self.critic_steps) * self.critic_steps
+            images = tf.gather(images, tf.range(filled) % count)
+        return tf.split(images, self.critic_steps)
+
+    def _generate(self, images):
+        """Return as many generated images, in training mode."""
+        shape = (ops.shape(images)[0], self.latent_dim)
+        codes = draw(keras.random.normal, shape, self.seed_generator)
+        return self.generator(codes, training=True)
+
+    def _train_discriminator(self, images):
+        return self._update_discriminator(images, self._generate(images))
+
+    def _update_discriminator(self, images, fakes):
+        """Update the discriminator on one part of a batch; return the loss alone."""
+        for layer in self._spectral_layers():
+            layer.power_step()
+        with tf.GradientTape() as tape:
+            loss, total = self._discriminator_losses(images, fakes)
+            scaled = self._scaled(self.discriminator_optimizer, total)
+        variables = self.discriminator.trainable_variables
+        _apply(self.discriminator_optimizer, tape, scaled, variables)
+        if self.clip_weights is not None:
+            for variable in variables:
+                variable.assign(ops.clip(variable, -self.clip_weights, self.clip_weights))
+        return loss
+
+    def _discriminator_losses(self, images, fakes):
+        """Return the discriminator's loss alone, and all that it minimises."""
+        real, fake = (self.discriminator(x, training=True) for x in (images, fakes))
+        loss = self._discriminator_loss(real, fake)
+        total = loss + sum(self.discriminator.losses)
+        if self.gradient_penalty:
+            total += self.gradient_penalty * self._penalty(images, fakes)
+        if self._teacher.value is not None:
+            total += self._distillation(ops.concatenate([real, fake]), images, fakes)
+        return loss, total
+
+    def _loss_of_discriminator(self, images):
+        return self._discriminator_losses(images, ops.stop_gradient(self._generate(images)))[1]
+
+    def _loss_of_generator(self, images):
+        verdicts = self.discriminator(self._generate(images), training=True)
+        return self._generator_loss(verdicts) + sum(self.generator.losses)
+
+    def _penalty(self, images, fakes):
+        """Return the mean squared distance from 1 of the gradient's norm, at points between."""
+        shape = (ops.shape(images)[0], 1, 1, 1)
+        share = draw(keras.random.uniform, shape, self.seed_generator)
+        between = share * images + (1 - share) * fakes
+        return gradient_penalty(functools.partial(self.discriminator, training=True), between)
+
+    def _distillation(self, logits, images, fakes):
+        taught = self._teacher.value(ops.concatenate([images, fakes]), training=False)
+        return 0.5 * ops.mean(bernoulli_divergence(taught, logits))
+
+    def _update_averages(self):
+        # A new optimizer means new weights: the average starts from these (Q6).
+        started = ops.cast(self.optimizer.iterations > 1, "float32")
+        for weight, average in self.averages:
+            decay = self.ema_decay * ops.cast(started, average.dtype)
+            average.assign(decay * average + (1 - decay) * weight)
+
+    def _scaled(self, optimizer, loss):
+        # A distribution strategy sums the replicas' gradients.
+        return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+
+    def _spectral_layers(self):
+        layers = self.discriminator._flatten_layers()
+        return [layer for layer in layers if isinstance(layer, SpectralConv2D)]
+
+    def save_own_variables(self, store):
+        """Save the averages and the noise's state; the weights belong to the two networks."""
+        store["seed_generator_state"] = ops.convert_to_numpy(self.seed_generator.state)
+        for number, average in enumerate(self._average_variables):
+            store[f"average_{number}"] = ops.convert_to_numpy(average)
+
+    def load_own_variables(self, store):
+        """Restore what `save_own_variables` saved."""
+        self.seed_generator.state.assign(store["seed_generator_state"])
+        for number, average in enumerate(self._average_variables):
+            average.assign(store[f"average_{number}"])
+
+    def get_config(self):
+        """Return what makes the model again."""
+        return {
+            **super().get_config(),
+            "loss": self.loss_name,
+            "critic_steps": self.critic_steps,
+            "clip_weights": self.clip_weights,
+            "gradient_penalty": self.gradient_penalty,
+            "ema_decay": self.ema_decay,
+            "seed": self.seed,
+        }
+
+    def get_compile_config(self):
+        """Return how the model was compiled, less `jit_compile`: the loading machine decides."""
+        config = super().get_compile_config()
+        if not self.compiled:
+            return config
+        optimizer = keras.saving.serialize_keras_object(self.discriminator_optimizer)
+        config["generator_optimizer"] = config.pop("optimizer")
+        return {**config, "discriminator_optimizer": optimizer}
+
+    def compile_from_config(self, config):
+        """Compile as `get_compile_config` says, which builds both optimizers."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+class _Untracked:
+    """Holds a model in a way that Keras does not take for a part of the one that holds this."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def gradient_penalty(critic, points):
+    """Return the mean of (|gradient of critic at a point| - 1)^2.
+
+    Args:
+        critic: function of points -> (batch, 1).
+        points: float32 (batch, height, width, channels).
+
+    Source: Gulrajani et al., 2017, arXiv:1704.00028.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        answers = critic(points)
+    gradients = tape.gradient(answers, points)
+    norms = ops.sqrt(ops.sum(ops.square(gradients), axis=(1, 2, 3)) + 1e-12)  # smooth at zero
+    return ops.mean(ops.square(norms - 1))
+
+
+def bernoulli_divergence(first_logits, second_logits):
+    """Return the Kullback-Leibler divergence between Bernoulli variables, elementwise."""
+    probability = ops.sigmoid(first_logits)
+    return probability * (first_logits - second_logits) + (
+        ops.softplus(second_logits) - ops.softplus(first_logits)
+    )
+
+
+def _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay):
+    if loss not in _LOSSES:
+        raise SettingError(f"Unknown loss {loss!r}. Choose one of: {', '.join(_LOSSES)}.")
+    if not isinstance(critic_steps, numbers.Integral) or critic_steps < 1:
+        raise SettingError(
+            f"`critic_steps` must be a whole number >= 1. Received: {critic_steps!r}."
+        )
+    if clip_weights is not None and not (_is_finite(clip_weights) and clip_weights > 0):
+        raise SettingError(f"`clip_weights` must be a number above 0. Received: {clip_weights!r}.")
+    if not (_is_finite(gradient_penalty) and gradient_penalty >= 0):
+        raise SettingError(
+            f"`gradient_penalty` must be a number >= 0. Received: {gradient_penalty!r}."
+        )
+    if ema_decay is not None and not (_is_finite(ema_decay) and 0 <= ema_decay < 1):
+        raise SettingError(f"`ema_decay` must be in [0, 1). Received: {ema_decay!r}.")
+
+
+def _is_finite(value):
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _optimizer(given):
+    return keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
+
+
+def _scales(optimizer):
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def _apply(optimizer, tape, scaled_loss, variables):
+    gradients = tape.gradient(scaled_loss, variables)
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -1,0 +1,153 @@
+"""Which weights may be pruned, and how much each is worth keeping."""
+
+import math
+from collections.abc import Collection
+
+import keras
+import numpy as np
+
+from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import check_model
+from tf_tickets.pruning.masks import Masks, by_path
+
+
+def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
+    """Return the kernels of a model that may be pruned, in the model's order.
+
+    Only kernels: the trainable variables of two axes or more whose name ends in "kernel". Never a
+    bias, nor a normalisation's gamma or beta: they are few, and without them a layer is broken.
+
+    Args:
+        model: a built Keras model of any kind.
+        scope: `None` for the whole model; the name of one of `model.components`; a layer or a
+            model within the model; a list of such names, layers and models; or a predicate that is
+            given each kernel and says whether it may be pruned.
+
+    Raises:
+        SettingError: if no kernel is left, as in a model that is not built yet, or the scope is
+            none of these; the message says what there is. If two kernels share a path.
+    """
+    check_model(model)
+    parts = _parts_in_scope(model, scope)
+    for part in parts:
+        if not part.variables and not part.built:
+            raise SettingError(
+                f"{part.name} has no variables yet, so nothing can be pruned: call it on a batch "
+                "of inputs first, or build() it."
+            )
+    inside = {id(variable) for part in parts for variable in part.trainable_variables}
+    kernels = [v for v in model.trainable_variables if id(v) in inside and _is_kernel(v)]
+    if _is_predicate(scope):
+        kernels = [variable for variable in kernels if scope(variable)]
+    if not kernels:
+        raise SettingError(
+            f"There is no kernel to prune: scope={scope!r} matches none of the "
+            f"{len(model.trainable_variables)} trainable variables of {model.name}."
+        )
+    return list(by_path(kernels).values())
+
+
+def why_not_prunable(variable: keras.Variable) -> str:
+    """Return why `prunable` leaves a variable of a model out; empty where it does not."""
+    if _is_kernel(variable):
+        return "" if variable.trainable else "frozen: it is not trainable"
+    if variable.name.endswith("bias"):
+        return "a bias: few weights, each of which shifts a whole channel"
+    if variable.name in ("gamma", "beta", "scale"):
+        return "of a normalisation: a layer is broken without it"
+    if variable.name.endswith("embeddings"):
+        return "an embedding: a table of rows, each read by itself"
+    return "not called a kernel" if variable.trainable else "state, which no gradient trains"
+
+
+def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
+    """Return the masks that a pruned model's own zeros are: `True` where a weight is not zero.
+
+    A pruned weight is exactly zero, so masks need no file of their own. Whatever keeps the weights
+    (a `.keras` or `.weights.h5` file, a `tf.train.Checkpoint`, `BackupAndRestore`) keeps them:
+
+        model = keras.models.load_model("pruned.keras")
+        model.fit(images, callbacks=[tt.callbacks.HoldMasks(tt.masks_of_zeros(model))])
+
+    A weight that training set to exactly zero by chance counts as pruned; one by the initializer
+    "zeros" too.
+
+    Args:
+        model: a built Keras model of any kind.
+        scope: as `prunable` takes it.
+
+    Returns:
+        Masks of all kernels that `prunable` finds, those without a zero included.
+
+    Raises:
+        SettingError: as `prunable` does.
+    """
+    return Masks({kernel.path: kernel.numpy() != 0 for kernel in prunable(model, scope)})
+
+
+def num_values(variables) -> int:
+    """Return how many numbers the given Keras variables hold together."""
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def _parts_in_scope(model, scope) -> list:
+    """Return the layers and models whose kernels are in a scope, before a predicate chooses."""
+    if scope is None or _is_predicate(scope):
+        return [model]
+    several = isinstance(scope, Collection) and not isinstance(scope, str)
+    return [_part(model, each) for each in (scope if several else [scope])]
+
+
+def _part(model, scope):
+    if isinstance(scope, keras.layers.Layer):
+        return scope
+    components = getattr(model, "components", {})
+    if isinstance(scope, str) and scope in components:
+        return components[scope]
+    hint = ""
+    if any(layer.name == scope for layer in model.layers):
+        hint = f" Did you mean model.get_layer({scope!r})?"
+    raise SettingError(
+        f"`scope` must be None, the name of a component ({', '.join(components) or 'none here'}), "
+        f"a layer or a model within {model.name}, a list of these, or a predicate of a kernel. "
+        f"Received: {scope!r}.{hint}"
+    )
+
+
+def _is_predicate(scope):
+    return callable(scope) and not isinstance(scope, keras.layers.Layer | type)
+
+
+def _is_kernel(variable):
+    return variable.name.endswith("kernel") and len(variable.shape) >= 2
+
+
+def magnitude_scores(variables) -> dict[str, np.ndarray]:
+    """Return the magnitude of every weight: variable path -> float array, higher means keep.
+
+    Args:
+        variables: Keras variables, as `prunable` returns them.
+
+    Raises:
+        SettingError: if they are a model.
+
+    Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
+    """
+    if isinstance(variables, keras.Model):
+        raise SettingError(
+            "`variables` must be kernels, as tt.prunable(model) returns them. Received: a model."
+        )
+    return {variable.path: np.abs(variable.numpy()) for variable in variables}
+
+
+def random_scores(variables, seed: int) -> dict[str, np.ndarray]:
+    """Return a random number in [0, 1) for every weight: variable path -> float64 array.
+
+    What any other scores have to beat.
+
+    Args:
+        variables: Keras variables, as `prunable` returns them.
+        seed: decides the scores, together with the shapes and order of the variables.
+    """
+    random = np.random.default_rng(seed)
+    return {variable.path: random.random(variable.shape) for variable in variables}

@@ -1,1 +1,0 @@
-"""What pruning did to a model, and what that is worth on disk and in time."""
