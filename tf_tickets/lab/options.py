@@ -1,0 +1,68 @@
+"""Options: fields of frozen dataclasses that check themselves and are flags of the commands too."""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Sequence
+
+from tf_tickets.errors import SettingError
+
+_BOUNDS = {
+    "at_least": (lambda value, bound: value >= bound, "at least"),
+    "above": (lambda value, bound: value > bound, "above"),
+    "at_most": (lambda value, bound: value <= bound, "at most"),
+    "below": (lambda value, bound: value < bound, "below"),
+}
+
+
+def option(default, help: str, choices: Sequence | None = None, flag: str | None = None, **bounds):
+    """Return a dataclass field that is a command-line option too.
+
+    Args:
+        default: its type, or the field's annotation if it is None, says how a word is read; a bool
+            becomes a flag, a tuple takes several words.
+        help: what the option means.
+        choices: the values that may be given.
+        flag: what it is called on the command line, if that is not a name in Python.
+        **bounds: of numbers: `at_least`, `above`, `at_most`, `below`.
+    """
+    metadata = {"help": help, "choices": choices, "flag": flag, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """A group of options; making one checks each value by its own field.
+
+    Raises:
+        SettingError: if a value is not one of the choices or out of bounds; the message begins
+            with the field's name in backticks.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # as it comes back from JSON
+                value = tuple(value)
+                object.__setattr__(self, field.name, value)
+            for each in value if isinstance(value, tuple) else (value,):
+                _check(field, each)
+
+
+def _check(field, value):
+    choices, bounds = field.metadata.get("choices"), field.metadata.get("bounds", {})
+    if value is None:
+        return
+    if choices and value not in choices:
+        refuse(field.name, f"must be one of {', '.join(map(str, choices))}", value)
+    if isinstance(value, numbers.Real) and not math.isfinite(value):
+        refuse(field.name, "must be a finite number", value)
+    for name, bound in bounds.items():
+        fits, words = _BOUNDS[name]
+        if not fits(value, bound):
+            refuse(field.name, f"must be {words} {bound}", value)
+
+
+def refuse(name: str, expected: str, value) -> None:
+    """Raise SettingError over the value of one option."""
+    raise SettingError(f"`{name}` {expected}. Received: {name}={value}")
