@@ -44,13 +44,16 @@ def evaluate(model):
     return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0)}, {"images": len(IMAGES)}
 
 
+OF_TASK = ("evaluations", "directions", "check", "prepare", "illustrate")
+
+
 def search(path, train=None, seeds=(0,), **options):
     """Run a small search and return (records, folder)."""
-    options = {"channel_sparsities": (0.5,), "draw_every": 2, "look_back": 2, **options}
-    options = {"delta": 1.0, **options}  # settles as soon as there are enough masks
-    searched = tt.EarlyBirdSearch(
-        build, train or Trainer(), evaluate, num_steps=NUM_STEPS, **options
-    )
+    options = {"channel_sparsity": (0.5,), "draw_every": 2, "look_back": 2, **options}
+    options = {"mask_distance": 1.0, **options}  # settles as soon as there are enough masks
+    of_task = {name: options.pop(name) for name in OF_TASK if name in options}
+    task = tt.search.Task(build, train or Trainer(), evaluate, NUM_STEPS, **of_task)
+    searched = tt.search.EarlyBirdSearch(task, **options)
     with tt.RunFolder(path, {}) as folder:
         return searched.run(seeds, folder), folder.path
 
@@ -73,7 +76,7 @@ def all_bits(path):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    return search(tmp_path_factory.mktemp("run"), channel_sparsities=(0.25, 0.5))
+    return search(tmp_path_factory.mktemp("run"), channel_sparsity=(0.25, 0.5))
 
 
 def test_it_trains_until_the_draw_then_slim_to_the_same_last_step(tmp_path):
@@ -118,7 +121,7 @@ def test_the_slim_network_goes_on_from_the_drawn_weights(tmp_path):
             kept.append(model.get_layer("last").kernel.numpy())
         Trainer()(model, seed, start_step, stop_step)
 
-    _, path = search(tmp_path, train, arms=("winning",))
+    _, path = search(tmp_path, train, random_arm=False)
     ticket = tt.Ticket.load(path / "seed-0/round-01/winning/ticket.safetensors")
     (mask,) = ticket.masks.values()
     np.testing.assert_array_equal(kept[0], weights(ticket, "last/kernel")[mask])
@@ -148,13 +151,13 @@ def test_a_trained_ticket_can_be_made_again(searched):
 
 
 def test_the_order_in_which_arms_are_named_does_not_matter(searched, tmp_path):
-    options = {"channel_sparsities": (0.25, 0.5), "arms": ("random", "winning")}
+    options = {"channel_sparsity": (0.25, 0.5), "arms": ("random", "winning")}
     _, path = search(tmp_path, **options)
     assert all_bits(path) == all_bits(searched[1])
 
 
 def test_widths_can_be_rounded(tmp_path):
-    records, _ = search(tmp_path, channel_sparsities=(0.6,), round_to=4)
+    records, _ = search(tmp_path, channel_sparsity=(0.6,), round_to=4)
     assert {record["kept"] for record in records if record["round"]} == {2 * 8 * 8}
 
 
@@ -170,26 +173,26 @@ def test_a_search_that_is_broken_off_resumes_to_the_same_bits(searched, tmp_path
             super().__call__(*args)
 
     with pytest.raises(Broken):
-        search(tmp_path, BreaksOff(), channel_sparsities=(0.25, 0.5))
-    search(tmp_path, channel_sparsities=(0.25, 0.5))
+        search(tmp_path, BreaksOff(), channel_sparsity=(0.25, 0.5))
+    search(tmp_path, channel_sparsity=(0.25, 0.5))
     assert all_bits(tmp_path) == all_bits(searched[1])
 
 
 def test_finished_stages_are_not_trained_again(searched):
     train = Trainer()
-    records, _ = search(searched[1], train, channel_sparsities=(0.25, 0.5))
+    records, _ = search(searched[1], train, channel_sparsity=(0.25, 0.5))
     assert not train.calls and records == searched[0]
 
 
 def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path):
-    records, path = search(tmp_path, channel_sparsities=(0.25, 0.5), evaluations=4)
+    records, path = search(tmp_path, channel_sparsity=(0.25, 0.5), evaluations=4)
     for record in records:
         assert [point["step"] for point in record["curve"]] == [3, 6, 9, 12]
     assert all_bits(path) == all_bits(searched[1])
 
 
 def test_seeds_differ_and_have_a_spread(tmp_path):
-    records, _ = search(tmp_path, seeds=(0, 1), arms=("winning",))
+    records, _ = search(tmp_path, seeds=(0, 1), random_arm=False)
     first, second = of_arm(records, "winning")
     losses = [record["metrics"]["loss"] for record in (first, second)]
     assert losses[0] != losses[1]
@@ -226,7 +229,7 @@ def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
         raise tt.DivergedError("nothing")
 
     with pytest.raises(tt.DivergedError, match="nothing"):
-        search(tmp_path, refuse=refuse)
+        search(tmp_path, check=refuse)
 
 
 @pytest.mark.parametrize(
@@ -234,11 +237,11 @@ def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
     [
         ({"draw_every": 0}, "`draw_every` must be from 1"),
         ({"draw_every": 12}, "`draw_every` must be from 1"),
-        ({"channel_sparsities": ()}, "`channel_sparsities`"),
-        ({"channel_sparsities": (0.5, 0.3)}, "`channel_sparsities`"),
-        ({"channel_sparsities": (1.0,)}, r"must be in \[0, 1\)"),
+        ({"channel_sparsity": ()}, "`channel_sparsities`"),
+        ({"channel_sparsity": (0.5, 0.3)}, "`channel_sparsities`"),
+        ({"channel_sparsity": (1.0,)}, r"must be in \[0, 1\)"),
         ({"arms": ("random",)}, "`arms`"),
-        ({"delta": 0.0}, "`delta`"),
+        ({"mask_distance": 0.0}, "`delta`"),
         ({"look_back": 0}, "`look_back`"),
         ({"scale_penalty": -1.0}, "`scale_penalty`"),
         ({"round_to": 0}, "`round_to`"),

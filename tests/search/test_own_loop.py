@@ -53,7 +53,7 @@ def by_hand(model, data):
 def test_every_round_starts_from_the_same_weights_with_fewer_of_them(train):
     model = build()
     initial = {kernel.path: kernel.numpy() for kernel in tt.prunable(model)}
-    search = tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=3)
+    search = tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=3)
     tickets = search.run()
     kept = [ticket.masks.num_kept for ticket in tickets]
     assert kept == [round(0.75**number * POOL) for number in (1, 2, 3)]
@@ -77,7 +77,7 @@ def test_every_training_begins_with_the_weights_of_its_ticket(rewind_step):
         begun.append({weight.path: weight.numpy() for weight in model.weights})
         model.fit(data, epochs=2, callbacks=[rewind] if rewind else [], shuffle=False, verbose=0)
 
-    tickets = tt.IterativeMagnitudePruning(
+    tickets = tt.search.LoopedPruning(
         build(), batches(), train, schedule=SCHEDULE, rounds=3, rewind_point=rewind or None
     ).run()
     assert len(begun) == 4
@@ -94,7 +94,7 @@ def test_what_is_pruned_is_what_the_round_before_has_trained():
         fit(model, data)
         seen.append({kernel.path: kernel.numpy() for kernel in tt.prunable(model)})
 
-    search = tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2)
+    search = tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=2)
     first, second = search.run()
     magnitudes = [{path: np.abs(value) for path, value in each.items()} for each in seen]
     assert first.masks == tt.global_masks(magnitudes[0], 0.25)
@@ -107,7 +107,7 @@ def test_survivors_return_to_the_rewind_point():
     def train(model, data):
         model.fit(data, epochs=2, callbacks=[rewind], shuffle=False, verbose=0)
 
-    search = tt.IterativeMagnitudePruning(
+    search = tt.search.LoopedPruning(
         build(), batches(), train, schedule=SCHEDULE, rounds=2, rewind_point=rewind
     )
     for ticket in search.run():
@@ -137,7 +137,7 @@ def test_optimizers_begin_every_round_anew(optimizer):
     model = build()
     model.compile(optimizer, "mse", jit_compile=False)
     fit(model, batches())
-    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
     assert len(states) == 3
     for values in zip(*states, strict=True):
         for later in values[1:]:
@@ -182,7 +182,7 @@ def test_an_optimizer_of_ones_own_needs_no_config_to_begin_anew(make):
     model, fresh = build(), make()
     fresh.build(model.trainable_variables)
     model.compile(make(), "mse", jit_compile=False)
-    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
     assert len(states) == 2
     for state in states:
         for value, initial in zip(state, fresh.variables, strict=True):
@@ -193,7 +193,7 @@ def test_a_trained_optimizer_that_cannot_be_made_anew_is_refused_before_any_trai
     model, trainings = build(), []
     model.compile(Momentum(0.01), "mse", jit_compile=False)
     fit(model, batches())
-    search = tt.IterativeMagnitudePruning(
+    search = tt.search.LoopedPruning(
         model, None, lambda *_: trainings.append(1), schedule=SCHEDULE, rounds=1
     )
     with pytest.raises(tt.SettingError, match="Compile the model with a new one") as caught:
@@ -241,13 +241,13 @@ def test_optimizers_of_two_networks_are_built_by_the_model_and_begin_anew():
     model = Pair()
     model(INPUTS)
     model.compile()
-    tt.IterativeMagnitudePruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
+    tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=2).run()
     assert [v.shape for v in model.judge_optimizer.variables[2:]] == [(4, 1), (1,)]
     assert model.maker_optimizer.iterations.numpy() == 8
 
 
 def test_layers_by_themselves():
-    search = tt.IterativeMagnitudePruning(
+    search = tt.search.LoopedPruning(
         build(), batches(), fit, schedule=SCHEDULE, rounds=1, pool="layer"
     )
     (ticket,) = search.run()
@@ -258,7 +258,7 @@ def test_a_training_that_diverges_is_not_pruned_on():
     def train(model, data):
         model.get_layer("first").kernel.assign(np.full((8, 16), np.nan))
 
-    search = tt.IterativeMagnitudePruning(build(), None, train, schedule=SCHEDULE, rounds=1)
+    search = tt.search.LoopedPruning(build(), None, train, schedule=SCHEDULE, rounds=1)
     with pytest.raises(tt.DivergedError, match="first/kernel is NaN or infinite") as caught:
         search.run()
     assert search.tickets == [] and "--" not in str(caught.value)
@@ -285,7 +285,7 @@ def test_what_was_found_before_a_training_diverges_stays():
         if next(rounds) == 2:
             model.get_layer("last").bias.assign([np.inf])
 
-    search = tt.IterativeMagnitudePruning(build(), batches(), train, schedule=SCHEDULE, rounds=3)
+    search = tt.search.LoopedPruning(build(), batches(), train, schedule=SCHEDULE, rounds=3)
     with pytest.raises(tt.DivergedError):
         search.run()
     assert [ticket.config["round"] for ticket in search.tickets] == [1, 2]
@@ -304,7 +304,7 @@ def test_what_was_found_before_a_training_diverges_stays():
 def test_what_cannot_be_meant_is_refused(name, value, message):
     options = {"schedule": SCHEDULE, "rounds": 1, name: value}
     with pytest.raises(tt.SettingError, match=message):
-        tt.IterativeMagnitudePruning(build(), None, fit, **options)
+        tt.search.LoopedPruning(build(), None, fit, **options)
 
 
 # Early-bird tickets
@@ -327,7 +327,7 @@ def noise():
 def test_an_early_bird_is_drawn_when_the_masks_have_settled():
     model = normalised()
     model.compile(keras.optimizers.SGD(1e-6), "mse")
-    search = tt.EarlyBird(
+    search = tt.search.LoopedEarlyBird(
         model,
         noise(),
         lambda model, data: model.fit(*data, verbose=0),
@@ -344,14 +344,16 @@ def test_one_that_does_not_settle_is_none():
         model.get_layer("bn").gamma.assign(np.random.default_rng(next(seeds)).random(8))
 
     seeds = iter(range(10))
-    search = tt.EarlyBird(normalised(), None, shuffle_scales, channel_sparsity=0.5, scale_penalty=0)
+    search = tt.search.LoopedEarlyBird(
+        normalised(), None, shuffle_scales, channel_sparsity=0.5, scale_penalty=0
+    )
     assert search.run(max_epochs=10) is None and search.epoch is None
     assert len(search.history) == 10
 
 
 def test_each_run_says_for_itself_when_the_ticket_was_drawn():
     model, seeds = normalised(), iter(range(10))
-    search = tt.EarlyBird(
+    search = tt.search.LoopedEarlyBird(
         model, None, lambda *_: None, channel_sparsity=0.5, look_back=2, scale_penalty=0
     )
     assert search.run(max_epochs=5) is not None and search.epoch == 3
@@ -362,13 +364,13 @@ def test_each_run_says_for_itself_when_the_ticket_was_drawn():
 
 @pytest.mark.parametrize("max_epochs", [0, 2.5])
 def test_epochs_are_counted(max_epochs):
-    search = tt.EarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
+    search = tt.search.LoopedEarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
     with pytest.raises(tt.SettingError, match="`max_epochs` must be"):
         search.run(max_epochs)
 
 
 def test_a_loop_that_leaves_the_penalty_out_is_warned_of_once():
-    search = tt.EarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
+    search = tt.search.LoopedEarlyBird(normalised(), None, lambda *_: None, channel_sparsity=0.5)
     with pytest.warns(UserWarning, match=r"add sum\(model\.losses\)") as warned:
         search.run(max_epochs=5)
     assert sum("model.losses" in str(each.message) for each in warned) == 1
@@ -380,7 +382,7 @@ def test_an_early_bird_that_diverges_is_not_drawn():
     def train(model, data):
         model.layers[-1].kernel.assign(np.full((2, 2, 8, 1), np.inf))  # no scale shows it
 
-    search = tt.EarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0)
+    search = tt.search.LoopedEarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0)
     with pytest.raises(tt.DivergedError, match="kernel is NaN or infinite"):
         search.run(max_epochs=9)
     assert search.epoch is None and search.history == []
@@ -393,7 +395,7 @@ def test_a_loop_by_hand_sees_the_penalty_in_the_models_losses():
         penalties.append(float(sum(model.losses)))
 
     model = normalised()
-    search = tt.EarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0.1)
+    search = tt.search.LoopedEarlyBird(model, None, train, channel_sparsity=0.5, scale_penalty=0.1)
     search.run(max_epochs=1)
     assert penalties == [pytest.approx(0.1 * np.linspace(0.5, 1.5, 8).sum())]
     assert not model.losses

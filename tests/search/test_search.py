@@ -61,20 +61,41 @@ def build_pair(seed, head=()):
     return model
 
 
-def search(path, train=train, seeds=(0,), settings=None, build=build, **options):
-    """Run a small search and return (records, folder)."""
+CONTROLS = {"random": tt.search.Random, "shuffled": tt.search.Shuffled}
+OF_TASK = ("evaluations", "directions", "check", "prepare", "illustrate")
+OF_DRAW = ("pool", "one_shot", "steps")
+
+
+def make_search(
+    train=train, build=build, arms=("random",), schedule=None, score=None, tickets=None, **options
+):
+    """Return a small search; its options go to what takes them."""
     options = {"rounds": 3, "rewind_step": 4, **options}
-    if "transferred" not in options:
-        options = {"schedule": tt.IterativeSparsity(0.2, options["rounds"]), **options}
-    searched = tt.TicketSearch(
-        build,
-        train,
-        evaluate,
-        num_steps=NUM_STEPS,
+    of_task = {name: options.pop(name) for name in OF_TASK if name in options}
+    of_draw = {name: options.pop(name) for name in OF_DRAW if name in options}
+    rounds = options.pop("rounds")
+    schedule = tt.IterativeSparsity(0.2, rounds) if schedule is None else schedule
+    controls = [CONTROLS[arm]() for arm in arms]
+    if tickets:
+        draw = tt.search.AsSparseAs(tickets, rounds)
+        controls = [tt.search.Transferred(tickets), tt.search.Random(tickets)]
+    elif score:
+        draw = tt.search.ByScore(score, schedule, **of_draw)
+    else:
+        draw = tt.search.ByMagnitude(schedule, **of_draw)
+    return tt.search.TicketSearch(
+        tt.search.Task(build, train, evaluate, NUM_STEPS, **of_task),
+        draw,
+        rounds,
+        arms=[tt.search.Winning(), *controls],
         **options,
     )
+
+
+def search(path, train=train, seeds=(0,), settings=None, observers=(), **options):
+    """Run a small search and return (records, folder)."""
     with tt.RunFolder(path, settings or {}) as folder:
-        return searched.run(seeds, folder), folder.path
+        return make_search(train, **options).run(seeds, folder, observers), folder.path
 
 
 def score_of_place(model, kernels, seed):
@@ -199,17 +220,16 @@ def test_one_shot_prunes_the_dense_network_at_once(tmp_path):
         assert ticket(path, record).masks == tt.global_masks(scores, 1 - 0.8 ** record["round"])
 
 
-def test_the_optimizer_is_fresh_or_restored(tmp_path):
+def test_the_optimizer_is_fresh_in_each_training(tmp_path):
     iterations = []
 
     def spying_train(model, seed, start_step, stop_step):
         iterations.append(int(model.optimizer.iterations))
         train(model, seed, start_step, stop_step)
 
-    search(tmp_path / "fresh", spying_train, rounds=1)
-    search(tmp_path / "restored", spying_train, rounds=1, restore_optimizer=True)
+    search(tmp_path, spying_train, rounds=1)
     # Dense to the rewind point, dense on from there, winning, random.
-    assert iterations == [0, 4, 0, 0] + [0, 4, 4, 0]
+    assert iterations == [0, 4, 0, 0]
 
 
 def test_only_what_is_in_scope_is_pruned(tmp_path):
@@ -258,7 +278,7 @@ def test_finished_stages_are_not_trained_again(tmp_path):
 
 
 def test_more_rounds_seeds_and_arms_only_add_stages(tmp_path):
-    search(tmp_path, rounds=1, arms=("winning",))
+    search(tmp_path, rounds=1, arms=())
     before = all_bits(tmp_path)
     search(tmp_path, rounds=2, seeds=(0, 1))
     assert before.items() <= all_bits(tmp_path).items()
@@ -296,29 +316,25 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"rounds": 0}, "rounds"),
         ({"rewind_step": NUM_STEPS}, r"\[0, 12\)"),
         ({"rewind_step": -1}, "rewind_step"),
-        ({"arms": ("random",)}, "arms"),
-        ({"arms": ("winning", "lucky")}, "lucky"),
-        ({"arms": ("shuffled",)}, "arms"),
-        ({"score": score_of_place, "one_shot": True}, "neither `one_shot`"),
-        ({"score": score_of_place, "starts": {"decoder": "trained"}}, "nor a component"),
-        ({"score": score_of_place, "score_steps": 0}, "Received: score_steps=0"),
+        ({"arms": ("random", "random")}, r"each arm once. Received: arms=\['winning', 'random', "),
+        ({"score": score_of_place, "starts": {"decoder": "trained"}}, "has no component"),
+        ({"score": score_of_place, "steps": 0}, "Received: steps=0"),
         ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
         ({"evaluations": 13}, "Received: evaluations=13"),
-        ({"pool": "all"}, "`pool` must be one of model, component, layer. Received: 'all'"),
+        ({"pool": "all"}, "`pool` must be one of model, component, layer. Received: pool='all'"),
         ({"starts": {"decoder": "old"}}, "`starts` must be .*trained, fresh. Received: 'old'"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(options, message, tmp_path):
-    schedule = tt.IterativeSparsity(0.2, 3)
+def test_settings_that_cannot_work_are_refused(options, message):
     with pytest.raises(SettingError, match=message):
-        tt.TicketSearch(
-            build,
-            train,
-            evaluate,
-            num_steps=NUM_STEPS,
-            schedule=schedule,
-            **{"rounds": 3, **options},
-        )
+        make_search(**options)
+
+
+def test_a_search_without_the_winning_arm_is_refused():
+    task = tt.search.Task(build, train, evaluate, NUM_STEPS)
+    draw = tt.search.ByMagnitude(tt.IterativeSparsity(0.2, 3))
+    with pytest.raises(SettingError, match=r"must have Winning\(\)"):
+        tt.search.TicketSearch(task, draw, 3, arms=[tt.search.Shuffled()])
 
 
 def test_observers_are_told_of_every_stage(tmp_path):
@@ -334,7 +350,7 @@ def test_observers_are_told_of_every_stage(tmp_path):
         def stage_ends(self, stage, record):
             told.append(json.dumps(record["metrics"]))
 
-    records, _ = search(tmp_path, rounds=1, arms=("winning",), observers=[Notes()])
+    records, _ = search(tmp_path, rounds=1, arms=(), observers=[Notes()])
     dense, winning = (json.dumps(record["metrics"]) for record in records)
     assert told == [2, "seed-0/round-00/dense", dense, "seed-0/round-01/winning", winning]
 
@@ -349,7 +365,7 @@ def test_rounds_that_would_empty_a_layer_are_refused_before_any_training(tmp_pat
 
 def test_asking_for_less_keeps_the_lines_of_the_rest(tmp_path):
     records, path = search(tmp_path, rounds=2)
-    fewer, _ = search(tmp_path, rounds=1, arms=("winning",))
+    fewer, _ = search(tmp_path, rounds=1, arms=())
     assert [(r["round"], r["arm"]) for r in fewer] == [(0, "dense"), (1, "winning")]
     assert tt.read_results(path / "results.jsonl") == records
 
@@ -511,7 +527,7 @@ def test_a_training_that_diverged_is_begun_again_over_other_batches(tmp_path):
 
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_training_that_diverges_each_time_ends_the_search(tmp_path, retries):
-    search(tmp_path, rounds=1, arms=("winning",))
+    search(tmp_path, rounds=1, arms=())
     attempts = Attempts(failures=retries + 1)
     with pytest.raises(DivergedError, match="toy/first/kernel is NaN"):
         search(tmp_path, attempts.train, rounds=2, retries=retries, observers=[attempts])
@@ -524,7 +540,7 @@ def test_a_training_that_diverges_each_time_ends_the_search(tmp_path, retries):
 
 def test_only_networks_that_are_pruned_on_can_be_refused(tmp_path):
     asked = []
-    records, _ = search(tmp_path, rounds=2, refuse=asked.append)
+    records, _ = search(tmp_path, rounds=2, check=asked.append)
     assert asked == [record["metrics"] for record in records if record["arm"] != "random"]
 
 
@@ -536,11 +552,11 @@ def test_a_refused_network_is_trained_anew_and_never_pruned_on(tmp_path):
         if answer:
             raise answer
 
-    records, _ = search(tmp_path / "a", rounds=1, retries=1, arms=("winning",), refuse=refuse)
+    records, _ = search(tmp_path / "a", rounds=1, retries=1, arms=(), check=refuse)
     assert [record["attempts"] for record in records] == [1, 2]
     answers = iter([None, DivergedError("one image")])
     with pytest.raises(DivergedError, match="one image"):
-        search(tmp_path / "b", rounds=1, refuse=refuse)
+        search(tmp_path / "b", rounds=1, check=refuse)
     assert [file.parent.name for file in tmp_path.rglob("b/**/done.json")] == ["dense"]
 
 
@@ -608,7 +624,7 @@ def test_transferred_tickets_are_trained_beside_own_ones_of_their_sparsity(given
         seeds=(0, 1),
         rounds=2,
         scope="decoder",
-        transferred=lambda seed, number: given[seed, number],
+        tickets=lambda seed, number: given[seed, number],
     )
     arms = ["winning", "transferred", "random"]
     assert [r["arm"] for r in records] == 2 * ["dense", *arms, *arms]
@@ -633,13 +649,15 @@ def test_transferred_tickets_are_trained_beside_own_ones_of_their_sparsity(given
 
 def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):
     with pytest.raises(SettingError, match="no mask for encoder/wide/kernel"):
-        search(tmp_path, build=build_pair, rounds=1, transferred=lambda *which: given[which])
+        search(tmp_path, build=build_pair, rounds=1, tickets=lambda *which: given[which])
 
 
-def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
-    for options in ({}, {"schedule": tt.IterativeSparsity(), "transferred": lambda *_: None}):
-        with pytest.raises(SettingError, match="a `schedule`, or else `transferred`"):
-            tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, **options)
+def test_transferred_tickets_take_no_starts_and_have_to_be_enough():
+    with pytest.raises(SettingError, match="takes no `starts`"):
+        make_search(tickets=lambda *_: None, starts={"decoder": "fresh"})
+    task = tt.search.Task(build, train, evaluate, NUM_STEPS)
+    with pytest.raises(SettingError, match=r"tickets for 2 rounds\. Received: rounds=3"):
+        tt.search.TicketSearch(task, tt.search.AsSparseAs(lambda *_: None, 2), 3)
 
 
 @pytest.mark.parametrize(
@@ -652,19 +670,18 @@ def test_a_search_follows_a_schedule_or_transferred_tickets(tmp_path):
 )
 @pytest.mark.parametrize("score", [None, score_of_place])
 def test_a_schedule_that_leaves_a_round_idle_is_refused(schedule, idle, score):
-    options = {"schedule": schedule, "rounds": 5, "score": score}
     with pytest.raises(SettingError, match=f"prunes nothing in round {idle}"):
-        tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, **options)
+        make_search(schedule=schedule, rounds=5, score=score)
 
 
 def test_what_is_no_schedule_is_refused():
     with pytest.raises(SettingError, match=r"must be a PruningSchedule.*Received: schedule=0\.8"):
-        tt.TicketSearch(build, train, evaluate, num_steps=NUM_STEPS, rounds=1, schedule=0.8)
+        tt.search.ByMagnitude(0.8)
 
 
 def test_a_schedule_of_tf_mot_that_prunes_in_every_round_is_followed(tmp_path):
     schedule = tt.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=2, power=1, frequency=1)
-    records, _ = search(tmp_path, rounds=2, schedule=schedule, arms=("winning",))
+    records, _ = search(tmp_path, rounds=2, schedule=schedule, arms=())
     assert [r["weight_sparsity"] for r in of_arm(records, "winning")] == [0.25, 0.5]
 
 
@@ -701,7 +718,7 @@ def test_scores_in_steps_see_what_the_steps_before_have_left(tmp_path):
         left.append(sum(np.count_nonzero(kernel) for kernel in kernels))
         return tt.magnitude_scores(kernels)
 
-    records, path = search(tmp_path / "steps", rounds=2, score=score, score_steps=4, rewind_step=0)
+    records, path = search(tmp_path / "steps", rounds=2, score=score, steps=4, rewind_step=0)
     pool = 8 * 16 + 16 * 8
     of_round = [
         [round((1 - 0.2) ** (number * step / 4) * pool) for step in (1, 2, 3)] for number in (1, 2)
@@ -714,16 +731,16 @@ def test_scores_in_steps_see_what_the_steps_before_have_left(tmp_path):
 
 
 def test_rounds_that_are_scored_resume_with_the_same_bits(tmp_path):
-    options = {"score": score_of_place, "score_steps": 3, "arms": ("winning", "shuffled")}
+    options = {"score": score_of_place, "steps": 3, "arms": ("shuffled",)}
     _, whole = search(tmp_path / "whole", rounds=2, **options)
-    search(tmp_path / "resumed", rounds=1, score=score_of_place, score_steps=3, arms=("winning",))
+    search(tmp_path / "resumed", rounds=1, score=score_of_place, steps=3, arms=())
     _, resumed = search(tmp_path / "resumed", rounds=2, **options)
     assert all_bits(whole) == all_bits(resumed)
 
 
 def test_an_untrained_ticket_that_is_worth_nothing_is_a_result(tmp_path):
     asked = []
-    search(tmp_path, rounds=1, score=score_of_place, rewind_step=0, refuse=asked.append)
+    search(tmp_path, rounds=1, score=score_of_place, rewind_step=0, check=asked.append)
     assert len(asked) == 1, "the dense network, with which all is compared"
 
 
@@ -740,7 +757,7 @@ def test_shuffled_tickets_have_the_same_weights_at_other_places(tmp_path, start)
         spying_train,
         build=build_pair,
         rounds=2,
-        arms=("winning", "random", "shuffled"),
+        arms=("random", "shuffled"),
         starts={"decoder": start},
     )
     assert [r["arm"] for r in records] == ["dense", *2 * ["winning", "random", "shuffled"]]
@@ -762,6 +779,6 @@ def test_shuffled_tickets_have_the_same_weights_at_other_places(tmp_path, start)
 def test_what_was_pruned_has_no_trained_values_to_be_shuffled_to(tmp_path):
     options = {"build": build_pair, "starts": {"decoder": "trained"}, "rounds": 1}
     with pytest.raises(SettingError, match="no trained values"):
-        search(tmp_path / "a", arms=("winning", "shuffled"), **options)
-    records, _ = search(tmp_path / "b", arms=("winning", "shuffled"), scope="encoder", **options)
+        search(tmp_path / "a", arms=("shuffled",), **options)
+    records, _ = search(tmp_path / "b", arms=("shuffled",), scope="encoder", **options)
     assert len(records) == 3

@@ -1,23 +1,28 @@
-"""Ways of pruning side by side: what each costs, and what it is worth (paper K, table 2)."""
+"""Ways of pruning side by side: what each costs, and how good its tickets are.
+
+Source: Kalibhat et al., 2021, arXiv:2010.02350, table 2 and fig. 7.
+"""
 
 import dataclasses
 import pathlib
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from tf_tickets.channels.ranking import ChannelRanking
-from tf_tickets.costs.flops import count_flops, pruning_flops, training_flops
+from tf_tickets.costs.flops import count_flops, training_flops
+from tf_tickets.costs.timing import step_seconds
+from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.data.dataset import training_batches
 from tf_tickets.lab.experiment import Experiment
-from tf_tickets.lab.methods.scoring import SCORINGS, num_pruning_steps
-from tf_tickets.runs.folder import read_settings
-from tf_tickets.search.early_bird import rebuild_slim
-
-_TURNS = 5
-_STEPS_PER_TURN = 6
+from tf_tickets.lab.job import recipe_of
+from tf_tickets.lab.keep import trained_model
+from tf_tickets.lab.methods import Method
+from tf_tickets.lab.precision import dtype_policy
+from tf_tickets.lab.run import Run
+from tf_tickets.lab.ways import WAYS, Way, config_of
+from tf_tickets.runs.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Row:
     """One way of pruning, at one sparsity, over all seeds.
 
     Attributes:
-        method: "unpruned", a `--method` of find_tickets.py, or "early-bird-mixed".
+        method: "unpruned", or the name of a way in `WAYS`.
         weight_sparsity: fraction of the kernels' weights that is gone, in [0, 1).
         values: the deciding metric, one value for each seed.
         weights: trainable parameters that are kept.
@@ -35,9 +40,8 @@ class Row:
             compiled, whole and slim models timed in turns.
         search_seconds: of all trainings that it took to find it, besides.
         images_per_second: of the training of one ticket.
-        peak_memory_bytes: the most memory that its process held until its training ended. Of one
-            method it never falls: TensorFlow keeps what it has freed, and the unpruned network was
-            trained before in the same process. It bounds what a training takes from above.
+        peak_memory_bytes: the most memory that its process held until its training ended. It never
+            falls: TensorFlow keeps what it has freed. It bounds what a training takes from above.
 
     All but `values` are means over the seeds.
     """
@@ -68,59 +72,78 @@ class Row:
         return {**dataclasses.asdict(self), "mean": self.mean, "spread": self.spread}
 
 
-def rows_of_run(
-    method: str,
-    records: Sequence[dict],
-    folder: pathlib.Path,
-    experiment: Experiment,
-    metric: str,
-    *,
+def compare(
+    base: RunConfig,
+    ways: Sequence[str],
     rounds: int,
-    seeds: Sequence[int],
-    step_of_whole: float | None = None,
-) -> list[Row]:
-    """Return the rows of one run: unpruned first, then each round's winning arm.
+    channel_sparsity: Sequence[float],
+    make: Callable[[RunConfig], Run],
+) -> tuple[list[Row], list[Run]]:
+    """Return the rows of all ways, unpruned first, and the runs that they are of.
 
     Args:
-        method: what the run was made by.
-        records: lines of its results.jsonl, which holds what earlier commands asked for, too.
-        folder: the run.
-        experiment: of the run's recipe.
-        metric: the deciding metric.
-        rounds: the last round that is asked for.
-        seeds: those that are asked for, in the order of each row's `values`.
-        step_of_whole: seconds of a step of the whole model, in which the seconds are told, where
-            other runs of the same model and precision are to be compared: a machine is not as
-            fast at all times. Measured where it is None.
+        base: model, data, training, judging and seeds of all ways.
+        ways: names in `WAYS`.
+        rounds: of iterative pruning.
+        channel_sparsity: of early-bird tickets.
+        make: makes a run, or finds it done.
     """
-    records = [
-        record
-        for seed in seeds
-        for record in records
-        if record["seed"] == seed and record["round"] <= rounds
-        if record["arm"] in ("dense", "winning")
-    ]
-    costs = _Costs(method, folder, experiment, records, step_of_whole)
-    return [
-        _row([record for record in records if record["round"] == number], records, costs, metric)
-        for number in range(rounds + 1)
-    ]
+    chosen = [WAYS[name] for name in ways]
+    # Every run trains the unpruned network too; one in full precision shows it.
+    unpruned = next((way for way in chosen if not way.is_mixed), WAYS["imp"])
+    to_run = dict.fromkeys([unpruned, *chosen])
+    configs = {
+        way: config_of(way, base, rounds, channel_sparsity, alone=way not in chosen)
+        for way in to_run
+    }
+    runs = {way: make(config) for way, config in configs.items()}
+    rows, reference = [], None
+    for way, run in runs.items():
+        of_run, seconds = rows_of_run(way, run, None if way.is_mixed else reference)
+        reference = seconds if reference is None else reference
+        rows += of_run[:1] if way == unpruned else []
+        rows += of_run[1:] if way in chosen else []
+    return rows, list(runs.values())
 
 
-def _row(of_round, records, costs, metric):
-    before = [costs.stages_before(record, records) for record in of_round]
-    method = costs.method if of_round[0]["round"] else "unpruned"
+def rows_of_run(
+    way: Way, run: Run, reference_step_seconds: float | None = None
+) -> tuple[list[Row], float]:
+    """Return the rows of one run, unpruned first, and the seconds of an unpruned step.
+
+    Args:
+        way: what the run was made by.
+        run: a finished run.
+        reference_step_seconds: step time of the unpruned model in another run of the same model and
+            precision, used to rescale all times, because a machine's speed varies between runs.
+    """
+    recipe = recipe_of(run.config)
+    data = run.config.data
+    with dtype_policy(recipe.precision):
+        experiment = Experiment(recipe, data.limit, data.data_dir)
+        costs = Costs(run.config.method, run, experiment, reference_step_seconds)
+    records = run.records
+    groups = records.where(arm="dense").by("round") | records.where(arm="winning").by("round")
+    rows = [
+        _row(way.name if number else "unpruned", group, records, costs, run.metric)
+        for number, group in groups.items()
+    ]
+    return rows, costs.whole_step_seconds
+
+
+def _row(name, group, records, costs, metric):
+    before = [costs.stages_before(record, records) for record in group]
     return Row(
-        method=method,
-        weight_sparsity=_mean(record["weight_sparsity"] for record in of_round),
-        values=tuple(record["metrics"][metric] for record in of_round),
-        weights=_mean(costs.weights(record) for record in of_round),
-        training_flops=_mean(costs.flops(record) for record in of_round),
+        method=name,
+        weight_sparsity=_mean(group.field("weight_sparsity")),
+        values=tuple(group.values(metric)),
+        weights=_mean(map(costs.weights, group)),
+        training_flops=_mean(map(costs.flops, group)),
         search_flops=_mean(sum(map(costs.flops, stages)) for stages in before),
-        seconds=_mean(costs.seconds(record) for record in of_round),
+        seconds=_mean(map(costs.seconds, group)),
         search_seconds=_mean(sum(map(costs.seconds, stages)) for stages in before),
-        images_per_second=_mean(costs.num_images(r) / costs.seconds(r) for r in of_round),
-        peak_memory_bytes=_mean(record["peak_memory_bytes"] for record in of_round),
+        images_per_second=_mean(costs.num_images(r) / costs.seconds(r) for r in group),
+        peak_memory_bytes=_mean(group.field("peak_memory_bytes")),
     )
 
 
@@ -128,131 +151,104 @@ def _mean(values):
     return float(np.mean(list(values)))
 
 
-class _Costs:
-    """What the stages of one run cost, by the rules of `metrics.flops`."""
-
-    def __init__(self, method, folder, experiment, records, step_of_whole):
-        self.method = method
-        self._folder = folder
-        self._experiment = experiment
-        self._rewind_step = read_settings(folder)["rewind_step"]
-        self._model = experiment.build(0)
-        self._batch_size = experiment.recipe.batch_size
-        # By a record's ticket; empty where tickets are no smaller models.
-        self._slims = {r["ticket"]: self._slim(r) for r in records if self._is_slimmed(r)}
-        seen = step_seconds({None: self._model, **self._slims}, experiment)
-        told = 1 if step_of_whole is None else step_of_whole / seen[None]
-        self._step_seconds = {key: told * seconds for key, seconds in seen.items()}
-
-    def seconds(self, record) -> float:
-        """Return what the steps of a stage's training take."""
-        whole = self._step_seconds[None]
-        if not self._is_slimmed(record):
-            return self._num_steps(record) * whole
-        after = self._num_steps(record) - record["drawn_step"]
-        return record["drawn_step"] * whole + after * self._step_seconds[record["ticket"]]
-
-    def stages_before(self, record, records) -> list[dict]:
-        """Return the stages that a ticket was found by: all rounds before, if it is iterative."""
-        if self.method != "imp":
-            return []
-        return [r for r in records if r["seed"] == record["seed"] and r["round"] < record["round"]]
-
-    def weights(self, record) -> int:
-        """Return the parameters that are kept; what a slim model has lost is not counted twice."""
-        masked = 0 if self._is_slimmed(record) else record["prunable"] - record["kept"]
-        return record["params"] - masked
-
-    def num_images(self, record) -> int:
-        """Return on how many images a stage was trained."""
-        return self._num_steps(record) * self._experiment.images_per_step
-
-    def flops(self, record) -> int:
-        """Return the FLOPs of a stage's training and of its pruning."""
-        if record["arm"] == "dense":
-            return self._training(self._model, self._num_steps(record))
-        if self._is_slimmed(record):
-            return self._early_bird(record)
-        thresholds = num_pruning_steps(self.method)
-        operations = {"mask_multiply": self._num_steps(record), "global_threshold": thresholds}
-        pruning = pruning_flops(operations, record["prunable"]) + self._scoring()
-        return self._training(self._model, self._num_steps(record)) + pruning
-
-    def _early_bird(self, record):
-        drawings = [drawing["distances"] for drawing in record["distances"]]
-        operations = {
-            "global_threshold": len(drawings),
-            "mask_distance": sum(map(len, drawings)),
-            "channel_surgery": 1,
-        }
-        pruning = pruning_flops(operations, ChannelRanking(self._model).num_channels)
-        after = self._num_steps(record) - record["drawn_step"]
-        dense = self._training(self._model, record["drawn_step"])
-        return dense + self._training(self._slims[record["ticket"]], after) + pruning
-
-    def _slim(self, record):
-        stage = self._folder / pathlib.Path(record["ticket"]).parent
-        files = (stage / f"{name}.safetensors" for name in ("ticket", "trained"))
-        return rebuild_slim(self._experiment.build, *files)
-
-    def _scoring(self):
-        if self.method not in SCORINGS:
-            return 0
-        forward = count_flops(self._model, 1 if self.method == "synflow" else self._batch_size)
-        operations = {self.method: SCORINGS[self.method]}
-        return pruning_flops(operations, forward_flops=forward.forward)
-
-    def _num_steps(self, record):
-        """Return the steps of a stage; the dense network's lead to the rewind point and on."""
-        rewound = self.method == "imp" and record["arm"] == "winning"
-        return record["curve"][-1]["step"] - (self._rewind_step if rewound else 0)
-
-    def _training(self, model, num_steps):
-        return training_flops(model, num_steps, self._batch_size)
-
-    def _is_slimmed(self, record):
-        return self.method.startswith("early-bird") and record["arm"] == "winning"
-
-
-def step_seconds(models: Mapping, experiment: Experiment) -> dict:
-    """Return the median seconds of a training step of each model, timed in turns.
-
-    The step is the one that `fit` compiles, on batches of the training images. What `fit` does
-    besides, such as to begin a data set, is not in the time: among a few steps it would weigh far
-    more than in a training, and as much for a small model as for a large one.
+class Costs:
+    """What the stages of one run cost, by the rules of `costs.flops`.
 
     Args:
-        models: key -> a compiled model of the experiment's recipe, whole or slim.
-        experiment: whose images they are trained on.
+        method: of the run.
+        run: whose folder has the slim tickets, and whose records are asked about.
+        experiment: of the run's recipe.
+        reference_step_seconds: as `rows_of_run` takes it.
+
+    Attributes:
+        batch_size: images of one update.
+        whole_step_seconds: of a step of the unpruned model.
     """
-    turns = {key: _turn_of(model, experiment) for key, model in models.items()}
-    for turn in turns.values():
-        turn()  # traces, and warms up
-    seen = {key: [] for key in models}
-    for _ in range(_TURNS):
-        for key, turn in turns.items():
-            begun = time.perf_counter()
-            turn()
-            seen[key].append((time.perf_counter() - begun) / _STEPS_PER_TURN)
-    return {key: float(np.median(seconds)) for key, seconds in seen.items()}
 
+    def __init__(
+        self,
+        method: Method,
+        run: Run,
+        experiment: Experiment,
+        reference_step_seconds: float | None = None,
+    ):
+        self.batch_size = experiment.recipe.batch_size
+        self._method = method
+        self._folder = run.path
+        self._experiment = experiment
+        self._rewind_step = getattr(method, "rewind_step", None) or 0
+        self._model = experiment.build(0)
+        slims = [record for record in run.records if self._is_slim(record)]
+        self._slims = {record["ticket"]: self._slim(record) for record in slims}
+        found = step_seconds({None: self._model, **self._slims}, self._batches)
+        ratio = 1 if reference_step_seconds is None else reference_step_seconds / found[None]
+        self._step_seconds = {key: ratio * seconds for key, seconds in found.items()}
+        self.whole_step_seconds = self._step_seconds[None]
 
-def _turn_of(model, experiment):
-    """Return a function that takes the next few training steps of a model."""
-    num_steps = (1 + _TURNS) * _STEPS_PER_TURN
-    batches = training_batches(
-        experiment.train_images,
-        experiment.images_per_step,
-        seed=0,
-        start_step=0,
-        stop_step=num_steps,
-    )
-    iterator = iter(batches)
-    step = model.make_train_function() or model.train_function
+    def _batches(self, count):
+        images, size = self._experiment.train_images, self._experiment.images_per_step
+        return training_batches(images, size, seed=0, start_step=0, stop_step=count)
 
-    def turn():
-        for _ in range(_STEPS_PER_TURN):
-            logs = step(iterator)
-        tf.nest.map_structure(np.asarray, logs)  # waits for a device that works on its own
+    @property
+    def num_channels(self) -> int:
+        """How many channels of the model may go."""
+        return ChannelRanking(self._model).num_channels
 
-    return turn
+    def forward_flops(self, batch_size: int) -> int:
+        """Return the FLOPs of a forward pass of the unpruned model."""
+        return count_flops(self._model, batch_size).forward
+
+    def num_steps(self, record: dict) -> int:
+        """Return the steps that a stage took; the dense network's lead to the rewind point too."""
+        skipped = self._method.steps_skipped(record, self._rewind_step)
+        return record["curve"][-1]["step"] - skipped
+
+    def num_images(self, record: dict) -> int:
+        """Return on how many images a stage was trained."""
+        return self.num_steps(record) * self._experiment.images_per_step
+
+    def seconds(self, record: dict) -> float:
+        """Return what the steps of a stage's training take."""
+        if not self._is_slim(record):
+            return self.num_steps(record) * self.whole_step_seconds
+        after = self.num_steps(record) - record["drawn_step"]
+        slim_step = self._step_seconds[record["ticket"]]
+        return record["drawn_step"] * self.whole_step_seconds + after * slim_step
+
+    def stages_before(self, record: dict, records: Records) -> list[dict]:
+        """Return the stages that a ticket was found by: all rounds before, if it is iterative."""
+        if not self._method.iterates:
+            return []
+        of_seed = records.where(seed=record["seed"])
+        return [
+            each
+            for each in of_seed
+            if each["round"] < record["round"] and each["arm"] in ("dense", "winning")
+        ]
+
+    def weights(self, record: dict) -> int:
+        """Return the parameters that are kept; what a slim model has lost is not counted twice."""
+        masked = 0 if self._is_slim(record) else record["prunable"] - record["kept"]
+        return record["params"] - masked
+
+    def flops(self, record: dict) -> int:
+        """Return the FLOPs of a stage's training and of its pruning."""
+        steps = self.num_steps(record)
+        if record["arm"] == "dense":
+            return self._training(self._model, steps)
+        pruning = self._method.pruning_flops(record, self)
+        if not self._is_slim(record):
+            return self._training(self._model, steps) + pruning
+        dense = self._training(self._model, record["drawn_step"])
+        slim = self._slims[record["ticket"]]
+        return dense + self._training(slim, steps - record["drawn_step"]) + pruning
+
+    def _slim(self, record) -> keras.Model:
+        stage = self._folder / pathlib.Path(record["ticket"]).parent
+        return trained_model(stage, self._experiment.build, slims=True)
+
+    def _training(self, model, num_steps):
+        return training_flops(model, num_steps, self.batch_size)
+
+    def _is_slim(self, record):
+        return self._method.slims and record["arm"] == "winning"

@@ -1,25 +1,24 @@
 """A recipe brought to life: its data, its model, its training, its metrics and its pictures."""
 
-import importlib.metadata
-import os
 import pathlib
-import platform
 import random
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.costs.flops import count_flops
 from tf_tickets.errors import SettingError
-from tf_tickets.files import sha256_of_arrays, write_whole
-from tf_tickets.lab import metrics, models
-from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.recipes import COUNTS, Recipe
+from tf_tickets.files import sha256_of_arrays
+from tf_tickets.lab import data, metrics, models
+from tf_tickets.lab.data.dataset import steps_per_epoch
+from tf_tickets.lab.pictures import write_strip
+from tf_tickets.lab.recipes import Recipe
 from tf_tickets.lab.training import fit_steps
-from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.names import variable_names
+from tf_tickets.protocols import Distills, Samples, Settles, components_of, rebuilt
+from tf_tickets.search.task import Task
 from tf_tickets.strategy import check_agreement
 from tf_tickets.tickets.snapshot import take_snapshot
 
@@ -27,17 +26,16 @@ _NUM_PICTURES = 10
 
 
 class Experiment:
-    """What a search needs of one recipe: `build`, `train`, `evaluate`, `illustrate`, `num_steps`.
+    """What a search needs of one recipe: see `task`.
 
     Args:
         recipe: what to build, and how to train it.
         limit: use only so many training images, and at most as many test images.
-        data_dir: folder of tensorflow_datasets.
+        data_dir: folder of tensorflow_datasets, or of images of one's own.
         inception: address or folder of an Inception network; without it a classifier trained on
             the data set's labels gives the features.
-        callbacks: Keras callbacks for every training.
         distill_discriminator: whether a GAN's trained dense discriminator teaches those of the
-            later rounds (C8).
+            later rounds (Chen et al., 2021, arXiv:2106.00134).
         strategy: that models are built and trained by, a recipe's batch being that of all replicas
             together. Whatever only looks at a model does so on one device: metrics and pictures
             are by one protocol, and need no other worker.
@@ -45,6 +43,9 @@ class Experiment:
     Raises:
         SettingError, FileError: if the data or the Inception network cannot be had, or a batch
             cannot be split among the replicas.
+
+    Attributes:
+        callbacks: Keras callbacks for every training.
     """
 
     def __init__(
@@ -53,7 +54,6 @@ class Experiment:
         limit: int | None = None,
         data_dir: str | None = None,
         inception: str | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
         distill_discriminator: bool = False,
         strategy: tf.distribute.Strategy | None = None,
     ):
@@ -69,7 +69,7 @@ class Experiment:
         )
         self._inception = inception
         self._evaluator = None
-        self.callbacks = list(callbacks)
+        self.callbacks: list[keras.callbacks.Callback] = []
 
     def _check_batch_size(self):
         replicas = self.strategy.num_replicas_in_sync
@@ -79,6 +79,25 @@ class Experiment:
                 f"multiple of {replicas}. Received: batch_size={self.recipe.batch_size}."
             )
 
+    def task(self) -> Task:
+        """Return what a search asks for."""
+        return Task(
+            build=self.build,
+            train=self.train,
+            evaluate=self.evaluate,
+            num_steps=self.num_steps,
+            evaluations=self.recipe.evaluations,
+            directions={name: card.higher_is_better for name, card in metrics.METRICS.items()},
+            check=metrics.refuse_collapse,
+            prepare=self.prepare,
+            illustrate=self.illustrate,
+        )
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.recipe.model
+
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
@@ -87,14 +106,14 @@ class Experiment:
             raise SettingError(
                 f"A step of {self.recipe.model} takes batch_size={self.recipe.batch_size} images "
                 f"for each of critic_steps={self._critic_steps} updates of its discriminator, and "
-                f"there are {found} images. Choose a smaller batch_size or fewer critic_steps."
+                f"there are {found} images. Choose a smaller `batch_size` or fewer `critic_steps`."
             )
         return self.recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of one pass over the training images."""
-        return data.steps_per_epoch(self.train_images, self.images_per_step)
+        return steps_per_epoch(self.train_images, self.images_per_step)
 
     @property
     def images_per_step(self) -> int:
@@ -108,7 +127,7 @@ class Experiment:
         return options.get("critic_steps", 1)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Load the network behind the metrics; a classifier is trained where none is kept.
+        """Load the network behind the metrics; a classifier is trained if none is kept.
 
         `evaluate` does it when it has to; doing it first shows a bad address before any training.
 
@@ -118,11 +137,12 @@ class Experiment:
         Raises:
             FileError: if the Inception network cannot be loaded, or no classifier be kept.
         """
-        extractor = (
-            metrics.load_inception(self._inception)
-            if self._inception
-            else metrics.load_classifier(self.train_images, progress=progress)
-        )
+        if self._inception:
+            extractor = metrics.load_inception(self._inception)
+        elif self.train_images.num_classes:
+            extractor = metrics.load_classifier(self.train_images, progress=progress)
+        else:
+            extractor = None
         self._evaluator = metrics.Evaluator(self.train_images, self.test_images, extractor)
 
     def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
@@ -132,12 +152,14 @@ class Experiment:
         return self._evaluator(self._on_one_device(model))
 
     def _on_one_device(self, model):
-        """Return the model, or where a strategy trains it a twin with the weights of now."""
+        """Return the model, or if a strategy trains it a twin with the weights of now."""
         if self.strategy is tf.distribute.get_strategy():
             return model
         if model not in self._twins:
-            networks = {n: keras.models.clone_model(part) for n, part in model.components.items()}
-            self._twins[model] = model.with_networks(**networks)
+            parts = components_of(model).items()
+            self._twins[model] = rebuilt(
+                model, {name: keras.models.clone_model(part) for name, part in parts}
+            )
             self._twins[model].compile()
         twin = self._twins[model]
         for variable, trained in zip(twin.weights, model.weights, strict=True):
@@ -147,7 +169,7 @@ class Experiment:
     def build(self, seed: int) -> keras.Model:
         """Return a new compiled model whose weights are drawn from the seed.
 
-        Where workers train together, all of them have to build it.
+        If workers train together, all of them have to build it.
         """
         with self.strategy.scope():
             return self.build_on_one_device(seed)
@@ -173,16 +195,15 @@ class Experiment:
 
         Args:
             model: as `build` returns it.
-            dense: the trained dense network's weights, by variable path; None where that is what
-                will be trained. A GAN's discriminator is taught by this one's with
-                `distill_discriminator`.
+            dense: the trained dense network's weights, by variable name; None if that is what will
+                be trained. A GAN's discriminator is taught by this one's if it distills.
 
         Raises:
             SettingError: if workers that train together do not hold the same weights.
         """
-        if hasattr(model, "settle"):
+        if isinstance(model, Settles):
             model.settle()
-        if self._distills:
+        if self._distills and isinstance(model, Distills):
             model.distill(None if dense is None else self._teacher_with(dense))
         if self.strategy.cluster_resolver is not None:
             # What each worker computed by itself, such as masks, could differ between machines.
@@ -192,24 +213,26 @@ class Experiment:
     def _teacher_with(self, weights):
         """Return the one discriminator that teaches, with these weights."""
         if self._teacher is None:
-            self._teacher = self.build(seed=0).discriminator
-        for variable in self._teacher.variables:
-            variable.assign(weights[variable.path])
-        return self._teacher
+            model = self.build(seed=0)
+            inside = {id(variable) for variable in model.discriminator.variables}
+            named = variable_names(model).items()
+            self._teacher = (model.discriminator, [(n, v) for n, v in named if id(v) in inside])
+        discriminator, variables = self._teacher
+        for name, variable in variables:
+            variable.assign(weights[name])
+        return discriminator
 
     def illustrate(self, model: keras.Model, path: pathlib.Path) -> None:
         """Write a PNG of ten images side by side that the model makes.
 
-        Samples of a fixed seed where it can sample, reconstructions of test images otherwise.
+        Samples of a fixed seed if it can sample, reconstructions of test images otherwise.
         """
         model = self._on_one_device(model)
-        if hasattr(model, "sample"):
+        if isinstance(model, Samples):
             images = model.sample(_NUM_PICTURES, seed=0)
         else:
             images = model.reconstruct(self.real_pictures())
-        strip = np.concatenate(keras.ops.convert_to_numpy(images), axis=1)
-        pixels = np.rint((strip + 1) * 127.5).clip(0, 255).astype(np.uint8)
-        write_whole(path, tf.io.encode_png(pixels).numpy())
+        write_strip(keras.ops.convert_to_numpy(images), path)
 
     def real_pictures(self) -> np.ndarray:
         """Return the ten test images that pictures are compared with, (10, h, w, c) in [-1, 1]."""
@@ -217,90 +240,17 @@ class Experiment:
         return np.stack([image for image, _ in examples.as_numpy_iterator()])
 
 
-def read_pictures(path) -> np.ndarray:
-    """Return the images of a strip that `illustrate` wrote, (n, h, w, c) in [-1, 1]."""
-    strip = tf.io.decode_png(pathlib.Path(path).read_bytes()).numpy()
-    return np.stack(np.split(strip / 127.5 - 1, strip.shape[1] // strip.shape[0], axis=1))
-
-
-def build_model(recipe: Recipe, image_shape: tuple, seed: int) -> keras.Model:
+def build_model(recipe: Recipe, image_shape: Sequence[int], seed: int) -> keras.Model:
     """Return a new compiled model of a recipe, with weights drawn from the seed."""
     # Keras draws its layers' seeds from here. `keras.utils.set_random_seed` would also seed
     # TensorFlow, which drops its compiled kernels at that: 0.6 s for each model built in a search.
     random.seed(seed)
     model = models.build(recipe.model, image_shape, **recipe.network)
-    model.compile(*(_optimizer(recipe) for _ in range(2 if "generator" in model.components else 1)))
+    count = models.MODELS[recipe.model].family.num_optimizers
+    model.compile(*(_optimizer(recipe) for _ in range(count)))
     return model
 
 
 def _optimizer(recipe):
     config = {"learning_rate": recipe.learning_rate, **recipe.optimizer_options}
     return keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
-
-
-def describe(recipe: Recipe, scope: str | None = None) -> dict:
-    """Return the network's parameter counts, in all and by component, and what an image takes.
-
-    Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
-    moving statistics. The paper's count stands beside them, None where the model is none of the
-    paper's. `flops` are those of each component's forward pass for one image; `options` are all
-    that the model is built with, defaults included.
-
-    Args:
-        recipe: of the network.
-        scope: the component that may be pruned, or None for all.
-    """
-    model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
-    dataset, params = COUNTS[recipe.model]
-    return {
-        "params": num_values(model.trainable_variables),
-        "components": {
-            name: num_values(part.trainable_variables) for name, part in model.components.items()
-        },
-        "flops": count_flops(model).forward_by_component,
-        "prunable": num_values(prunable(model, scope)),
-        "paper": params and {"dataset": dataset, "params": params},
-        "options": models.resolved_options(recipe.model, recipe.network),
-    }
-
-
-def decisive_metric(name: str, inception: str | None, absent: Collection[str] = ()) -> str:
-    """Return the metric's name, "frechet" being `fid` with an Inception network, else `fcd`.
-
-    Args:
-        name: "frechet" or a name in `metrics.HIGHER_IS_BETTER`.
-        inception: as `Experiment` takes it.
-        absent: the metrics that are not measured of the model.
-
-    Raises:
-        SettingError: if there is no such metric, or it needs the other kind of features.
-    """
-    if name == "frechet":
-        return "fid" if inception else "fcd"
-    of_other_features = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
-    if not inception:
-        of_other_features = ("fid", "kid", "inception_score")
-    known = [m for m in metrics.HIGHER_IS_BETTER if m not in (*of_other_features, *absent)]
-    if name not in known:
-        hint = "" if inception else " (fid, kid and inception_score need --inception)"
-        hint = f" ({name} is not measured of a GAN)" if name in absent else hint
-        raise SettingError(
-            f"argument --metric: invalid choice: {name!r} (choose from {', '.join(known)}){hint}"
-        )
-    return name
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the bits of a result."""
-    names = ("tf-tickets", "tensorflow", "keras", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
-
-
-def machine() -> dict:
-    """Return what a reader of a result would ask of the machine that it was found on."""
-    return {
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
-    }

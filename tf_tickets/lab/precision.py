@@ -1,7 +1,10 @@
 """Which Keras dtype policy suits the hardware."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
+import keras
 import tensorflow as tf
 
 POLICIES = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
@@ -29,3 +32,18 @@ def _cpu_has_bfloat16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Let Keras build layers by a dtype policy within a `with` block.
+
+    Args:
+        name: of the policy, such as "mixed_bfloat16".
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,8 +1,7 @@
 """Early-bird tickets: stop when it has settled which channels matter, slim, and train on."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -12,9 +11,11 @@ from tf_tickets.channels.slim import slim
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.stages import ARMS, Observer, Stage, check_evaluations, run_stages
-from tf_tickets.search.training import Training, built_optimizers, derived_seed
+from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
+from tf_tickets.search.task import Task
+from tf_tickets.search.training import Training, built_optimizers
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
 
@@ -26,82 +27,59 @@ class EarlyBirdSearch:
     again from the same start, draws channel masks every few steps until they have settled, removes
     the masked channels, and trains the slim network on to the same last step, its optimizer
     included. The random arm trains a network of the same widths from fresh weights over all steps:
-    where it does as well, it is the widths that matter and not the ticket.
+    if it does as well, it is the widths that matter and not the ticket.
 
     Args:
-        build, train, evaluate: as `TicketSearch` takes them.
-        num_steps: optimizer steps of a whole training.
-        channel_sparsities: of round 1, 2 and so on: fraction of the channels that may go to remove.
+        task: how the model is built, trained and judged. `prepare` gets None for `dense` in all
+            rounds, as no dense network has the variables of a slim one.
+        channel_sparsity: of round 1, 2 and so on: fraction of the channels that may go to remove.
         draw_every: optimizer steps between two drawings of masks.
-        delta, look_back: as `EarlyBirdCriterion` takes them.
+        mask_distance, look_back: as `EarlyBirdCriterion` takes them.
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
         round_to, whole_groups, pool: as `slim` and `ChannelRanking` take them.
-        arms: "winning", or "winning" and "random".
-        prepare: as `TicketSearch` takes it; `dense` is None in all rounds, as no dense network has
-            the variables of a slim one.
-        evaluations, higher_is_better, undirected, refuse, illustrate, observers: as `TicketSearch`
-            takes them.
+        random_arm: whether to train the control.
 
     Raises:
-        SettingError: if a number is out of range or an arm is unknown; of what the model has a say
-            in, `run` raises it before anything is trained.
+        SettingError: if a number is out of range; of what the model has a say in, `run` raises it
+            before anything is trained.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    Source: You et al., 2020, arXiv:1909.11957; Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1.
     """
 
     def __init__(
         self,
-        build: Callable[[int], keras.Model],
-        train: Callable[[keras.Model, int, int, int], None],
-        evaluate: Callable[[keras.Model], tuple[dict, dict]],
+        task: Task,
+        channel_sparsity: Sequence[float],
         *,
-        num_steps: int,
-        channel_sparsities: Sequence[float],
         draw_every: int,
-        delta: float = 0.1,
+        mask_distance: float = 0.1,
         look_back: int = 5,
         scale_penalty: float = 1e-4,
         round_to: int = 1,
         whole_groups: bool = False,
         pool: str = "model",
-        arms: Sequence[str] = ("winning", "random"),
-        evaluations: int = 1,
-        higher_is_better: Sequence[str] = (),
-        undirected: Sequence[str] = (),
-        refuse: Callable[[dict], None] | None = None,
-        prepare: Callable[[keras.Model, Mapping | None], None] | None = None,
-        illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None,
-        observers: Sequence[Observer] = (),
+        random_arm: bool = True,
     ):
-        check_evaluations(evaluations, num_steps)
-        _check_numbers(num_steps, draw_every, scale_penalty, round_to)
-        _check_choices(channel_sparsities, arms)
-        self.build = build
-        self.train = train
-        self.evaluate = evaluate
-        self.num_steps = num_steps
-        self.channel_sparsities = tuple(channel_sparsities)
+        _check_numbers(task.num_steps, draw_every, scale_penalty, round_to)
+        _check_sparsities(channel_sparsity)
+        self.task = task
+        self.channel_sparsity = tuple(channel_sparsity)
         self.draw_every = draw_every
-        self.delta = delta
+        self.mask_distance = mask_distance
         self.look_back = look_back
         self.scale_penalty = scale_penalty
         self.round_to = round_to
         self.whole_groups = whole_groups
         self.pool = pool
-        self.arms = arms
-        self.evaluations = evaluations
-        self.higher_is_better = higher_is_better
-        self.undirected = undirected
-        self.refuse = refuse
-        self.prepare = prepare
-        self.illustrate = illustrate
-        self.observers = observers
+        self.random_arm = random_arm
 
-    def run(self, seeds: Sequence[int], folder: RunFolder) -> list[dict]:
+    def run(
+        self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
+    ) -> list[dict]:
         """Make every stage that is not done yet, and return the records of all.
 
         Args:
-            seeds, folder: as `TicketSearch.run` takes them.
+            seeds, folder, observers: as `TicketSearch.run` takes them.
 
         Returns:
             One record per stage, in order, as of `TicketSearch.run`; `prunable` and `kept` count
@@ -113,68 +91,68 @@ class EarlyBirdSearch:
             SettingError: if the model has no channels that may go, or too few for a sparsity.
             DivergedError: if a training ends with a NaN or infinite weight; earlier stages stay.
         """
-        self._model = self.build(seeds[0])
+        self._model = self.task.build(seeds[0])
         self._fresh_optimizer = built_optimizers(self._model)
         self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool)
-        for sparsity in self.channel_sparsities:
+        for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
         return run_stages(
             list(self._stages(seeds)),
             folder,
             self._sources,
             lambda stage, path: self._make(stage, path, folder),
-            self.observers,
+            observers,
         )
 
     def _sources(self, stage):
         is_control = stage.arm == "random"
-        return [Stage(stage.seed, stage.round, "winning")] if is_control else []
+        return [stage.of_arm("winning")] if is_control else []
 
     def _criterion(self, sparsity):
-        return EarlyBirdCriterion(self._ranking, sparsity, self.delta, self.look_back)
+        return EarlyBirdCriterion(self._ranking, sparsity, self.mask_distance, self.look_back)
 
     def _stages(self, seeds) -> Iterator[Stage]:
         for seed in seeds:
             yield Stage(seed, 0, "dense")
-            for number in range(1, len(self.channel_sparsities) + 1):
-                for arm in ARMS:
-                    if arm in self.arms:
-                        yield Stage(seed, number, arm)
+            for number in range(1, len(self.channel_sparsity) + 1):
+                yield Stage(seed, number, "winning")
+                if self.random_arm:
+                    yield Stage(seed, number, "random")
 
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
-        training = Training(self, derived_seed(stage.seed, "data"))
+        training = Training(self.task, derived_seed(stage.seed, "data"))
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         make = {"dense": self._dense, "winning": self._drawn, "random": self._same_widths}
         model, specifics = make[stage.arm](stage, training, config, path, folder)
-        if self.refuse and stage.arm == "dense":
-            self.refuse(training.curve[-1]["metrics"])
-        Ticket.of_model(model, Masks({}), config).save(path / "trained.safetensors")
-        if self.illustrate:
-            self.illustrate(model, path / "samples.png")
+        if self.task.check and stage.arm == "dense":
+            self.task.check(training.metrics)
+        Ticket.of_model(model, Masks({}), config).save(path / paths.TRAINED)
+        if self.task.illustrate:
+            self.task.illustrate(model, path / paths.SAMPLES)
         return {
             **dataclasses.asdict(stage),
             **self._counts(model),
             **specifics,
             **training.result(),
             "attempts": 1,
-            "ticket": f"{stage.name}/ticket.safetensors",
+            "ticket": f"{stage.name}/{paths.TICKET}",
         }
 
     def _dense(self, stage, training, config, path, folder):
         """Train the whole network; its ticket is what all rounds of the seed start from."""
         self._start(stage)
-        Ticket.of_model(self._model, Masks({}), config).save(path / "ticket.safetensors")
-        training.go_on(self._model, self.num_steps)
+        Ticket.of_model(self._model, Masks({}), config).save(path / paths.TICKET)
+        training.go_on(self._model, self.task.num_steps)
         return self._model, {"channel_sparsity": 0.0}
 
     def _drawn(self, stage, training, config, path, folder):
         """Train until the ticket is drawn, then what is left of the network."""
         self._start(stage)
-        sparsity = self.channel_sparsities[stage.round - 1]
+        sparsity = self.channel_sparsity[stage.round - 1]
         criterion, distances = self._criterion(sparsity), []
         with penalised_scales(self._model, self._ranking, self.scale_penalty):
-            for step in range(self.draw_every, self.num_steps, self.draw_every):
+            for step in range(self.draw_every, self.task.num_steps, self.draw_every):
                 training.go_on(self._model, step)
                 settled = criterion.draw()
                 distances.append({"step": step, "distances": criterion.history[-1]})
@@ -182,8 +160,8 @@ class EarlyBirdSearch:
                     break
         slimmed = slim(self._model, criterion.masks, self.round_to)
         ticket = Ticket.of_model(self._model, slimmed.slim_report.masks, config)
-        ticket.save(path / "ticket.safetensors")
-        training.go_on(slimmed, self.num_steps)
+        ticket.save(path / paths.TICKET)
+        training.go_on(slimmed, self.task.num_steps)
         return slimmed, {
             "channel_sparsity": sparsity,
             "drawn_step": step,
@@ -193,25 +171,25 @@ class EarlyBirdSearch:
 
     def _same_widths(self, stage, training, config, path, folder):
         """Train a network as wide as the winning one, from fresh weights."""
-        winning = Stage(stage.seed, stage.round, "winning")
-        masks = Ticket.load(folder.path / winning.name / "ticket.safetensors").masks
-        fresh = self.build(derived_seed(stage.seed, stage.round, stage.arm))
-        Ticket.of_model(fresh, masks, config).save(path / "ticket.safetensors")
+        winning = stage.of_arm("winning")
+        masks = Ticket.load(folder.path / winning.name / paths.TICKET).masks
+        fresh = self.task.build(derived_seed(stage.seed, stage.round, stage.arm))
+        Ticket.of_model(fresh, masks, config).save(path / paths.TICKET)
         slimmed = slim(fresh, masks)
-        self._settle(slimmed)
-        training.go_on(slimmed, self.num_steps)
-        return slimmed, {"channel_sparsity": self.channel_sparsities[stage.round - 1]}
+        self._prepare(slimmed)
+        training.go_on(slimmed, self.task.num_steps)
+        return slimmed, {"channel_sparsity": self.channel_sparsity[stage.round - 1]}
 
     def _start(self, stage):
         """Set the model to the state that all trainings of a seed start from."""
-        weights = take_snapshot(self.build(derived_seed(stage.seed, 0, "dense")))
+        weights = take_snapshot(self.task.build(derived_seed(stage.seed, 0, "dense")))
         restore_snapshot(self._model, {**self._fresh_optimizer, **weights})
-        self._settle(self._model)
+        self._prepare(self._model)
 
-    def _settle(self, model):
+    def _prepare(self, model):
         """Let a model be prepared for a training that starts from the weights it has now."""
-        if self.prepare:
-            self.prepare(model, None)
+        if self.task.prepare:
+            self.task.prepare(model, None)
 
     def _counts(self, model):
         whole, kept = (num_values(prunable(each)) for each in (self._model, model))
@@ -236,16 +214,10 @@ def _check_numbers(num_steps, draw_every, scale_penalty, round_to):
             raise SettingError(f"`{name}` must be at least {least}. Received: {name}={value}")
 
 
-def _check_choices(channel_sparsities, arms):
-    if list(channel_sparsities) != sorted(set(channel_sparsities)) or not channel_sparsities:
+def _check_sparsities(sparsities):
+    if list(sparsities) != sorted(set(sparsities)) or not sparsities:
         raise SettingError(
-            f"`channel_sparsities` must be one number or more that rise. "
-            f"Received: {tuple(channel_sparsities)}"
-        )
-    if "winning" not in arms or set(arms) - {"winning", "random"}:
-        raise SettingError(
-            f"`arms` must be 'winning', or 'winning' and 'random', whose widths it gives. "
-            f"Received: arms={tuple(arms)}"
+            f"`channel_sparsity` must be one number or more, rising. Received: {tuple(sparsities)}"
         )
 
 
@@ -253,7 +225,7 @@ def rebuild_slim(build: Callable[[int], keras.Model], ticket, trained) -> keras.
     """Return the trained slim model of an early-bird stage.
 
     Args:
-        build: as `EarlyBirdSearch` takes it.
+        build: as `Task` takes it.
         ticket, trained: paths of the stage's two files, `ticket.safetensors` with the channel
             masks, and `trained.safetensors`.
 

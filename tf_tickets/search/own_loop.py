@@ -21,11 +21,11 @@ from tf_tickets.tickets.snapshot import take_snapshot
 from tf_tickets.tickets.ticket import Ticket
 
 
-class IterativeMagnitudePruning:
+class LoopedPruning:
     """Trains a model, prunes it, rewinds what is left, and trains it again, round by round.
 
-    The shortest way to tickets of a model and a training loop of your own. Whether a ticket wins,
-    it does not say: `TicketSearch` has the controls, several seeds, and resumes.
+    The shortest way to tickets of a model and a training loop of your own. It does not say whether
+    a ticket wins: `TicketSearch` has the controls, several seeds, and resumes.
 
     Args:
         model: a built Keras model; it is trained in place.
@@ -37,7 +37,7 @@ class IterativeMagnitudePruning:
         rewind_point: a `tt.callbacks.RewindPoint` that `train` passes to `fit`; survivors return
             there. Without one they return to the weights that the model has before `run`.
         scope: what may be pruned, as `tt.prunable` takes it.
-        pool: "model" ranks all weights together (K4), "layer" those of each kernel by themselves.
+        pool: "model" ranks all weights together, "layer" those of each kernel by themselves.
 
     The optimizers that the model has as attributes begin every round without state, for which one
     that was trained with before `run` is made from its config; those of a loop of your own are to
@@ -52,7 +52,8 @@ class IterativeMagnitudePruning:
     Attributes:
         tickets: of the rounds so far, also where a later one fails.
 
-    Source: paper K, section 3.1 (K2 to K5); Frankle et al., 2020, arXiv:1912.05671.
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1; Frankle et al., 2020,
+    arXiv:1912.05671.
 
     Example:
         rewind = tt.callbacks.RewindPoint(step=100)
@@ -61,7 +62,7 @@ class IterativeMagnitudePruning:
             model.fit(images, epochs=5, callbacks=[rewind])
 
         schedule = tt.IterativeSparsity(rate=0.2, rounds=5)
-        search = tt.IterativeMagnitudePruning(
+        search = tt.search.LoopedPruning(
             model, images, train, schedule=schedule, rounds=5, rewind_point=rewind
         )
         tickets = search.run()
@@ -126,11 +127,11 @@ class IterativeMagnitudePruning:
         refuse_non_finite(self.model)
 
 
-class EarlyBird:
+class LoopedEarlyBird:
     """Trains a model epoch by epoch until it has settled which of its channels matter.
 
-    What follows is `tt.slim(model, masks)`, and training the small model on. For `fit` alone there
-    is `tt.callbacks.EarlyBird`.
+    What follows is `tt.slim(model, masks)`, and training the small model on. If `fit` alone trains
+    the model, `tt.callbacks.EarlyBird` does the same.
 
     Args:
         model: as `tt.channel_masks` takes it; it is trained in place.
@@ -138,7 +139,7 @@ class EarlyBird:
         train: `train(model, data)` trains the model for one epoch, or whatever lies between two
             drawings of masks. A loop of your own adds `sum(model.losses)` to its loss: that is how
             the scales are pushed towards zero.
-        channel_sparsity, delta, look_back, scale_penalty, whole_groups, pool: as
+        channel_sparsity, mask_distance, look_back, scale_penalty, whole_groups, pool: as
             `tt.callbacks.EarlyBird` takes them.
 
     Raises:
@@ -152,7 +153,7 @@ class EarlyBird:
         epoch: how many epochs the latest run trained until the ticket was drawn; None before.
         history: for each masks drawn, the distances to those before, the latest first.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    Source: You et al., 2020, arXiv:1909.11957; Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class EarlyBird:
         train: Callable,
         *,
         channel_sparsity: float,
-        delta: float = 0.1,
+        mask_distance: float = 0.1,
         look_back: int = 5,
         scale_penalty: float = 1e-4,
         whole_groups: bool = False,
@@ -173,9 +174,12 @@ class EarlyBird:
         self.train = train
         self.epoch = None
         self.history = []
-        self._numbers = (channel_sparsity, delta, look_back)
-        self._scale_penalty = scale_penalty
-        self._choice = (whole_groups, pool)
+        self.channel_sparsity = channel_sparsity
+        self.mask_distance = mask_distance
+        self.look_back = look_back
+        self.scale_penalty = scale_penalty
+        self.whole_groups = whole_groups
+        self.pool = pool
 
     def run(self, max_epochs: int) -> Masks | None:
         """Train until the masks have settled; return the channel masks, or None if they did not.
@@ -185,10 +189,12 @@ class EarlyBird:
         """
         check_count("max_epochs", max_epochs)
         self.epoch = None
-        ranking = ChannelRanking(self.model, *self._choice)
-        criterion = EarlyBirdCriterion(ranking, *self._numbers)
+        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        criterion = EarlyBirdCriterion(
+            ranking, self.channel_sparsity, self.mask_distance, self.look_back
+        )
         self.history = criterion.history
-        with penalised_scales(self.model, ranking, self._scale_penalty):
+        with penalised_scales(self.model, ranking, self.scale_penalty):
             for epoch in range(1, max_epochs + 1):
                 self.train(self.model, self.data)
                 refuse_non_finite(self.model)

@@ -1,23 +1,25 @@
 """What a search is made of: its stages, and who is told of them."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
-import resource
-import sys
 from collections.abc import Callable, Sequence
 
-from tf_tickets.errors import SettingError
+from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.search.verdict import with_spread
-
-# What a stage may be; "transferred" only where a search is given tickets from elsewhere.
-ARMS = ("winning", "transferred", "random", "shuffled")
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One training of a search: round 0 is dense, later rounds have an arm each."""
+    """One training of a search: round 0 is dense, later rounds have a stage for each arm.
+
+    Attributes:
+        seed: of the search.
+        round: 0 for the dense network.
+        arm: "dense", or the name of an arm.
+    """
 
     seed: int
     round: int
@@ -28,9 +30,18 @@ class Stage:
         """The stage's folder within the run."""
         return f"seed-{self.seed}/round-{self.round:02d}/{self.arm}"
 
+    @property
+    def dense(self) -> "Stage":
+        """The stage of the same seed's dense network."""
+        return Stage(self.seed, 0, "dense")
+
+    def of_arm(self, arm: str) -> "Stage":
+        """Return another arm's stage of the same seed and round."""
+        return dataclasses.replace(self, arm=arm)
+
 
 class Observer:
-    """Is told how a search goes on; the methods do nothing here."""
+    """Learns how a search goes on; the methods do nothing here."""
 
     def search_begins(self, stages: Sequence[Stage]) -> None:
         """The stages that will be made or found done, in order."""
@@ -40,15 +51,6 @@ class Observer:
 
     def stage_ends(self, stage: Stage, record: dict) -> None:
         """A stage is done, now or by an earlier run; `record` is its line of results.jsonl."""
-
-
-def check_evaluations(evaluations: int, num_steps: int) -> None:
-    """Raise SettingError unless a training has as many steps as it is evaluated, and is once."""
-    if not 1 <= evaluations <= num_steps:
-        raise SettingError(
-            f"`evaluations` must be from 1 to the {num_steps} steps of a training. "
-            f"Received: evaluations={evaluations}"
-        )
 
 
 def run_stages(
@@ -65,7 +67,7 @@ def run_stages(
         folder: an entered run folder; holds the stages, and results.jsonl, when this returns.
         sources: says which stages one is computed from.
         make: trains one stage, writes its files to a path, and returns its record.
-        observers: are told of every stage.
+        observers: learn of every stage.
     """
     for observer in observers:
         observer.search_begins(stages)
@@ -77,9 +79,9 @@ def run_stages(
                 observer.stage_begins(stage)
             with folder.stage(stage.name, names) as path:
                 record = make(stage, path)
-                (path / "result.json").write_text(json.dumps(record))
+                (path / paths.RESULT).write_text(json.dumps(record))
             folder.write_results([record])
-        records.append(json.loads((folder.path / stage.name / "result.json").read_text()))
+        records.append(json.loads((folder.path / stage.name / paths.RESULT).read_text()))
         for observer in observers:
             observer.stage_ends(stage, records[-1])
     records = with_spread(records)
@@ -87,11 +89,7 @@ def run_stages(
     return records
 
 
-def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held so far, in bytes.
-
-    It is not that of one stage, and to let Linux begin the peak anew would not make it so: what
-    earlier trainings freed stays with the process, even through `malloc_trim`.
-    """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+def derived_seed(*parts) -> int:
+    """Return a seed that depends on all parts and on nothing else, such as the process."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1  # below 2**31, as tf.data wants it

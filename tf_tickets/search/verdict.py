@@ -1,6 +1,6 @@
 """What makes the claim honest: when is a ticket a winning one?"""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,24 +111,26 @@ def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, fl
 
 
 def follow_curve(
-    curve: Sequence[dict],
-    higher_is_better: Collection[str] = (),
-    undirected: Collection[str] = (),
+    curve: Sequence[dict], directions: Mapping[str, bool | None] | None = None
 ) -> dict:
     """Return `best` and `early_stopping_step`, each by metric, of one training's evaluations.
 
     The early-stopping step is the first evaluation that is within 1 % of the training's best: where
-    one could have stopped. It is the same rule for all arms and metrics, as papers K and C leave it
-    open (K33, Q14). `best` is chosen by looking, so it flatters; the last value does not (Q8).
+    one could have stopped. It is the same rule for all arms and metrics, as the papers leave it
+    open. `best` is chosen by looking, so it flatters; the last value does not.
 
     Args:
         curve: {"step": optimizer step, "metrics": name -> value} of each evaluation, in order.
-        higher_is_better: the metrics of which it is; of others lower is better.
-        undirected: the metrics of which neither is, so that they are left out.
+        directions: metric -> whether higher is better; None if neither direction is, so that it is
+            left out. A metric that is absent is better when lower.
     """
+    directions = directions or {}
     best, early = {}, {}
-    for name in (name for name in curve[0]["metrics"] if name not in undirected):
-        sign = -1 if name in higher_is_better else 1
+    for name in curve[0]["metrics"]:
+        higher_is_better = directions.get(name, False)
+        if higher_is_better is None:
+            continue
+        sign = -1 if higher_is_better else 1
         values = [sign * point["metrics"][name] for point in curve]
         lowest = min(values)
         first = next(i for i, v in enumerate(values) if v <= lowest + 0.01 * abs(lowest))

@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""The commands: find, compare, transfer; each parses, runs and shows."""

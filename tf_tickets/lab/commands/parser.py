@@ -1,78 +1,136 @@
-"""From a dataclass to a command line, and from an error to one line and an exit status."""
+"""From options to a command line: flat flags, in the groups of what was chosen."""
 
 import argparse
-import contextlib
 import dataclasses
-import os
-import pathlib
-import sys
+import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
-from tf_tickets.errors import DivergedError, FileError, SettingError
+from tf_tickets.errors import SettingError
+
+_LIKE_ARGPARSE = "argument {flag}: {rest}"
 
 
-def option(default, help: str, choices: Sequence | None = None, flag: str | None = None):
-    """Return a dataclass field that is a command-line option too.
+class Parser(argparse.ArgumentParser):
+    """Reads groups of options; what cannot work is one line on stderr, and status 2.
 
     Args:
-        default: its type, or the field's annotation where it is None, says how a word is read; a
-            bool becomes a flag, a tuple takes several words.
-        help: what the option means.
-        choices: the values that may be given.
-        flag: what it is called on the command line, where that is no name in Python.
+        description: one line for `--help`.
     """
-    metadata = {"help": help, "choices": choices, "flag": flag}
-    return dataclasses.field(default=default, metadata=metadata)
 
+    def __init__(self, description: str, **options):
+        super().__init__(description=description, allow_abbrev=False, **options)
+        self._groups = {}
 
-def parse(options_class: type, arguments: Sequence[str], description: str):
-    """Return an instance of a dataclass of `option`s, read from command-line arguments.
+    def add_options(self, title: str, kind: type, values=None, leave_out: Iterable = ()) -> None:
+        """Add the options of a dataclass as a group of flags.
 
-    Raises:
-        SystemExit: with status 2 and one line on stderr, if an option is unknown or has a value
-            that the parser or the class refuses.
-    """
-    parser = _OneLineParser(description=description)
-    types_of = typing.get_type_hints(options_class)
-    for field in dataclasses.fields(options_class):
-        _add_option(parser, field, types_of[field.name])
-    values = vars(parser.parse_args(arguments))
-    try:
-        return options_class(**{n: tuple(v) if type(v) is list else v for n, v in values.items()})
-    except SettingError as error:
-        parser.error(str(error))
+        Args:
+            title: of the group; also what `made` calls it.
+            kind: a dataclass of `option`s.
+            values: an instance whose values are the defaults, in place of the class's.
+            leave_out: names of fields that are not to be flags.
+        """
+        group = self.add_argument_group(title)
+        hints = typing.get_type_hints(kind)
+        fields = [f for f in _options_of(kind) if f.name not in leave_out]
+        for field in fields:
+            default = field.default if values is None else getattr(values, field.name)
+            _add_option(group, field, hints[field.name], default)
+        self._groups[title] = (kind, [field.name for field in fields], values)
 
+    def made(self, title: str, arguments: argparse.Namespace, **others):
+        """Return the instance of a group that the arguments describe.
 
-class _OneLineParser(argparse.ArgumentParser):
+        Args:
+            title: of the group.
+            arguments: as `parse_args` returned them.
+            **others: values of the fields that are not flags.
+
+        Raises:
+            SystemExit: with status 2, if the class refuses a value.
+        """
+        kind, names, values = self._groups[title]
+        given = {name: _plain(getattr(arguments, name)) for name in names}
+        try:
+            if values is None:
+                return kind(**{**given, **others})
+            return dataclasses.replace(values, **{**given, **others})
+        except SettingError as error:
+            self.refuse(error)
+
+    def refuse(self, error: SettingError) -> None:
+        """End with status 2 and what is wrong, in the words of the command line."""
+        self.error(in_flags(str(error)))
+
     def error(self, message):
         """Say what is wrong in one line; `--help` shows the usage."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def _add_option(parser, field, annotation):
-    flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
-    text = field.metadata["help"]
+def flag_of(field: dataclasses.Field) -> str:
+    """Return what an option is called on the command line."""
+    return field.metadata.get("flag") or "--" + field.name.replace("_", "-")
+
+
+def has_option(kind: type, flag: str) -> bool:
+    """Return whether a dataclass has an option that is called so on the command line."""
+    return any(flag_of(field) == flag for field in _options_of(kind))
+
+
+def in_flags(message: str) -> str:
+    """Return a message of the library with flags in place of the names of options in backticks.
+
+    Args:
+        message: such as "`round_to` must be at least 1. Received: round_to=0".
+    """
+    message = re.sub(r"Received: (\w+)=", "Received: ", message)
+    subject = re.fullmatch(r"`(\w+)`:? (.*)", message, flags=re.DOTALL)
+    if subject:
+        rest = _with_flags(subject[2])
+        return _LIKE_ARGPARSE.format(flag=_flag(subject[1]), rest=rest)
+    return _with_flags(message)
+
+
+def _with_flags(text):
+    return re.sub(r"`(\w+)`", lambda found: _flag(found[1]), text)
+
+
+def _flag(name):
+    return {"source": "--from", "scope": "--component"}.get(name, "--" + name.replace("_", "-"))
+
+
+def _options_of(kind):
+    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
+
+
+def _plain(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _add_option(group, field, annotation, default):
+    flag, text = flag_of(field), field.metadata["help"]
     if annotation is bool:
-        parser.add_argument(flag, dest=field.name, action="store_true", help=text)
+        action = argparse.BooleanOptionalAction if default else "store_true"
+        group.add_argument(flag, dest=field.name, action=action, default=default, help=text)
         return
-    if field.default is not None:
-        values = field.default if isinstance(field.default, tuple) else [field.default]
+    if default is not None:
+        values = default if isinstance(default, tuple) else [default]
         text += f" (default: {' '.join(map(str, values))})"
     annotation = _without_none(annotation)
+    kind, nargs = annotation, None
     if typing.get_origin(annotation) is tuple:
         kind, nargs = typing.get_args(annotation)[0], "+"
-    else:
-        kind, nargs = annotation, None
-    parser.add_argument(
+    group.add_argument(
         flag,
         dest=field.name,
         type=kind,
         nargs=nargs,
-        default=field.default,
+        default=default,
         choices=field.metadata["choices"],
-        help=text,
+        metavar=None if field.metadata["choices"] else flag.strip("-").upper().replace("-", "_"),
+        help=text.replace("%", "%%"),
     )
 
 
@@ -82,68 +140,17 @@ def _without_none(annotation):
     return annotation
 
 
-@contextlib.contextmanager
-def quiet_start():
-    """Keep off stderr what TensorFlow's native code prints while it is loaded.
+def value_of(words: Sequence[str], flag: str, default):
+    """Return the value that words give a flag, before anything else of them is understood.
 
-    Some of it is written before any log level is read, so only the file descriptor stops it. An
-    exception is still printed as ever, after the descriptor is back.
+    Args:
+        words: of a command line.
+        flag: such as "--model", which takes one value.
+        default: what it is if the flag is not there.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument(flag, dest="value", default=default)
     try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-def exit_with_one_line(main: Callable[[], None]) -> None:
-    """Run a script's main function; an error that a user can mend ends it with one line.
-
-    Exit status 2 for a bad option, 1 for a bad file, a full disk or a training that diverged, 130
-    when interrupted. Any other exception is a fault of ours and keeps its traceback.
-    """
-    name = pathlib.Path(sys.argv[0]).name
-    try:
-        main()
-    except SettingError as error:
-        sys.exit(_complain(name, error, status=2))
-    except (FileError, DivergedError) as error:
-        sys.exit(_complain(name, error, status=1))
-    except _out_of_memory() as error:
-        advice = "Try a smaller --batch-size, --image-size or --limit. Finished rounds are kept."
-        sys.exit(_complain(name, f"Out of memory ({type(error).__name__}). {advice}", status=1))
-    except _worker_lost() as error:
-        advice = "Finished rounds are kept; run the same command again in all workers."
-        sys.exit(_complain(name, f"Another worker is gone ({type(error).__name__}). {advice}", 1))
-    except BrokenPipeError:
-        # Whoever read stdout has left; Python would complain once more on closing it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        kept = "Finished rounds are kept; mend this and run the same command again."
-        sys.exit(_complain(name, f"{error.strerror or error}{place}. {kept}", status=1))
-    except KeyboardInterrupt:
-        kept = "Interrupted. Finished rounds are kept; run the same command again to go on."
-        sys.exit(_complain(name, kept, status=130))
-
-
-def _out_of_memory() -> tuple:
-    tensorflow = sys.modules.get("tensorflow")
-    return (MemoryError, tensorflow.errors.ResourceExhaustedError) if tensorflow else (MemoryError,)
-
-
-def _worker_lost() -> tuple:
-    tensorflow = sys.modules.get("tensorflow")
-    return (tensorflow.errors.UnavailableError,) if tensorflow else ()
-
-
-def _complain(name, message, status):
-    print(f"{name}: error: {' '.join(str(message).split())}", file=sys.stderr)
-    return status
+        return first.parse_known_args(words)[0].value
+    except argparse.ArgumentError:  # the flag without a value, which the real parser refuses
+        return default

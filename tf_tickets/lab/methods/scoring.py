@@ -1,127 +1,118 @@
-"""What a recipe's model is scored by before it is trained: data, losses, networks, precision."""
+"""How a recipe's model is scored before it is trained: data, losses, networks, precision."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
-from tf_tickets.errors import SettingError
+
 from tf_tickets.lab import models
 from tf_tickets.lab.data.dataset import ImageDataset, training_batches
+from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.recipes import Recipe
-from tf_tickets.pruning.prunable import magnitude_scores, random_scores
-from tf_tickets.pruning.scores.at_init import (
-    SynapticFlow,
-    grasp_scores,
-    normalized_scores,
-    snip_scores,
-)
+from tf_tickets.names import NamedVariables, variable_names
+from tf_tickets.protocols import components_of
+from tf_tickets.pruning.scores.normalized import normalized_scores
+from tf_tickets.pruning.scores.synflow import SynapticFlow
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
-
-METHODS = ("snip", "grasp", "synflow", "magnitude", "random")
-
-# S9: one batch, as SNIP's authors take, leaves the scores to chance.
-_NUM_BATCHES = 4
-# S3: so many steps the paper takes to prune; other scores do not change with the masks.
-_SYNFLOW_STEPS = 100
-# How often a method scores, of those that compute for it: what `pruning_flops` asks.
-SCORINGS = {"snip": _NUM_BATCHES, "grasp": _NUM_BATCHES, "synflow": _SYNFLOW_STEPS}
-
-
-def num_pruning_steps(method: str) -> int:
-    """Return in how many steps, each with a threshold, a way of pruning comes to its sparsity."""
-    return _SYNFLOW_STEPS if method == "synflow" else 1
 
 
 class InitialScores:
-    """Scores the weights that a model of a recipe starts from; called as a search's `score`.
+    """Scores the weights that a model of a recipe starts from; what `ByScore` calls.
 
-    SNIP and GraSP see four training batches, the first of an order that the seed decides, in
-    float32 whatever the precision of the training (S11), with batch normalisation in training mode.
-    What is scored by a loss of its own is normalised by itself, and so is each component by
-    SynFlow; plain magnitudes are pooled as they are (K4).
+    A method that scores by losses sees some training batches, the first of an order that the seed
+    decides, in float32 whatever the precision of the training, with batch normalization in training
+    mode.
 
     Args:
+        method: an `AtInitialization`.
         recipe: of the model.
         images: training images.
-        method: one of METHODS.
-
-    Raises:
-        SettingError: if there is no such method.
     """
 
-    def __init__(self, recipe: Recipe, images: ImageDataset, method: str):
-        if method not in METHODS:
-            raise SettingError(f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}.")
-        self.method = method
+    def __init__(self, method, recipe: Recipe, images: ImageDataset):
+        self._method = method
         self._recipe = recipe
         self._images = images
         self._float32_twin = None
-        self._flows = {}
-
-    @property
-    def num_steps(self) -> int:
-        """In how many steps to prune by these scores."""
-        return num_pruning_steps(self.method)
 
     def __call__(
         self, model: keras.Model, kernels: Sequence[keras.Variable], seed: int
     ) -> dict[str, np.ndarray]:
-        """Return variable path -> float array for each kernel; higher means keep.
+        """Return variable name -> float array for each kernel; higher means keep.
 
         Args:
             model: of the recipe; it is left as it is.
-            kernels: those of its variables that may be pruned.
-            seed: decides the batches, or the random scores.
+            kernels: those of its variables that may be pruned, as `prunable` returns them.
+            seed: decides the batches, and what is random in the scores.
 
         Raises:
             DivergedError: if no gradient reaches what may be pruned of a network.
         """
-        if self.method == "magnitude":
-            return magnitude_scores(kernels)
-        if self.method == "random":
-            return random_scores(kernels, seed)
-        score = self._by_flow if self.method == "synflow" else self._by_loss
-        scores = score(model, {kernel.path for kernel in kernels}, seed)
-        return {kernel.path: scores[kernel.path] for kernel in kernels}
+        losses = self._losses(model, set(kernels.names), seed) if self._method.num_batches else []
+        scores = self._method.scores(model, kernels, losses, seed)
+        return {name: scores[name] for name in kernels.names}
 
-    def _by_flow(self, model, paths, _):
-        scores = {}
-        for network in model.components.values():
-            chosen = _chosen(network.trainable_variables, paths)
-            if chosen:
-                if network not in self._flows:
-                    self._flows[network] = SynapticFlow(network)
-                scores |= normalized_scores(self._flows[network](chosen))
-        return scores
-
-    def _by_loss(self, model, paths, seed):
-        method = {"snip": snip_scores, "grasp": grasp_scores}[self.method]
-        batches = list(
-            training_batches(self._images, self._recipe.batch_size, seed, 0, _NUM_BATCHES)
-        )
-        scores = {}
-        for variables, loss in self._in_float32(model).scoring_losses:
-            chosen = _chosen(variables, paths)
+    def _losses(self, model, names, seed):
+        """Return pairs of variables and the losses of the batches that they are scored by."""
+        number = self._method.num_batches
+        batches = list(training_batches(self._images, self._recipe.batch_size, seed, 0, number))
+        twin = self._in_float32(model)
+        pairs = []
+        for variables, loss in twin.scoring_losses:
+            inside = {id(variable) for variable in variables}
+            chosen = {
+                name: variable
+                for name, variable in variable_names(twin).items()
+                if name in names and id(variable) in inside
+            }
             if chosen:
                 losses = [functools.partial(loss, batch) for batch in batches]
-                scores |= normalized_scores(method(chosen, losses))
-        return scores
+                pairs.append((NamedVariables(chosen), losses))
+        return pairs
 
     def _in_float32(self, model):
         """Return a model that computes in float32, with the state of this one."""
         if self._float32_twin is None:
-            policy = keras.config.dtype_policy()
-            keras.config.set_dtype_policy("float32")
-            try:
+            with dtype_policy("float32"):
                 recipe, shape = self._recipe, self._images.image_shape
                 self._float32_twin = models.build(recipe.model, shape, **recipe.network)
-            finally:
-                keras.config.set_dtype_policy(policy)
         restore_snapshot(self._float32_twin, take_snapshot(model))
         return self._float32_twin
 
 
-def _chosen(variables, paths):
-    return [variable for variable in variables if variable.path in paths]
+def scores_by_loss(score: Callable, losses) -> dict[str, np.ndarray]:
+    """Return scores of networks that each have a loss of their own, normalized by themselves.
+
+    Args:
+        score: function of variables and losses, such as `snip_scores`.
+        losses: as `AtInitialization.scores` gets them.
+    """
+    scores = {}
+    for variables, of_batches in losses:
+        scores |= normalized_scores(score(variables, of_batches))
+    return scores
+
+
+def scores_by_flow(model: keras.Model, kernels: NamedVariables) -> dict[str, np.ndarray]:
+    """Return the SynFlow scores of a model's components, each normalized by itself.
+
+    Args:
+        model: made of Functional or Sequential networks.
+        kernels: those of its variables that may be pruned.
+    """
+    scores = {}
+    named = dict(zip(kernels.names, kernels, strict=True))
+    for network in components_of(model).values():
+        inside = {id(variable) for variable in network.trainable_variables}
+        chosen = {name: variable for name, variable in named.items() if id(variable) in inside}
+        if chosen:
+            scores |= normalized_scores(_flow(network)(NamedVariables(chosen)))
+    return scores
+
+
+@functools.lru_cache(maxsize=8)
+def _flow(network):
+    """Return the flow of a network, which is traced once for all steps and rounds."""
+    return SynapticFlow(network)

@@ -1,0 +1,62 @@
+from . import data, methods, metrics, models, plots
+from .arms import ARMS, ArmCard
+from .cards import register
+from .config import Data, Judging, RunConfig, load_extensions, read_config
+from .data import DATASETS, DatasetCard
+from .describe import describe
+from .experiment import Experiment
+from .methods import METHODS, AtInitialization, Method
+from .metrics import METRICS, Metric
+from .models import MODELS, Family, GanTraining, ModelCard, Training
+from .options import Options, option
+from .precision import resolve_precision
+from .recipes import Recipe, resolve
+from .run import Run, run
+from .show.figures import draw_figures
+from .show.outcome import sentence
+from .show.progress import ProgressBar, TensorBoardLog
+from .show.tables import tables
+from .training import fit_steps
+
+__all__ = [
+    "ARMS",
+    "DATASETS",
+    "METHODS",
+    "METRICS",
+    "MODELS",
+    "ArmCard",
+    "AtInitialization",
+    "Data",
+    "DatasetCard",
+    "Experiment",
+    "Family",
+    "GanTraining",
+    "Judging",
+    "Method",
+    "Metric",
+    "ModelCard",
+    "Options",
+    "ProgressBar",
+    "Recipe",
+    "Run",
+    "RunConfig",
+    "TensorBoardLog",
+    "Training",
+    "data",
+    "describe",
+    "draw_figures",
+    "fit_steps",
+    "load_extensions",
+    "methods",
+    "metrics",
+    "models",
+    "option",
+    "plots",
+    "read_config",
+    "register",
+    "resolve",
+    "resolve_precision",
+    "run",
+    "sentence",
+    "tables",
+]

@@ -1,0 +1,36 @@
+"""Cards of one's own."""
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.arms import ARMS, ArmCard
+from tf_tickets.lab.data import DATASETS, DatasetCard
+from tf_tickets.lab.methods import METHODS, Method
+from tf_tickets.lab.metrics import METRICS, Metric
+from tf_tickets.lab.models import MODELS, ModelCard
+
+_REGISTRIES = (
+    (ModelCard, MODELS),
+    (DatasetCard, DATASETS),
+    (Metric, METRICS),
+    (ArmCard, ARMS),
+)
+
+
+def register(card):
+    """Add a card of one's own to those of its kind, and return it; a class may be decorated by it.
+
+    Args:
+        card: a ModelCard, DatasetCard, Metric or ArmCard, or a subclass of Method such as one of
+            AtInitialization.
+
+    Raises:
+        SettingError: if it is none of these, or there is another card of its name.
+    """
+    if isinstance(card, type) and issubclass(card, Method):
+        return METHODS.add(card)
+    for kind, registry in _REGISTRIES:
+        if isinstance(card, kind):
+            return registry.add(card)
+    raise SettingError(
+        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard or a subclass of Method. "
+        f"Received: {card!r}"
+    )

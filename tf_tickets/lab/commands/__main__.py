@@ -1,0 +1,23 @@
+"""`tf-tickets find`, `compare` and `transfer`: the scripts, wherever the package is installed."""
+
+import importlib
+import sys
+
+from tf_tickets.lab.commands.console import exit_with_one_line
+
+COMMANDS = ("find", "compare", "transfer")
+
+
+def main():
+    """Run the command that the first word names."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    if word not in COMMANDS:
+        print(f"usage: tf-tickets {{{','.join(COMMANDS)}}} [options]", file=sys.stderr)
+        sys.exit(0 if word in ("-h", "--help") else 2)
+    command = importlib.import_module(f"tf_tickets.lab.commands.{word}")
+    sys.argv = [f"tf-tickets {word}", *sys.argv[2:]]
+    exit_with_one_line(command.main)
+
+
+if __name__ == "__main__":
+    main()

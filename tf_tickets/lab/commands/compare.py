@@ -1,0 +1,79 @@
+"""Compare ways of pruning side by side: `python scripts/compare_pruning.py --model dcgan-table2`.
+
+Unpruned, iterative magnitude pruning, early-bird tickets in full and mixed precision, and pruning
+at initialization, each with its metric, weights, FLOPs, seconds and memory. Each way is a run. If
+the command is broken off, the same command goes on where it stopped.
+"""
+
+import dataclasses
+import json
+import sys
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.commands.console import new_console, print_line, start_tensorflow
+from tf_tickets.lab.commands.options import Output, RunParser
+from tf_tickets.lab.commands.watch import make
+from tf_tickets.lab.options import option
+from tf_tickets.lab.ways import WAYS
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparing(Output):
+    """What to compare, and where the result goes."""
+
+    methods: tuple[str, ...] = option(
+        tuple(WAYS), "the ways to compare with unpruned", tuple(WAYS)
+    )
+    channel_sparsity: tuple[float, ...] = option(
+        (0.3, 0.5, 0.7),
+        "fractions of the channels that early-bird tickets lose",
+        at_least=0,
+        below=1,
+    )
+
+
+def main():
+    """Read the options, make the runs, and show them side by side."""
+    parser = RunParser(
+        sys.argv[1:],
+        __doc__.splitlines()[0],
+        Comparing,
+        method="imp",
+        model_flag=("--model", "dcgan-table2"),
+        leave_out=("arms", "strategy"),
+    )
+    config, arguments = parser.parse()
+    asked = parser.output(arguments)
+    _check(config, parser)
+    start_tensorflow()
+    from tf_tickets.lab.comparison import compare
+    from tf_tickets.lab.show.compared import write_comparison
+    from tf_tickets.lab.show.tables import comparison_table
+    from tf_tickets.runs.folder import RunFolder
+
+    console = new_console()
+    rows, runs = compare(
+        config,
+        asked.methods,
+        config.method.rounds,
+        asked.channel_sparsity,
+        lambda each: make(each, asked.output, console),
+    )
+    name, metric = f"compare-{config.model}-{config.dataset}", runs[0].metric
+    folder = RunFolder.named(asked.output, name, [run.path.name for run in runs]).path
+    write_comparison(folder, rows, metric, f"{config.model} on {config.dataset}")
+    console.print(comparison_table(rows, metric))
+    for name in ("compare.md", "compare.json", "figures"):
+        print_line(console, f"  {folder / name}")
+    if asked.json:
+        print(json.dumps([row.as_dict() for row in rows]))
+
+
+def _check(config, parser):
+    if config.training.precision not in (None, "float32"):
+        parser.refuse(
+            SettingError(
+                "`precision` is always float32 here; mixed precision is one of the ways, "
+                f"early-bird-mixed. Received: precision={config.training.precision}"
+            )
+        )

@@ -1,0 +1,174 @@
+"""The options of the commands: those of a RunConfig, and where a result goes."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.commands.parser import Parser, flag_of, has_option, value_of
+from tf_tickets.lab.config import Data, Judging, RunConfig, load_extensions, read_config
+from tf_tickets.lab.data import DATASETS
+from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.metrics import METRICS
+from tf_tickets.lab.models import MODELS
+from tf_tickets.lab.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class Output(Options):
+    """Where a result goes."""
+
+    output: str = option("saved_models", "where the run folder is made")
+    json: bool = option(False, "end with one line of JSON on stdout")
+
+
+class RunParser:
+    """Reads the command line of a run: only the options of the chosen model and method.
+
+    Args:
+        words: of the command line.
+        description: one line for `--help`.
+        output: the dataclass of options that are not of the run.
+        method: the method's name; None to let `--method` choose.
+        model_flag: what the model is called, and its default.
+        leave_out: fields of RunConfig that are not offered.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        description: str,
+        output: type = Output,
+        method: str | None = None,
+        model_flag: tuple[str, str | None] = ("--model", "vae"),
+        leave_out: Sequence[str] = (),
+    ):
+        self._words = list(words)
+        self._parser = Parser(description)
+        try:
+            load_extensions(_values_of(words, "--extension"))
+            self._base = self._read_base()
+            self._model = value_of(words, model_flag[0], self._base and self._base.model)
+            self._model = self._model or model_flag[1]
+            self._method = method or value_of(words, "--method", self._default_method())
+            self._add_groups(output, method, model_flag, leave_out)
+        except SettingError as error:
+            self._parser.refuse(error)
+
+    def _read_base(self):
+        path = value_of(self._words, "--config", None)
+        return None if path is None else read_config(path)
+
+    def _default_method(self):
+        return "imp" if self._base is None else self._base.method.name
+
+    def _add_groups(self, output, method, model_flag, leave_out):
+        add, base = self._parser.add_options, self._base
+        search = self._parser.add_argument_group("search")
+        search.add_argument(
+            model_flag[0],
+            dest="model",
+            choices=list(MODELS),
+            default=self._model,
+            help=f"the model (default: {model_flag[1]})" if model_flag[1] else "the model",
+        )
+        if method is None:
+            offered = [name for name, card in METHODS.items() if card.in_find]
+            titles = "; ".join(f"{name}: {METHODS[name].title}" for name in offered)
+            search.add_argument(
+                "--method",
+                choices=offered,
+                default=self._method,
+                help=f"what a round prunes. {titles} (default: imp)".replace("%", "%%"),
+            )
+        search.add_argument("--config", help="repeat the run of this folder or run.json")
+        search.add_argument(
+            "--extension", nargs="+", help="Python files with cards of your own", default=()
+        )
+        add("run", RunConfig, base, leave_out=("model", *leave_out))
+        if self._model in MODELS and self._method in METHODS:
+            same_method = base is not None and base.method.name == self._method
+            same_family = base is not None and base.card.family == MODELS[self._model].family
+            kind = METHODS[self._method]
+            add(f"method {self._method}", kind, base.method if same_method else None)
+            add("data", Data, base and base.data)
+            kind = MODELS[self._model].family.training
+            add("training", kind, base.training if same_family else None)
+            add("judging", Judging, base and base.judging)
+        add("output", output)
+
+    def parse(self) -> tuple[RunConfig, argparse.Namespace]:
+        """Return the config, and all arguments, among which are those that are not of the run.
+
+        Raises:
+            SystemExit: with status 2 and one line on stderr, if something cannot work.
+        """
+        parser = self._parser
+        arguments, unknown = parser.parse_known_args(self._words)
+        if unknown:
+            parser.error(_whose(unknown[0], self._method))
+        if arguments.model is None:
+            parser.error("argument --to is required")
+        self._check_names(arguments)
+        groups = {
+            "method": parser.made(f"method {self._method}", arguments),
+            "data": parser.made("data", arguments),
+            "training": parser.made("training", arguments),
+            "judging": parser.made("judging", arguments),
+        }
+        extensions = tuple(arguments.extension) or (self._base.extensions if self._base else ())
+        others = {"model": arguments.model, "extensions": extensions, **groups}
+        return parser.made("run", arguments, **others), arguments
+
+    def output(self, arguments: argparse.Namespace):
+        """Return the options that are not of the run."""
+        return self._parser.made("output", arguments)
+
+    def _check_names(self, arguments):
+        for flag, value, registry in (
+            ("--dataset", arguments.dataset, DATASETS),
+            ("--metric", arguments.metric, METRICS),
+        ):
+            if value is not None and value not in registry:
+                choices = ", ".join(map(repr, registry))
+                self._parser.error(
+                    f"argument {flag}: invalid choice: {value!r} (choose from {choices})"
+                )
+
+
+def _values_of(words, flag) -> list[str]:
+    """Return the values of a flag that takes several, before anything else is understood."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument(flag, dest="values", nargs="*", default=[])
+    return first.parse_known_args(words)[0].values
+
+
+def _whose(word, method) -> str:
+    """Return what is wrong with a word that is not understood: whose option it is, if any's."""
+    flag = word.split("=")[0]
+    methods = [
+        name for name, card in METHODS.items() if card.in_find and has_option(card, flag)
+    ]
+    families = {card.family.training: [] for card in MODELS.values()}
+    for name, card in MODELS.items():
+        families[card.family.training].append(name)
+    models = [
+        name for kind, names in families.items() if has_option(kind, flag) for name in names
+    ]
+    owner = ""
+    if methods:
+        owner = f"--method {_either(methods)}"
+    elif models:
+        owner = f"--model {_either(models)}"
+    if owner:
+        return f"{flag} is an option of {owner}"
+    return f"unrecognized arguments: {word}"
+
+
+def _either(names):
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def flags_of(kind: type) -> list[str]:
+    """Return the flags of a dataclass of options."""
+    return [flag_of(field) for field in dataclasses.fields(kind) if "help" in field.metadata]

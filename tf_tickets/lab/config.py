@@ -1,0 +1,226 @@
+"""What a run is asked to do: plain names and numbers, which load no TensorFlow."""
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+import sys
+from collections.abc import Mapping
+
+from tf_tickets.errors import FileError, SettingError
+from tf_tickets.files import sha256_of_json
+from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.methods import METHODS, IterativeMagnitude, Method
+from tf_tickets.lab.models import MODELS, Training
+from tf_tickets.lab.options import Options, option, refuse
+
+STRATEGIES = ("none", "mirrored", "multi-worker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Options):
+    """What is trained on."""
+
+    dataset: str | None = option(
+        None, "the images to train on: a name, or images for a folder of files (default: digits)"
+    )
+    image_size: int | None = option(
+        None, "height and width in pixels (default: by recipe)", at_least=1
+    )
+    limit: int | None = option(
+        None,
+        "use only so many training images, and at most as many test images (default: all)",
+        at_least=1,
+    )
+    data_dir: str | None = option(
+        None,
+        "folder of tensorflow_datasets (default: $TFDS_DATA_DIR), or of the files of images",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Judging(Options):
+    """How tickets are judged."""
+
+    metric: str | None = option(
+        None,
+        "the metric that decides which ticket wins (default: reconstruction_loss for an "
+        "autoencoder; fcd, or fid with --inception, for a VAE or GAN)",
+    )
+    tolerance: float = option(
+        0.1, "how much worse than dense a winning ticket may be, as a fraction", at_least=0
+    )
+    inception: str | None = option(
+        None,
+        "Inception network for FID: a TF-Hub address or a folder (default: none, but a classifier "
+        "trained on the data set)",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(Options):
+    """All that decides a run. It can be pickled, and turned into JSON and back.
+
+    Attributes:
+        model: a name in `MODELS`.
+        method: the way of pruning, with its options.
+        data: what is trained on.
+        training: how; an instance of what the model's family takes, or None for its recipe.
+        judging: how tickets are judged.
+        seeds: each repeats the whole search; None for those that the method has by default.
+        arms: what the masks are trained from, as `ARMS` names it.
+        strategy: what trains a model together.
+        network: options of the model beyond those of `training`, such as {"latent_dim": 16}.
+        extensions: Python files with cards of one's own, which are loaded first.
+
+    Raises:
+        SettingError: if a name is unknown, or two values do not fit each other; the message begins
+            with the option's name in backticks.
+    """
+
+    model: str = option("vae", "the network to prune")
+    method: Method = IterativeMagnitude()
+    data: Data = Data()
+    training: Training | None = None
+    judging: Judging = Judging()
+    seeds: tuple[int, ...] | None = option(
+        None,
+        "each repeats the whole search (default: 0 1 2, or all that a run has whose tickets are "
+        "transferred)",
+        at_least=0,
+    )
+    arms: tuple[str, ...] = option(
+        ("winning", "random"),
+        "the ticket and its controls: random has the same masks and fresh weights, shuffled the "
+        "same weights and each layer's mask shuffled",
+        tuple(name for name in ARMS if name != "dense"),
+    )
+    strategy: str = option(
+        "none",
+        "what trains a model together: all GPUs of this machine, or all workers of the cluster in "
+        "TF_CONFIG, each of which gets this same command",
+        STRATEGIES,
+    )
+    network: Mapping = dataclasses.field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.training is None:
+            object.__setattr__(self, "training", self.card.family.training())
+        self._check_family()
+        if self.seeds is None:
+            object.__setattr__(self, "seeds", self.method.default_seeds)
+        if self.seeds is not None and (len(set(self.seeds)) < len(self.seeds) or not self.seeds):
+            refuse("seeds", "must be different numbers", self.seeds)
+        if "winning" not in self.arms or len(set(self.arms)) < len(self.arms):
+            expected = "must have winning, whose masks the others take, and each arm once"
+            refuse("arms", expected, " ".join(self.arms))
+        in_order = tuple(name for name in ARMS if name in self.arms)
+        object.__setattr__(self, "arms", in_order)
+        self.training.check(self.card)
+        self.method.check(self)
+
+    @property
+    def card(self):
+        """The model's card."""
+        return MODELS[self.model]
+
+    @property
+    def dataset(self) -> str:
+        """The name of the data set."""
+        return self.data.dataset or "digits"
+
+    def _check_family(self):
+        expected = self.card.family.training
+        if not isinstance(self.training, expected):
+            refuse(
+                "training",
+                f"must be a {expected.__name__} for the model {self.model}",
+                type(self.training).__name__,
+            )
+
+    def to_dict(self) -> dict:
+        """Return the config as JSON can hold it."""
+        content = json.loads(json.dumps(dataclasses.asdict(self)))
+        content["method"] = {"name": self.method.name, **content["method"]}
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping) -> "RunConfig":
+        """Return the config that `to_dict` described.
+
+        Raises:
+            SettingError: if a name is unknown or a value cannot work.
+        """
+        content = dict(content)
+        method = dict(content.pop("method", {"name": "imp"}))
+        card = MODELS[content.get("model", "vae")]
+        groups = {
+            "method": (METHODS[method.pop("name")], method),
+            "data": (Data, content.pop("data", {})),
+            "training": (card.family.training, content.pop("training", None) or {}),
+            "judging": (Judging, content.pop("judging", {})),
+        }
+        made = {name: _made(kind, options) for name, (kind, options) in groups.items()}
+        if "extensions" in content:
+            content["extensions"] = tuple(content["extensions"])
+        return _made(cls, {**content, **made})
+
+
+def _made(kind, options):
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name in options:
+        if name not in known:
+            raise SettingError(f"`{name}` is not an option of {kind.__name__}.")
+    return kind(**options)
+
+
+def read_config(path) -> RunConfig:
+    """Return the config in a file: the run.json of a run folder, or JSON of `to_dict`.
+
+    Args:
+        path: the file, or the run folder.
+
+    Raises:
+        FileError: if it cannot be read or is not such a file.
+        SettingError: if the config cannot work.
+    """
+    path = pathlib.Path(path)
+    path = path / "run.json" if path.is_dir() else path
+    try:
+        content = json.loads(path.read_text())
+        content = content.get("origin", {}).get("config", content)
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, AttributeError) as error:
+        raise FileError(f"{path} is not the JSON of a run's config.") from error
+    load_extensions(content.get("extensions", ()))
+    return RunConfig.from_dict(content)
+
+
+def load_extensions(paths) -> None:
+    """Run Python files that register cards of one's own; one that ran already is not run again.
+
+    Args:
+        paths: of the files.
+
+    Raises:
+        FileError: if a file is missing, or fails; the message names it and the reason.
+    """
+    for path in paths:
+        path = pathlib.Path(path).resolve()
+        name = f"tf_tickets_extension_{sha256_of_json(str(path))[:12]}"
+        if name in sys.modules:
+            continue
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or not path.exists():
+            raise FileError(f"There is no Python file {path} to load cards from.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # classes in it can be pickled by this name
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # anybody's code, which may fail in any way
+            del sys.modules[name]
+            reason = " ".join(str(error).split())
+            raise FileError(f"{path} failed: {type(error).__name__}: {reason}") from error

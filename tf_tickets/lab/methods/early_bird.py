@@ -1,0 +1,120 @@
+"""Early-bird tickets: channels are removed once it has settled in training which matter."""
+
+import dataclasses
+from typing import ClassVar
+
+from tf_tickets.lab.methods.method import POOLS, Method
+from tf_tickets.lab.options import option, refuse
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyBird(Method):
+    """Remove the channels of the smallest scales, and train the smaller network on.
+
+    Source: You et al., 2020, arXiv:1909.11957; Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1.
+    """
+
+    name: ClassVar[str] = "early-bird"
+    title: ClassVar[str] = "channels, once it has settled in training which matter"
+    color: ClassVar[str] = "#009E73"
+    marker: ClassVar[str] = "^"
+    arms: ClassVar[tuple[str, ...]] = ("winning", "random")
+    slims: ClassVar[bool] = True
+    _adds_stages: ClassVar[tuple[str, ...]] = ()
+
+    channel_sparsity: tuple[float, ...] = option(
+        (0.3, 0.5, 0.7),
+        "fraction of the channels that tickets lose, a round for each",
+        at_least=0,
+        below=1,
+    )
+    # In trainings as short as here, one threshold for all layers starves some of them: the scales
+    # are near where they began, and differ less within a layer than layers do.
+    pool: str = option(
+        "layer",
+        "what is ranked together: all channels of the model, or those of each component or layer",
+        POOLS,
+    )
+    mask_distance: float = option(
+        0.1,
+        "a ticket is drawn when its masks differ by less from the last five",
+        above=0,
+        at_most=1,
+    )
+    draw_every: int | None = option(
+        None,
+        "optimizer steps between two drawings of masks (default: a fiftieth of the training, at "
+        "most an epoch)",
+        at_least=1,
+    )
+    scale_penalty: float = option(
+        1e-4,
+        "weight of the L1 norm of the normalizations' scales until the ticket is drawn",
+        at_least=0,
+    )
+    whole_groups: bool = option(
+        False, "let tickets lose channels that several normalizations share, too"
+    )
+    round_to: int = option(1, "round the widths of tickets up to multiples of this", at_least=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        given = self.channel_sparsity
+        if list(given) != sorted(set(given)) or not given:
+            refuse("channel_sparsity", "must be rising numbers in [0, 1)", given)
+
+    @property
+    def num_rounds(self):
+        """One for each channel sparsity."""
+        return len(self.channel_sparsity)
+
+    def check(self, config):
+        """Raise SettingError over what means nothing to networks that are not rewound."""
+        super().check(config)
+        for name, default in (("discriminator_init", "rewind"), ("distill_discriminator", False)):
+            value = getattr(config.training, name, default)
+            if value != default:
+                refuse(name, "is for the method imp, whose rounds rewind", value)
+
+    def adapted(self, num_steps, steps_per_epoch):
+        """Return the method with a number of steps between two drawings."""
+        if self.draw_every is not None:
+            return self, []
+        often = min(max(1, num_steps // 50), steps_per_epoch)
+        return dataclasses.replace(self, draw_every=often), []
+
+    def search(self, experiment, config):
+        """Return the search of an experiment.
+
+        Raises:
+            SettingError: if no channel of the model may go, before anything is trained.
+        """
+        from tf_tickets import search
+        from tf_tickets.channels.ranking import ChannelRanking
+
+        ranking = ChannelRanking(experiment.build(seed=0), self.whole_groups, self.pool)
+        for sparsity in self.channel_sparsity:
+            ranking.masks(sparsity)
+        return search.EarlyBirdSearch(
+            experiment.task(),
+            self.channel_sparsity,
+            draw_every=self.draw_every,
+            mask_distance=self.mask_distance,
+            scale_penalty=self.scale_penalty,
+            round_to=self.round_to,
+            whole_groups=self.whole_groups,
+            pool=self.pool,
+            random_arm="random" in config.arms,
+        )
+
+    def pruning_flops(self, record, costs):
+        """Return what the thresholds and distances of all drawings took."""
+        from tf_tickets.costs.pruning import pruning_flops
+
+        drawings = [drawing["distances"] for drawing in record["distances"]]
+        operations = {
+            "global_threshold": len(drawings),
+            "mask_distance": sum(map(len, drawings)),
+            "channel_surgery": 1,
+        }
+        return pruning_flops(operations, costs.num_channels)

@@ -1,0 +1,28 @@
+"""GraSP: the weights that keep the gradient large stay."""
+
+import dataclasses
+from typing import ClassVar
+
+from tf_tickets.lab.methods.at_initialization import AtInitialization
+
+
+@dataclasses.dataclass(frozen=True)
+class Grasp(AtInitialization):
+    """Keep the weights that preserve the norm of the gradient.
+
+    Source: Wang et al., 2020, arXiv:2002.07376.
+    """
+
+    name: ClassVar[str] = "grasp"
+    title: ClassVar[str] = "initial weights whose removal lets the gradient grow, by w (H g)"
+    color: ClassVar[str] = "#CC79A7"
+    marker: ClassVar[str] = "D"
+    num_batches: ClassVar[int] = 4
+    cost: ClassVar[str] = "grasp"
+
+    def scores(self, model, kernels, losses, seed):
+        """Return how much each weight adds to the gradient, each network's by its own loss."""
+        from tf_tickets.lab.methods.scoring import scores_by_loss
+        from tf_tickets.pruning.scores.grasp import grasp_scores
+
+        return scores_by_loss(grasp_scores, losses)

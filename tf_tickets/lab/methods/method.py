@@ -1,0 +1,163 @@
+"""What the laboratory knows of one way of pruning: its options, its search, and what it costs."""
+
+import dataclasses
+from typing import ClassVar
+
+from tf_tickets.lab.options import Options, option, refuse
+
+POOLS = ("model", "component", "layer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(Options):
+    """One way of pruning; a subclass is its card, an instance holds its options.
+
+    Class attributes:
+        name: under which commands know it.
+        title: what a round prunes, for a list of methods.
+        color, marker: of its points in figures.
+        arms: the arms that a search may have.
+        slims: whether its tickets are smaller models and not sparse ones.
+        iterates: whether a ticket is found by the rounds before, which then belong to its price.
+        judged_arm: the arm whose tickets the verdict is on.
+        default_seeds: the seeds of a search that names none.
+        in_find: whether `find_tickets.py` offers it.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    color: ClassVar[str] = "#444444"
+    marker: ClassVar[str] = "o"
+    arms: ClassVar[tuple[str, ...]] = ("winning", "random", "shuffled")
+    slims: ClassVar[bool] = False
+    iterates: ClassVar[bool] = False
+    judged_arm: ClassVar[str] = "winning"
+    default_seeds: ClassVar[tuple[int, ...] | None] = (0, 1, 2)
+    in_find: ClassVar[bool] = True
+    # What only adds stages, so that runs that differ in it share a folder.
+    _adds_stages: ClassVar[tuple[str, ...]] = ("rounds",)
+
+    @property
+    def num_rounds(self) -> int:
+        """How many rounds follow the dense one."""
+        return self.rounds
+
+    @property
+    def source_model(self) -> str | None:
+        """The model that tickets are of, if it is another one."""
+        return None
+
+    def check(self, config) -> None:
+        """Raise SettingError if the options do not fit those of the rest of a RunConfig."""
+        for arm in config.arms:
+            if arm not in self.arms:
+                expected = f"must be among {', '.join(self.arms)} for the method {self.name}"
+                refuse("arms", expected, " ".join(config.arms))
+
+    def completed(self, config):
+        """Return a RunConfig in which this method has set what it decides besides."""
+        return config
+
+    def adapted(self, num_steps: int, steps_per_epoch: int) -> tuple["Method", list[str]]:
+        """Return the method for trainings of so many steps, and what was adapted, in words.
+
+        What was not given fits itself to the training; what was given has to fit.
+        """
+        return self, []
+
+    def identity(self) -> dict:
+        """Return the options that change the bits of a stage, and the method's name."""
+        options = dataclasses.asdict(self)
+        for name in self._adds_stages:
+            options.pop(name, None)
+        return {"name": self.name, **options}
+
+    def run_name(self) -> str:
+        """Return what stands for the method in a run folder's name."""
+        return self.name
+
+    def search(self, experiment, config):
+        """Return the search of an experiment, such as a `TicketSearch`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to search.")
+
+    def pruning_flops(self, record: dict, costs) -> int:
+        """Return the FLOPs of what one ticket's pruning took, besides its training.
+
+        Args:
+            record: of the ticket's stage.
+            costs: the `comparison.Costs` of the run.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what pruning costs.")
+
+    def steps_skipped(self, record: dict, rewind_step: int) -> int:
+        """Return how many of a training's steps a stage did not take, as it began after them."""
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskingMethod(Method):
+    """What methods have in common that mask weights round by round."""
+
+    rounds: int = option(20, "pruning rounds after the dense one", at_least=1)
+    rate: float = option(
+        0.2, "fraction of the remaining weights that a round prunes", above=0, below=1
+    )
+    component: str = option("all", "the component to prune, or all of them")
+    pool: str = option(
+        "model",
+        "what is ranked together: all weights of the model, or those of each component or layer",
+        POOLS,
+    )
+    retries: int = option(
+        0,
+        "how often a training that diverged is begun again, over batches in another order",
+        at_least=0,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.component == "both":  # of the two that most models have
+            object.__setattr__(self, "component", "all")
+
+    @property
+    def scope(self) -> str | None:
+        """What may be pruned, as `prunable` takes it."""
+        return None if self.component == "all" else self.component
+
+    def check(self, config):
+        """Raise SettingError if a component, a pool or an arm does not fit the model."""
+        super().check(config)
+        components = config.card.family.components
+        if self.component not in ("all", *components):
+            expected = f"must be all, {' or '.join(components)} for the model {config.model}"
+            refuse("component", expected, self.component)
+        if self.pool == "component" and self.component != "all":
+            expected = f"must be model or layer if only the {self.component} is pruned"
+            refuse("pool", expected, self.pool)
+
+    def arm_objects(self, config) -> list:
+        """Return the arms that a config names, as a search takes them."""
+        from tf_tickets import search
+
+        made = {
+            "winning": search.Winning,
+            "random": search.Random,
+            "shuffled": search.Shuffled,
+        }
+        return [made[name]() for name in config.arms]
+
+    def schedule(self):
+        """Return the sparsities of the rounds."""
+        from tf_tickets.pruning.schedules import IterativeSparsity
+
+        return IterativeSparsity(self.rate, self.rounds)
+
+    def masking_flops(self, record, costs, num_thresholds: int) -> int:
+        """Return what holding the masks and finding the thresholds took."""
+        from tf_tickets.costs.pruning import pruning_flops
+
+        operations = {
+            "mask_multiply": costs.num_steps(record),
+            "global_threshold": num_thresholds,
+        }
+        return pruning_flops(operations, record["prunable"])

@@ -1,0 +1,204 @@
+"""Tickets of one model, trained in another that shares a network with it."""
+
+import dataclasses
+import functools
+import pathlib
+from typing import ClassVar
+
+from tf_tickets.errors import FileError, SettingError
+from tf_tickets.lab.methods.imp import fitted_rewind_step
+from tf_tickets.lab.methods.method import Method
+from tf_tickets.lab.options import option, refuse
+
+# What has to be the same in both models; one that a run leaves to the network's default too.
+_SIZES = ("width", "latent_dim")
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer(Method):
+    """Train the tickets of another run's decoder or generator.
+
+    Beside them it trains the model's own tickets of the same sparsity, and as a control the
+    transferred masks with fresh weights. A transferred ticket starts from the weights that its
+    survivors had at the rewind step of its run, and is trained for all steps, as fresh weights are;
+    the model's own tickets are trained for the steps after the rewind step.
+
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, fig. 8.
+    """
+
+    name: ClassVar[str] = "transfer"
+    title: ClassVar[str] = "the decoder or generator, by the tickets of another model"
+    color: ClassVar[str] = "#009E73"
+    marker: ClassVar[str] = "^"
+    arms: ClassVar[tuple[str, ...]] = ("winning", "transferred", "random")
+    judged_arm: ClassVar[str] = "transferred"
+    default_seeds: ClassVar[None] = None  # those of the run
+    in_find: ClassVar[bool] = False
+
+    source: str | None = option(
+        None,
+        "the run folder of find_tickets.py that the tickets are of; they start from the weights of "
+        "its rewind step and are trained for all steps",
+        flag="--from",
+    )
+    rounds: int | None = option(
+        None, "only so many of the run's rounds (default: all)", at_least=1
+    )
+    rewind_step: int | None = option(
+        None, "optimizer step that the model's own survivors return to", at_least=0
+    )
+    retries: int = option(
+        0,
+        "how often a training that diverged is begun again, over batches in another order",
+        at_least=0,
+    )
+
+    def check(self, config):
+        """Raise SettingError if no run is named, or the model shares nothing with the run's."""
+        if self.source is None:
+            raise SettingError("`source` is required: the folder of a run of find_tickets.py")
+        for name in ("discriminator_init", "distill_discriminator"):
+            value = getattr(config.training, name, None)
+            if value not in (None, False, "rewind"):
+                refuse(name, "means nothing to tickets that are transferred", value)
+
+    @functools.cached_property
+    def run(self):
+        """The run whose tickets are transferred.
+
+        Raises:
+            SettingError: if it is not a run with tickets of weights.
+            FileError: if there is no run, it is damaged, or no round of it is finished.
+        """
+        from tf_tickets.lab.run import Run
+
+        run = Run.open(pathlib.Path(self.source))
+        method = run.config.method
+        if method.slims or method.judged_arm != "winning":
+            refuse("source", "must be a run of find_tickets.py that prunes weights", self.source)
+        if not run.records.where(arm="winning"):
+            raise FileError(
+                f"{run.path} has no finished round. Let find_tickets.py go on with it."
+            )
+        return run
+
+    @property
+    def source_model(self):
+        """The model of the run."""
+        return self.run.config.model
+
+    def completed(self, config):
+        """Return the config of a model as wide as the run's, on its data unless others are given.
+
+        Raises:
+            FileError: if the run has not all the rounds and seeds that are asked for.
+        """
+        from tf_tickets.lab.models import MODELS
+
+        source = self.run.config
+        card = MODELS[config.model]
+        model = card.variant_for.get(source.model, config.model)
+        dataset = config.data.dataset or source.data.dataset
+        limit = config.data.limit
+        if limit is None and dataset == source.data.dataset:
+            limit = source.data.limit
+        image_size = config.data.image_size or self.run.recipe.image_size
+        network = {name: self.run.recipe.network.get(name) for name in _SIZES}
+        known = MODELS[model].defaults
+        network = {name: size for name, size in network.items() if size and name in known}
+        found = self.run.records.where(arm="winning")
+        rounds = self.rounds or max(found.field("round"))
+        seeds = config.seeds or tuple(sorted(found.seeds))
+        self._check_found(found, seeds, rounds)
+        return dataclasses.replace(
+            config,
+            model=model,
+            method=dataclasses.replace(self, rounds=rounds),
+            data=dataclasses.replace(
+                config.data, dataset=dataset, limit=limit, image_size=image_size
+            ),
+            network={**network, **config.network},
+            seeds=seeds,
+            arms=self.arms,
+        )
+
+    def _check_found(self, found, seeds, rounds):
+        there = set(zip(found.field("seed"), found.field("round"), strict=True))
+        for seed in seeds:
+            for number in range(1, rounds + 1):
+                if (seed, number) not in there:
+                    raise FileError(
+                        f"{self.run.path} has no ticket of seed {seed}, round {number}. Choose "
+                        "other `seeds` or `rounds`, or let find_tickets.py finish the run."
+                    )
+
+    def adapted(self, num_steps, steps_per_epoch):
+        """Return the method with a rewind step that lies within the training."""
+        return fitted_rewind_step(self, num_steps)
+
+    def identity(self):
+        """Return what the tickets are of: the settings of their run, and not its place."""
+        options = {"name": self.name, "rewind_step": self.rewind_step, "retries": self.retries}
+        return {**options, "transferred": self.run.settings}
+
+    def run_name(self):
+        """Return the model that the tickets are of."""
+        return f"from-{self.run.config.model}"
+
+    def search(self, experiment, config):
+        """Return the search of an experiment.
+
+        Raises:
+            SettingError: if the two models do not share the network that makes images.
+        """
+        from tf_tickets import search
+
+        tickets = self._tickets(experiment)
+        tickets(config.seeds[0], self.rounds)  # refuses networks that differ, before any training
+        return search.TicketSearch(
+            experiment.task(),
+            search.AsSparseAs(tickets, self.rounds),
+            self.rounds,
+            rewind_step=self.rewind_step,
+            arms=[search.Winning(), search.Transferred(tickets), search.Random(tickets)],
+            scope=config.card.family.maker,
+            retries=self.retries,
+        )
+
+    def _tickets(self, experiment):
+        """Return the function of (seed, round) that a search takes."""
+        from tf_tickets.lab.experiment import build_model
+        from tf_tickets.lab.models import MODELS
+        from tf_tickets.runs import paths
+        from tf_tickets.search import Stage
+        from tf_tickets.tickets.ticket import Ticket
+        from tf_tickets.tickets.transfer import transfer_ticket
+
+        source = build_model(self.run.recipe, self.run.image_shape, seed=0)
+        target = experiment.build_on_one_device(seed=0)
+        makers = [MODELS[each].family.maker for each in (self.run.config.model, experiment.model)]
+
+        def ticket(seed: int, number: int):
+            stage = Stage(seed, number, "winning").name
+            found = Ticket.load(self.run.path / stage / paths.TICKET)
+            try:
+                return transfer_ticket(found, source, target, *makers)
+            except SettingError as error:
+                raise SettingError(self._explained(error, experiment.model)) from error
+
+        return ticket
+
+    def _explained(self, error, target) -> str:
+        """Return why a ticket cannot move, and to which models it could."""
+        from tf_tickets.lab.models import MODELS
+
+        source = self.run.config.model
+        partners = MODELS[source].shares_maker_with
+        if target in (source, *partners):
+            return str(error)
+        where = f"could go to {', '.join(partners)}" if partners else "can go to no other model"
+        return f"A ticket of {source} cannot go to {target}. {error} It {where}."
+
+    def steps_skipped(self, record, rewind_step):
+        """Return the steps before the rewind point, at which the model's own tickets begin."""
+        return rewind_step if record["arm"] == "winning" else 0

@@ -1,0 +1,148 @@
+"""A run: a function of a config, and a view of the folder that it fills."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+
+from tf_tickets.errors import FileError
+from tf_tickets.files import write_whole
+from tf_tickets.lab.config import RunConfig, load_extensions
+from tf_tickets.lab.metrics import METRICS
+from tf_tickets.lab.recipes import Recipe
+from tf_tickets.runs import paths
+from tf_tickets.runs.records import Records
+from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
+
+
+def run(config: RunConfig, output="saved_models") -> "Run":
+    """Make a run, or what is not done of it yet, and return it.
+
+    Args:
+        config: what to do.
+        output: the folder in which the run folder is made, under a name that the config decides.
+
+    Returns:
+        The Run, with its figures drawn, its ticket kept and exported.
+
+    Raises:
+        SettingError: if a value cannot work.
+        FileError: if the data cannot be had, or the folder not be written.
+        DivergedError: if a training diverges; what was finished before is kept.
+    """
+    from tf_tickets.lab.job import Job
+
+    return Job(config, output).make()
+
+
+class Run:
+    """What a run folder holds.
+
+    Args:
+        path: the run folder.
+        config: of the command that looks at it; its rounds, seeds and arms choose the records.
+        metric: the metric that decides.
+
+    Attributes:
+        path, config, metric: as above.
+    """
+
+    def __init__(self, path, config: RunConfig, metric: str):
+        self.path = pathlib.Path(path)
+        self.config = config
+        self.metric = metric
+
+    @classmethod
+    def open(cls, path) -> "Run":
+        """Return the run in a folder, as the command that wrote there last had asked for it.
+
+        Raises:
+            FileError: if there is no run in it, or a file is damaged.
+        """
+        path = pathlib.Path(path)
+        try:
+            content = json.loads((path / paths.CONFIG).read_text())
+            config, metric = content["config"], content["metric"]
+        except OSError as error:
+            raise FileError(f"{path} holds no run: it has no {paths.CONFIG}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{path / paths.CONFIG} is damaged: {error}.") from error
+        load_extensions(config.get("extensions", ()))
+        return cls(path, RunConfig.from_dict(config), metric)
+
+    def save_config(self) -> None:
+        """Note in the folder what was asked for, for `Run.open`."""
+        content = {"config": self.config.to_dict(), "metric": self.metric}
+        write_whole(self.path / paths.CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+
+    @functools.cached_property
+    def settings(self) -> dict:
+        """All that changes the bits of a stage."""
+        from tf_tickets.runs.folder import read_settings
+
+        return read_settings(self.path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that was followed."""
+        return Recipe(**self.settings["recipe"], metric=self.metric)
+
+    @functools.cached_property
+    def records(self) -> Records:
+        """The records of the rounds, seeds and arms that were asked for."""
+        arms = ("dense", *self.config.arms)
+        return Records(
+            record
+            for record in Records.read(self.path)
+            if record["seed"] in self.config.seeds
+            and record["round"] <= self.config.method.num_rounds
+            and record["arm"] in arms
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images."""
+        return tuple(self.records[0]["protocol"]["image_shape"])
+
+    @property
+    def arm(self) -> str:
+        """The arm whose tickets are judged."""
+        return self.config.method.judged_arm
+
+    @property
+    def source(self) -> str | None:
+        """The model that transferred tickets are of; None if tickets are the model's own."""
+        return self.config.method.source_model
+
+    @property
+    def num_seeds(self) -> int:
+        """How many seeds there are records of."""
+        return self.records.num_seeds
+
+    @functools.cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The judged arm of each round against dense and random."""
+        judging = self.config.judging
+        higher_is_better = bool(METRICS[self.metric].higher_is_better)
+        return compare_arms(
+            self.records, self.metric, judging.tolerance, higher_is_better, self.arm
+        )
+
+    @property
+    def winner(self) -> Comparison | None:
+        """The sparsest round that wins; None if no round does."""
+        return choose_winning_ticket(self.comparisons)
+
+    @property
+    def chosen(self) -> Comparison:
+        """The winner, or else the sparsest round that matches dense, or else the sparsest."""
+        return self.winner or sparsest(self.comparisons)
+
+    @property
+    def ticket_stage(self) -> str:
+        """The name of the stage whose ticket is kept: the first seed's of the chosen round."""
+        return f"seed-{self.config.seeds[0]}/round-{self.chosen.round:02d}/{self.arm}"
+
+    def as_row_of(self, **changes) -> "Run":
+        """Return the same folder as another config looks at it."""
+        return Run(self.path, dataclasses.replace(self.config, **changes), self.metric)

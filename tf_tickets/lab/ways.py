@@ -1,0 +1,83 @@
+"""The ways of pruning that a comparison sets side by side, each a method with its options."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tf_tickets.lab.config import RunConfig
+from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.registry import Registry
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One way of pruning.
+
+    Attributes:
+        name: in tables and figures.
+        method: the name of its method.
+        color, marker: of its points.
+        options: of the method, beside those that the comparison decides.
+        precision: the Keras dtype policy; "auto" asks the hardware for mixed precision.
+    """
+
+    name: str
+    method: str
+    color: str
+    marker: str
+    options: tuple[tuple[str, object], ...] = ()
+    precision: str = "float32"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it computes in another precision than the unpruned network."""
+        return self.precision != "float32"
+
+
+def _of_method(name):
+    card = METHODS[name]
+    return Way(name, name, card.color, card.marker)
+
+
+WAYS = Registry(
+    "way of pruning",
+    [
+        _of_method("imp"),
+        _of_method("early-bird"),
+        # One threshold for all layers, as the paper has it.
+        Way("early-bird-global", "early-bird", "#66A61E", "<", (("pool", "model"),)),
+        Way("early-bird-mixed", "early-bird", "#56B4E9", "v", precision="auto"),
+        *map(_of_method, ("snip", "grasp", "synflow")),
+    ],
+)
+
+
+def config_of(
+    way: Way, base: RunConfig, rounds: int, channel_sparsity: Sequence[float], alone: bool = False
+) -> RunConfig:
+    """Return the run of one way.
+
+    Args:
+        way: of pruning.
+        base: model, data, training and judging of all ways; its method's options that another
+            method has too are taken over.
+        rounds: of iterative pruning, each of 20 %.
+        channel_sparsity: of early-bird tickets.
+        alone: whether only the unpruned network of the run is asked for.
+    """
+    kind = METHODS[way.method]
+    known = {field.name for field in dataclasses.fields(kind)}
+    taken = {"retries": getattr(base.method, "retries", None)}
+    taken |= {"rewind_step": getattr(base.method, "rewind_step", None)}
+    options = {name: value for name, value in taken.items() if name in known and value is not None}
+    if kind.slims:
+        options["channel_sparsity"] = tuple(channel_sparsity)
+    elif kind.iterates:
+        options["rounds"] = 1 if alone else rounds
+    else:  # at once to where the iterative rounds lead
+        options |= {"rounds": 1, "rate": 1 - 0.8**rounds}
+    return dataclasses.replace(
+        base,
+        method=kind(**{**options, **dict(way.options)}),
+        training=dataclasses.replace(base.training, precision=way.precision),
+        arms=("winning",),
+    )

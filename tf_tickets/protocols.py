@@ -1,0 +1,5 @@
+"""TO BE REPLACED."""
+
+
+def components_of(model):
+    return getattr(model, "components", {})

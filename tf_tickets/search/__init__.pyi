@@ -1,0 +1,42 @@
+from .arms import Arm, Random, Shuffled, Start, Transferred, Winning
+from .bench import Bench
+from .draws import AsSparseAs, ByMagnitude, ByScore, Draw
+from .early_bird import EarlyBirdSearch, rebuild_slim
+from .own_loop import LoopedEarlyBird, LoopedPruning
+from .stages import Observer, Stage
+from .task import Task
+from .ticket_search import TicketSearch
+from .verdict import (
+    Comparison,
+    choose_winning_ticket,
+    compare_arms,
+    follow_curve,
+    mean_metrics,
+)
+
+__all__ = [
+    "Arm",
+    "AsSparseAs",
+    "Bench",
+    "ByMagnitude",
+    "ByScore",
+    "Comparison",
+    "Draw",
+    "EarlyBirdSearch",
+    "LoopedEarlyBird",
+    "LoopedPruning",
+    "Observer",
+    "Random",
+    "Shuffled",
+    "Stage",
+    "Start",
+    "Task",
+    "TicketSearch",
+    "Transferred",
+    "Winning",
+    "choose_winning_ticket",
+    "compare_arms",
+    "follow_curve",
+    "mean_metrics",
+    "rebuild_slim",
+]

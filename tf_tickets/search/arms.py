@@ -1,0 +1,136 @@
+"""What the masks of a round are trained from: the ticket, and its controls."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.search.bench import Bench
+from tf_tickets.search.draws import Draw
+from tf_tickets.search.stages import Stage, derived_seed
+from tf_tickets.tickets.ticket import Ticket
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a stage starts from.
+
+    Attributes:
+        weights: variable name -> array, of the whole model.
+        masks: of all that may be pruned.
+        step: optimizer steps that are behind the weights.
+    """
+
+    weights: dict
+    masks: Masks
+    step: int
+
+
+class Arm(Protocol):
+    """One way to train the masks of each round.
+
+    Attributes:
+        name: of the arm, in records and folders.
+        component_starts: which of the starts that a search names for components hold here.
+    """
+
+    name: str
+    component_starts: tuple[str, ...]
+
+    def sources(self, stage: Stage, draw: Draw) -> list[Stage]:
+        """Return the stages besides the dense one that a stage of this arm is computed from."""
+
+    def start(self, bench: Bench, stage: Stage, draw: Draw) -> Start:
+        """Return what a stage of this arm starts from; the model's state may be changed."""
+
+
+class Winning:
+    """The ticket: masks that the search draws, and the weights of the rewind point."""
+
+    name = "winning"
+    component_starts = ("trained", "fresh")
+
+    def sources(self, stage, draw):
+        """Return the stage that the masks are drawn from."""
+        return [draw.source(stage)]
+
+    def start(self, bench, stage, draw):
+        """Draw the masks, and rewind."""
+        masks = draw.masks(bench, stage)
+        return Start(bench.rewind_weights(stage), masks, bench.rewind_step)
+
+
+class Random:
+    """The control with the same masks and fresh weights: if it does as well, no ticket has won.
+
+    Args:
+        tickets: `tickets(seed, round)` returns the Ticket whose masks are taken; by default those
+            of the winning arm.
+    """
+
+    name = "random"
+    # The arms should differ in the rest alone, so what has been trained is the same here.
+    component_starts = ("trained",)
+
+    def __init__(self, tickets: Callable[[int, int], Ticket] | None = None):
+        self._tickets = tickets
+
+    def sources(self, stage, draw):
+        """Return the stage whose masks are taken, if it is one of this search."""
+        return [] if self._tickets else [stage.of_arm("winning")]
+
+    def start(self, bench, stage, draw):
+        """Take the masks, and draw weights anew."""
+        fresh = bench.fresh_weights(stage)
+        if self._tickets:
+            return Start(fresh, self._tickets(stage.seed, stage.round).masks, 0)
+        return Start(fresh, bench.ticket(stage.of_arm("winning")).masks, 0)
+
+
+class Shuffled:
+    """The control with the same weights and each layer's mask shuffled within the layer.
+
+    If it does as well, the ticket is no more than the sparsity of each of its layers.
+
+    Source: Frankle et al., 2021, arXiv:2009.08576.
+    """
+
+    name = "shuffled"
+    component_starts = ("trained", "fresh")
+
+    def sources(self, stage, draw):
+        """Return the stage whose masks are shuffled."""
+        return [stage.of_arm("winning")]
+
+    def start(self, bench, stage, draw):
+        """Shuffle the masks, and rewind."""
+        seed = derived_seed(stage.seed, stage.round, stage.arm)
+        masks = bench.ticket(stage.of_arm("winning")).masks.shuffled(seed)
+        return Start(bench.rewind_weights(stage), masks, bench.rewind_step)
+
+
+class Transferred:
+    """A ticket found elsewhere: its masks and its weights, the rest of the model fresh.
+
+    Args:
+        tickets: `tickets(seed, round)` returns the Ticket: masks of all that may be pruned, and
+            weights of some of the variables.
+
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, fig. 8.
+    """
+
+    name = "transferred"
+    component_starts = ()
+
+    def __init__(self, tickets: Callable[[int, int], Ticket]):
+        self._tickets = tickets
+
+    def sources(self, stage, draw):
+        """Return no stage: the tickets are not of this search."""
+        return []
+
+    def start(self, bench, stage, draw):
+        """Take the ticket, and draw all other weights anew."""
+        fresh = bench.fresh_weights(stage)
+        ticket = self._tickets(stage.seed, stage.round)
+        return Start({**fresh, **ticket.weights}, ticket.masks, 0)

@@ -1,0 +1,53 @@
+"""What a search asks of a model and its data."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+
+import keras
+
+from tf_tickets.errors import SettingError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """How a model is built, trained and judged: all that a search knows of it.
+
+    Args:
+        build: `build(seed)` returns a new compiled model whose weights are drawn from the seed.
+        train: `train(model, seed, start_step, stop_step)` trains for these optimizer steps, with
+            batches that depend on the seed and the step alone.
+        evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict).
+        num_steps: optimizer steps of a whole training.
+        evaluations: how often a training is evaluated, at equal distances, the last time at its
+            end. No arm is evaluated before the rewind step.
+        directions: metric -> whether higher is better; None if neither direction is, which leaves
+            it without a best value. A metric that is absent is better when lower.
+        check: `check(metrics)` raises DivergedError over the final metrics of a network that is not
+            worth pruning on, such as a GAN that gives one image. Asked are the networks that a
+            later round is pruned from: what becomes of the others is a result.
+        prepare: `prepare(model, dense)` is called before each training, when the weights that it
+            starts from are set. `dense` holds the trained dense network's weights by variable name;
+            None if there are none of this model's shapes.
+        illustrate: `illustrate(model, path)` writes a PNG of what the trained model makes.
+
+    Raises:
+        SettingError: if a training is evaluated less than once or more often than it has steps.
+    """
+
+    build: Callable[[int], keras.Model]
+    train: Callable[[keras.Model, int, int, int], None]
+    evaluate: Callable[[keras.Model], tuple[dict, dict]]
+    num_steps: int
+    evaluations: int = 1
+    directions: Mapping[str, bool | None] = dataclasses.field(default_factory=dict)
+    check: Callable[[dict], None] | None = None
+    prepare: Callable[[keras.Model, Mapping | None], None] | None = None
+    illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None
+
+    def __post_init__(self):
+        if not 1 <= self.evaluations <= self.num_steps:
+            raise SettingError(
+                f"`evaluations` must be from 1 to the {self.num_steps} steps of a training. "
+                f"Received: evaluations={self.evaluations}"
+            )

@@ -1,0 +1,265 @@
+"""The search for tickets, round by round and stage by stage, with its controls."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from tf_tickets.errors import DivergedError, SettingError, check_count
+from tf_tickets.names import named, variable_names
+from tf_tickets.protocols import components_of
+from tf_tickets.pruning.masks import Masks
+from tf_tickets.runs import paths
+from tf_tickets.runs.folder import RunFolder
+from tf_tickets.search.arms import Arm, Random, Winning
+from tf_tickets.search.bench import Bench
+from tf_tickets.search.draws import Draw
+from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
+from tf_tickets.search.task import Task
+from tf_tickets.search.training import Training
+from tf_tickets.tickets.snapshot import take_snapshot
+from tf_tickets.tickets.ticket import Ticket
+
+STARTS = ("rewind", "trained", "fresh")
+
+
+class TicketSearch:
+    """Finds tickets by training, pruning, and rewinding, round by round.
+
+    Round 0 trains the dense network and keeps its state at `rewind_step`. Each later round draws
+    masks, and trains what they keep in each of the arms. With `ByMagnitude` and the arm `Winning`
+    this is iterative magnitude pruning: the smallest weights of what the round before has trained
+    are pruned, and the survivors return to the rewind point. With `ByScore` it is pruning at
+    initialization, for which the rewind point is step 0.
+
+    Args:
+        task: how the model is built, trained and judged.
+        draw: how the masks of a round come about.
+        rounds: number of rounds after the dense one.
+        rewind_step: the optimizer step that survivors return to; 0 is initialization.
+        arms: what the masks are trained from: `Winning`, whose masks the others take, and the
+            controls that are wanted.
+        scope: what may be pruned, as `prunable` takes it.
+        starts: component -> what its survivors start from if it is not the rewind point ("rewind"):
+            "trained" is what the stage that was pruned has trained, "fresh" is drawn anew.
+            "trained" holds for the random arm too, so that the arms differ in the rest alone.
+        retries: how often a training that diverged is begun again, over batches in another order.
+
+    Raises:
+        SettingError: if a number is out of range, or two arguments contradict each other.
+
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1; Frankle et al., 2020,
+    arXiv:1912.05671 (rewinding); Chen et al., 2021, arXiv:2106.00134 (starts of a discriminator).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        draw: Draw,
+        rounds: int,
+        *,
+        rewind_step: int = 0,
+        arms: Sequence[Arm] = (Winning(), Random()),
+        scope=None,
+        starts: Mapping[str, str] | None = None,
+        retries: int = 0,
+    ):
+        check_count("rounds", rounds)
+        _check_rewind_step(rewind_step, task.num_steps)
+        _check_arms(arms)
+        draw.check_rounds(rounds)
+        self.task = task
+        self.draw = draw
+        self.rounds = rounds
+        self.rewind_step = rewind_step
+        self.arms = {arm.name: arm for arm in sorted(arms, key=lambda arm: arm.name != "winning")}
+        self.scope = scope
+        self.starts = dict(starts or {})
+        self.retries = retries
+        self._check_starts()
+
+    def run(
+        self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
+    ) -> list[dict]:
+        """Make every stage that is not done yet, and return the records of all.
+
+        Args:
+            seeds: each repeats the whole search: weights, data order and masks.
+            folder: an entered run folder; holds the tickets, and results.jsonl, when this returns.
+            observers: learn of every stage.
+
+        Returns:
+            One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of what may
+            be pruned), `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (of
+            what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
+            and metrics of each evaluation), `best` and `early_stopping_step` (by metric: see
+            `follow_curve`), `attempts`, `seconds` (of training), `peak_memory_bytes` (of the
+            process until then), `ticket` (a path in the folder) and, with two seeds or more,
+            `spread` (by metric: standard deviation over the seeds).
+
+        Raises:
+            SettingError: if the last round would leave fewer weights than there are kernels,
+                `starts` names no component of the model, or the shuffled arm would start pruned
+                weights from what has been trained without them.
+            DivergedError: if a training ends with a NaN or infinite weight, or a metric is one,
+                and there are no `retries` left; earlier stages stay.
+        """
+        bench = Bench(self.task, folder, seeds[0], self.rewind_step, self.scope)
+        start_of = self._start_of_variables(bench)
+        self.draw.check(bench, seeds[0], self.rounds)
+        maker = _StageMaker(self, bench, start_of)
+        with bench.holding():
+            return run_stages(
+                list(self._stages(seeds)), folder, self.sources, maker.make, observers
+            )
+
+    def sources(self, stage: Stage) -> list[Stage]:
+        """Return the stages that one is computed from."""
+        if stage.arm == "dense":
+            return []
+        others = self.arms[stage.arm].sources(stage, self.draw)
+        return [stage.dense, *(source for source in others if source != stage.dense)]
+
+    def may_be_refused(self, stage: Stage) -> bool:
+        """Return whether the search ends if a stage's network is worth nothing."""
+        return stage.arm == "dense" or (stage.arm == "winning" and self.draw.trains_first)
+
+    def _stages(self, seeds) -> Iterator[Stage]:
+        for seed in seeds:
+            yield Stage(seed, 0, "dense")
+            for number in range(1, self.rounds + 1):
+                for arm in self.arms:
+                    yield Stage(seed, number, arm)
+
+    def _start_of_variables(self, bench) -> dict[str, str]:
+        """Return variable name -> what it starts from, for the components that `starts` names."""
+        components = components_of(bench.model)
+        names = {id(variable): name for name, variable in variable_names(bench.model).items()}
+        start_of = {}
+        for component, start in self.starts.items():
+            if component not in components:
+                raise SettingError(
+                    f"`starts` names {component!r}, which is not a component of "
+                    f"{bench.model.name}. Choose one of: {', '.join(components) or 'none'}."
+                )
+            part = components[component]
+            start_of |= {names[id(v)]: start for v in part.variables if id(v) in names}
+        pruned = {start_of.get(name) for name in named(bench.kernels)}
+        if "shuffled" in self.arms and "trained" in pruned:
+            raise SettingError(
+                "The shuffled arm keeps weights that earlier rounds have pruned, which have no "
+                "trained values: take it without `starts` of 'trained' for what is pruned."
+            )
+        return start_of
+
+    def _check_starts(self):
+        for start in self.starts.values():
+            if start not in STARTS:
+                raise SettingError(
+                    f"`starts` must be one of {', '.join(STARTS)}. Received: {start!r}"
+                )
+        if self.starts and "transferred" in self.arms:
+            raise SettingError("A search with transferred tickets takes no `starts`.")
+        if "trained" in self.starts.values() and not self.draw.trains_first:
+            raise SettingError(
+                "A search that prunes weights before they are trained has no component that could "
+                "start from what was 'trained'."
+            )
+
+
+class _StageMaker:
+    """Trains the stages of one search on its bench."""
+
+    def __init__(self, search: TicketSearch, bench: Bench, start_of: Mapping[str, str]):
+        self._search = search
+        self._bench = bench
+        self._start_of = start_of
+
+    def make(self, stage: Stage, path: pathlib.Path) -> dict:
+        """Train and evaluate one stage, write its files to `path`, and return its record."""
+        for attempt in range(self._search.retries + 1):
+            try:
+                return self._attempt(stage, attempt, path)
+            except DivergedError:
+                if attempt == self._search.retries:
+                    raise
+
+    def _attempt(self, stage, attempt, path):
+        bench, task = self._bench, self._search.task
+        data_seed = derived_seed(stage.seed, "data", *([attempt] if attempt else []))
+        training = Training(task, data_seed, not_before=self._search.rewind_step)
+        begin = self._begin_dense if stage.arm == "dense" else self._begin
+        begin(stage, training, path)
+        masks = bench.held.masks
+        config = {**dataclasses.asdict(stage), "settings": bench.folder.settings}
+        if stage.arm != "dense":
+            Ticket.of_model(bench.model, masks, config).save(path / paths.TICKET)
+        training.go_on(bench.model, task.num_steps)
+        if task.check and self._search.may_be_refused(stage):
+            task.check(training.metrics)
+        if stage.arm in ("dense", "winning"):
+            Ticket.of_model(bench.model, masks, config).save(path / paths.TRAINED)
+        if task.illustrate:
+            task.illustrate(bench.model, path / paths.SAMPLES)
+        ticket = paths.REWIND if stage.arm == "dense" else paths.TICKET
+        return {
+            **dataclasses.asdict(stage),
+            **bench.counts(),
+            **training.result(),
+            "attempts": attempt + 1,
+            "ticket": f"{stage.name}/{ticket}",
+        }
+
+    def _begin_dense(self, stage, training, path):
+        """Train the dense network to the rewind point, and keep it."""
+        bench = self._bench
+        bench.start_from(bench.fresh_weights(stage), bench.all_kept)
+        bench.prepare(None)
+        training.advance(bench.model, self._search.rewind_step)
+        config = {
+            "seed": stage.seed,
+            "step": self._search.rewind_step,
+            "settings": bench.folder.settings,
+        }
+        Ticket(Masks({}), take_snapshot(bench.model), config).save(path / paths.REWIND)
+
+    def _begin(self, stage, training, path):
+        """Set the masks, the weights and the step that a pruned stage starts from."""
+        bench = self._bench
+        dense = bench.trained(stage.dense)
+        arm = self._search.arms[stage.arm]
+        start = arm.start(bench, stage, self._search.draw)
+        training.step = start.step
+        bench.start_from({**start.weights, **self._other_starts(arm, stage)}, start.masks)
+        bench.prepare(dense.weights)
+
+    def _other_starts(self, arm, stage) -> dict:
+        """Return the weights of the components that do not start as the rest of the arm does."""
+        starts, weights = set(self._start_of.values()) & set(arm.component_starts), {}
+        winning = stage.of_arm("winning")
+        if "fresh" in starts:
+            weights["fresh"] = self._bench.fresh_weights(winning)
+        if "trained" in starts:
+            source = self._search.draw.source(winning)
+            weights["trained"] = self._bench.trained(source).weights
+        return {
+            name: weights[start][name]
+            for name, start in self._start_of.items()
+            if name in weights.get(start, {})
+        }
+
+
+def _check_rewind_step(rewind_step, num_steps):
+    if not 0 <= rewind_step < num_steps:
+        raise SettingError(
+            f"`rewind_step` must lie within the training, in [0, {num_steps}). "
+            f"Received: rewind_step={rewind_step}"
+        )
+
+
+def _check_arms(arms):
+    names = [arm.name for arm in arms]
+    if "winning" not in names or len(set(names)) < len(names):
+        raise SettingError(
+            "`arms` must have Winning(), whose masks the controls take, and each arm once. "
+            f"Received: arms={names}"
+        )
