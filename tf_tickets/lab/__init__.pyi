@@ -3,7 +3,7 @@ from .arms import ARMS, ArmCard
 from .cards import register
 from .config import Data, Judging, RunConfig, load_extensions, read_config
 from .data import DATASETS, DatasetCard
-from .describe import describe
+from .description import describe
 from .experiment import Experiment
 from .methods import METHODS, AtInitialization, Method
 from .metrics import METRICS, Metric
@@ -11,7 +11,8 @@ from .models import MODELS, Family, GanTraining, ModelCard, Training
 from .options import Options, option
 from .precision import resolve_precision
 from .recipes import Recipe, resolve
-from .run import Run, run
+from .job import Job, run
+from .run_view import Run
 from .show.figures import draw_figures
 from .show.outcome import sentence
 from .show.progress import ProgressBar, TensorBoardLog
@@ -31,6 +32,7 @@ __all__ = [
     "Experiment",
     "Family",
     "GanTraining",
+    "Job",
     "Judging",
     "Method",
     "Metric",

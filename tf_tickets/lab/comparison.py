@@ -20,7 +20,7 @@ from tf_tickets.lab.job import recipe_of
 from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.methods import Method
 from tf_tickets.lab.precision import dtype_policy
-from tf_tickets.lab.run import Run
+from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.ways import WAYS, Way, config_of
 from tf_tickets.runs.records import Records
 

@@ -1,4 +1,4 @@
-"""The way from a config to a filled run folder."""
+"""A run is a function of a config: the way from there to a filled run folder."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ from tf_tickets.files import sha256_of
 from tf_tickets.lab import metrics
 from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.data import image_shape
-from tf_tickets.lab.describe import machine, versions
+from tf_tickets.lab.description import machine, versions
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.models import MODELS
@@ -18,12 +18,30 @@ from tf_tickets.lab.options import refuse
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.precision import dtype_policy, resolve_precision
 from tf_tickets.lab.recipes import Recipe, resolve
-from tf_tickets.lab.run import Run
+from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder, shared_folder
 from tf_tickets.search import Observer
 from tf_tickets.strategy import is_chief, resolve_strategy
+
+
+def run(config: RunConfig, output="saved_models") -> Run:
+    """Make a run, or what is not done of it yet, and return it.
+
+    Args:
+        config: what to do.
+        output: the folder in which the run folder is made, under a name that the config decides.
+
+    Returns:
+        The Run, with its figures drawn, its ticket kept and exported.
+
+    Raises:
+        SettingError: if a value cannot work.
+        FileError: if the data cannot be had, or the folder not be written.
+        DivergedError: if a training diverges; what was finished before is kept.
+    """
+    return Job(config, output).make()
 
 
 class Job:

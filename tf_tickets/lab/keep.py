@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from tf_tickets.lab.run import Run
+from tf_tickets.lab.run_view import Run
 from tf_tickets.protocols import ForInference
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder

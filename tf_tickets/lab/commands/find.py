@@ -41,7 +41,7 @@ def main():
 
 
 def _describe(config):
-    from tf_tickets.lab.describe import describe
+    from tf_tickets.lab.description import describe
     from tf_tickets.lab.job import recipe_of
 
     recipe = recipe_of(config)

@@ -70,7 +70,7 @@ class Transfer(Method):
             SettingError: if it is not a run with tickets of weights.
             FileError: if there is no run, it is damaged, or no round of it is finished.
         """
-        from tf_tickets.lab.run import Run
+        from tf_tickets.lab.run_view import Run
 
         run = Run.open(pathlib.Path(self.source))
         method = run.config.method

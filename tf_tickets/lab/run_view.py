@@ -1,4 +1,4 @@
-"""A run: a function of a config, and a view of the folder that it fills."""
+"""A view of a run folder: what was asked for, what was recorded, and what follows from it."""
 
 import dataclasses
 import functools
@@ -13,26 +13,6 @@ from tf_tickets.lab.recipes import Recipe
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
 from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
-
-
-def run(config: RunConfig, output="saved_models") -> "Run":
-    """Make a run, or what is not done of it yet, and return it.
-
-    Args:
-        config: what to do.
-        output: the folder in which the run folder is made, under a name that the config decides.
-
-    Returns:
-        The Run, with its figures drawn, its ticket kept and exported.
-
-    Raises:
-        SettingError: if a value cannot work.
-        FileError: if the data cannot be had, or the folder not be written.
-        DivergedError: if a training diverges; what was finished before is kept.
-    """
-    from tf_tickets.lab.job import Job
-
-    return Job(config, output).make()
 
 
 class Run:
