@@ -17,7 +17,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.files import sha256_of_arrays, write_whole
 from tf_tickets.lab import metrics, models
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.recipes import COUNTS, Recipe
+from tf_tickets.lab.recipes import Recipe
 from tf_tickets.lab.training import fit_steps
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.strategy import check_agreement
@@ -251,7 +251,8 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
         scope: the component that may be pruned, or None for all.
     """
     model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
-    dataset, params = COUNTS[recipe.model]
+    card = models.MODELS[recipe.model]
+    dataset, params = card.paper_dataset, card.paper_params
     return {
         "params": num_values(model.trainable_variables),
         "components": {

@@ -1,4 +1,4 @@
-"""Generative adversarial networks (K17 to K20, C13 to C16)."""
+"""Generative adversarial networks: two networks, two optimizers, one step."""
 
 import functools
 import math
@@ -9,24 +9,11 @@ import tensorflow as tf
 from keras import ops
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.models.base import ImageModel, Sampler, draw, images_only
+from tf_tickets.lab.models.families import GAN
+from tf_tickets.lab.models.families.base import ImageModel, Sampler, draw, images_only
+from tf_tickets.lab.models.families.gan_penalties import bernoulli_divergence, gradient_penalty
+from tf_tickets.lab.models.gan_losses import LOSSES
 from tf_tickets.lab.models.spectral import SpectralConv2D
-
-# name -> the discriminator's loss of the logits of (real, fake), the generator's of (fake)
-_LOSSES = {
-    "non_saturating": (
-        lambda real, fake: ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake)),
-        lambda fake: ops.mean(ops.softplus(-fake)),
-    ),
-    "hinge": (
-        lambda real, fake: ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake)),
-        lambda fake: -ops.mean(fake),
-    ),
-    "wasserstein": (
-        lambda real, fake: ops.mean(fake) - ops.mean(real),
-        lambda fake: -ops.mean(fake),
-    ),
-}
 
 
 @keras.saving.register_keras_serializable("tf_tickets")
@@ -49,7 +36,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     Args:
         generator: `keras.Model` from codes (batch, latent_dim) to float32 images.
         discriminator: `keras.Model` from images to float32 logits (batch, 1).
-        loss: "non_saturating", "hinge" or "wasserstein".
+        loss: a name in `gan_losses.LOSSES`, such as "non_saturating", "hinge" or "wasserstein".
         critic_steps: updates of the discriminator per update of the generator (n_critic).
         clip_weights: bound to which the discriminator's weights are clipped after each update,
             after what masks remove is zero; None for no clipping.
@@ -68,9 +55,9 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     et al., 2017, arXiv:1704.00028; averaging: Yazici et al., 2019, arXiv:1806.04498.
     """
 
-    component_names = ("generator", "discriminator")
+    component_names = GAN.components
     loss_names = ("generator_loss", "discriminator_loss")
-    decoding_component = "generator"
+    decoding_component = GAN.maker
 
     def __init__(
         self,
@@ -93,7 +80,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         self.ema_decay = ema_decay
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
-        self._discriminator_loss, self._generator_loss = _LOSSES[loss]
+        self._discriminator_loss = LOSSES[loss].discriminator
+        self._generator_loss = LOSSES[loss].generator
         self._teacher = _Untracked(None)
         averaged = [] if ema_decay is None else generator.trainable_variables
         self._average_variables = [self._average_of(variable) for variable in averaged]
@@ -140,7 +128,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
     @property
     def scoring_losses(self):
-        """Each network's variables and its own loss (S7).
+        """Each network's variables and its own loss.
 
         Together the two losses would cancel in part, as they want opposite things of the generator.
         """
@@ -155,21 +143,23 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             layer.settle()
 
     def distill(self, teacher: keras.Model | None) -> None:
-        """Let a trained discriminator teach this one from the next compiled step on (C8).
+        """Let a trained discriminator teach this one from the next compiled step on.
 
         The discriminator's loss then has a second term: the Kullback-Leibler divergence of its
-        verdict from the teacher's, both being probabilities of "real", halved as in paper C's code
-        (which averages over both outcomes), on real and on generated images.
+        verdict from the teacher's, both being probabilities of "real", on real and on generated
+        images. It is halved, as in the authors' code, which averages over both outcomes.
 
         Args:
             teacher: a discriminator, which is not trained or saved with this model; None for none.
 
         Raises:
-            SettingError: if the teacher is no model, or the loss knows no probability of "real".
+            SettingError: if the teacher is not a model, or the loss has no probability of "real".
+
+        Source: Chen et al., 2021, arXiv:2106.00134.
         """
         if teacher is not None and not isinstance(teacher, keras.Model):
             raise SettingError(f"`teacher` must be a keras.Model or None. Received: {teacher!r}.")
-        if teacher is not None and self.loss_name == "wasserstein":
+        if teacher is not None and not LOSSES[self.loss_name].gives_probabilities:
             raise SettingError(
                 "A Wasserstein critic can neither teach nor be taught: its verdicts have no scale, "
                 "so they are no probabilities. Choose another loss."
@@ -309,7 +299,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         return 0.5 * ops.mean(bernoulli_divergence(taught, logits))
 
     def _update_averages(self):
-        # A new optimizer means new weights: the average starts from these (Q6).
+        # A new optimizer means new weights: the average starts from these.
         started = ops.cast(self.optimizer.iterations > 1, "float32")
         for weight, average in self.averages:
             decay = self.ema_decay * ops.cast(started, average.dtype)
@@ -368,34 +358,8 @@ class _Untracked:
         self.value = value
 
 
-def gradient_penalty(critic, points):
-    """Return the mean of (|gradient of critic at a point| - 1)^2.
-
-    Args:
-        critic: function of points -> (batch, 1).
-        points: float32 (batch, height, width, channels).
-
-    Source: Gulrajani et al., 2017, arXiv:1704.00028.
-    """
-    with tf.GradientTape() as tape:
-        tape.watch(points)
-        answers = critic(points)
-    gradients = tape.gradient(answers, points)
-    norms = ops.sqrt(ops.sum(ops.square(gradients), axis=(1, 2, 3)) + 1e-12)  # smooth at zero
-    return ops.mean(ops.square(norms - 1))
-
-
-def bernoulli_divergence(first_logits, second_logits):
-    """Return the Kullback-Leibler divergence between Bernoulli variables, elementwise."""
-    probability = ops.sigmoid(first_logits)
-    return probability * (first_logits - second_logits) + (
-        ops.softplus(second_logits) - ops.softplus(first_logits)
-    )
-
-
 def _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay):
-    if loss not in _LOSSES:
-        raise SettingError(f"Unknown loss {loss!r}. Choose one of: {', '.join(_LOSSES)}.")
+    LOSSES[loss]  # refuses an unknown name
     if not isinstance(critic_steps, numbers.Integral) or critic_steps < 1:
         raise SettingError(
             f"`critic_steps` must be a whole number >= 1. Received: {critic_steps!r}."
