@@ -58,6 +58,11 @@ __getattr__, *_ = lazy_loader.attach(
     },
 )
 
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
 # In the order in which commands list them.
 MODELS = Registry(
     "model",

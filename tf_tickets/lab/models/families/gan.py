@@ -160,9 +160,10 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         if teacher is not None and not isinstance(teacher, keras.Model):
             raise SettingError(f"`teacher` must be a keras.Model or None. Received: {teacher!r}.")
         if teacher is not None and not LOSSES[self.loss_name].gives_probabilities:
+            kind = self.loss_name.replace("_", " ").capitalize()
             raise SettingError(
-                "A Wasserstein critic can neither teach nor be taught: its verdicts have no scale, "
-                "so they are no probabilities. Choose another loss."
+                f"{kind} critics can neither teach nor be taught: their verdicts are not "
+                "probabilities. Choose another loss."
             )
         if teacher is self._teacher.value:
             return
