@@ -1,8 +1,6 @@
 """Generative adversarial networks: two networks, two optimizers, one step."""
 
 import functools
-import math
-import numbers
 
 import keras
 import tensorflow as tf
@@ -10,7 +8,14 @@ from keras import ops
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.models.families import GAN
-from tf_tickets.lab.models.families.base import ImageModel, Sampler, draw, images_only
+from tf_tickets.lab.models.families.base import (
+    ImageModel,
+    Sampler,
+    draw,
+    equal_parts,
+    images_only,
+)
+from tf_tickets.lab.models.families.gan_arguments import check_arguments
 from tf_tickets.lab.models.families.gan_penalties import bernoulli_divergence, gradient_penalty
 from tf_tickets.lab.models.gan_losses import LOSSES
 from tf_tickets.lab.models.spectral import SpectralConv2D
@@ -71,7 +76,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         seed: int | None = None,
         **kwargs,
     ):
-        _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
+        check_arguments(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
         super().__init__(generator, discriminator, **kwargs)
         self.loss_name = loss
         self.critic_steps = critic_steps
@@ -202,7 +207,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     def train_step(self, data):
         """Update both networks on one batch; return the running means of the losses."""
         images = images_only(data)
-        *first, last = self._parts(images)
+        *first, last = equal_parts(images, self.critic_steps)
         train = self._train_discriminator
         # As a function it is traced once, and not for each part again; but replicas that talk to
         # each other may not do so from within a function of their own.
@@ -237,15 +242,6 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             "discriminator_loss": self._discriminator_loss(real, fake),
         }
         return self.report_losses(losses, images)
-
-    def _parts(self, images):
-        """Return a batch, filled up if need be, in one part for each of the critic's updates."""
-        size = images.shape[0]
-        if self.critic_steps > 1 and (size is None or size % self.critic_steps):
-            count = tf.shape(images)[0]
-            filled = -(-count // self.critic_steps) * self.critic_steps
-            images = tf.gather(images, tf.range(filled) % count)
-        return tf.split(images, self.critic_steps)
 
     def _generate(self, images):
         """Return as many generated images, in training mode."""
@@ -357,26 +353,6 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay):
-    LOSSES[loss]  # refuses an unknown name
-    if not isinstance(critic_steps, numbers.Integral) or critic_steps < 1:
-        raise SettingError(
-            f"`critic_steps` must be a whole number >= 1. Received: {critic_steps!r}."
-        )
-    if clip_weights is not None and not (_is_finite(clip_weights) and clip_weights > 0):
-        raise SettingError(f"`clip_weights` must be a number above 0. Received: {clip_weights!r}.")
-    if not (_is_finite(gradient_penalty) and gradient_penalty >= 0):
-        raise SettingError(
-            f"`gradient_penalty` must be a number >= 0. Received: {gradient_penalty!r}."
-        )
-    if ema_decay is not None and not (_is_finite(ema_decay) and 0 <= ema_decay < 1):
-        raise SettingError(f"`ema_decay` must be in [0, 1). Received: {ema_decay!r}.")
-
-
-def _is_finite(value):
-    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _optimizer(given):
