@@ -332,7 +332,7 @@ def test_precision_leaves_the_count_equal():
 
 # TensorFlow's own count
 
-GANS = [name for name in models.NAMES if "gan" in name]
+GANS = [name for name in models.MODELS if "gan" in name]
 
 
 def small(name, **options):
@@ -381,7 +381,7 @@ def is_bias(operation):
     return single or operation.type == "BiasAdd"
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", models.MODELS)
 def test_the_forward_pass_agrees_with_the_profiler(name):
     """Kernels one by one, biases together.
 
@@ -462,7 +462,7 @@ def kernels_only(monkeypatch):
     monkeypatch.setattr(flops, "_flops_of_weights", lambda *args: (original(*args)[0], 0))
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", models.MODELS)
 def test_a_training_step_does_what_is_counted(name, kernels_only, monkeypatch):
     """Two updates of the discriminator with the hinge loss, one with the others.
 

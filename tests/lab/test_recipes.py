@@ -8,23 +8,23 @@ import tensorflow as tf
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import experiment as experiments
 from tf_tickets.lab import models, recipes
-from tf_tickets.lab.commands import common as commands
 from tf_tickets.lab.data import dataset as data
+from tf_tickets.lab.models import GAN, MODELS
 
 
-@pytest.mark.parametrize("model", models.NAMES)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dataset", data.NAMES)
 def test_every_pair_of_model_and_data_has_a_recipe_that_builds(model, dataset):
     recipe = recipes.resolve(model, dataset)
     shape = data.image_shape(dataset, recipe.image_size)
     built = models.build(model, shape, **recipe.network)
-    maker = built.components["generator" if model in commands.GANS else "decoder"]
+    maker = built.components[MODELS[model].family.maker]
     assert maker.output_shape[1:] == shape
 
 
 def test_the_papers_data_sets_get_the_papers_sizes():
     assert recipes.resolve("linear-ae", "mnist").image_size == 28
-    assert all(not recipes.resolve(model, "cifar10").network for model in models.NAMES)
+    assert all(not recipes.resolve(model, "cifar10").network for model in MODELS)
 
 
 def test_what_is_given_overrides_and_none_does_not():
@@ -35,7 +35,7 @@ def test_what_is_given_overrides_and_none_does_not():
 
 
 def test_autoencoders_are_judged_by_their_loss_and_what_samples_by_frechet_distance():
-    metrics = {model: recipes.resolve(model, "mnist").metric for model in models.NAMES}
+    metrics = {model: recipes.resolve(model, "mnist").metric for model in MODELS}
     by_loss = {model for model, metric in metrics.items() if metric == "reconstruction_loss"}
     assert by_loss == {"linear-ae", "conv-ae"}
     assert set(metrics.values()) == {"reconstruction_loss", "frechet"}
@@ -75,14 +75,10 @@ def test_the_generator_of_the_digits_wgan_gets_gradients():
 
 
 def test_gans_are_evaluated_on_their_way_and_others_at_the_end():
-    evaluations = {model: recipes.resolve(model, "cifar10").evaluations for model in models.NAMES}
-    assert all((number > 1) == (model in commands.GANS) for model, number in evaluations.items())
-
-
-def test_recipes_counts_and_commands_know_the_same_models_and_data():
-    assert set(recipes.COUNTS) == set(models.NAMES)
-    assert set(commands.AUTOENCODERS + commands.GANS) == set(models.NAMES)
-    assert set(commands.DATASETS) == set(data.NAMES)
+    evaluations = {model: recipes.resolve(model, "cifar10").evaluations for model in MODELS}
+    assert all(
+        (number > 1) == (MODELS[model].family is GAN) for model, number in evaluations.items()
+    )
 
 
 def test_an_unknown_model_or_field_is_refused():

@@ -1,5 +1,6 @@
 """What happens to a run when the machine does its worst; each by really doing it."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -18,7 +19,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.files import read_sealed_json, write_sealed_json
-from tf_tickets.lab.models import gan
+from tf_tickets.lab.models.gan_losses import LOSSES
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "find_tickets.py"
 SMALL = "--width 4 --limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --seeds 0".split()
@@ -184,9 +185,11 @@ def poison(monkeypatch):
     def make_nan_in(*numbers):
         """Numbers count the trainings from 0, the dense one."""
         factor = tf.Variable(1.0)
-        of_discriminator, of_generator = gan._LOSSES["non_saturating"]
-        poisoned = (lambda real, fake: factor * of_discriminator(real, fake), of_generator)
-        monkeypatch.setitem(gan._LOSSES, "non_saturating", poisoned)
+        loss = LOSSES["non_saturating"]
+        poisoned = dataclasses.replace(
+            loss, discriminator=lambda real, fake: factor * loss.discriminator(real, fake)
+        )
+        monkeypatch.setitem(LOSSES._cards, "non_saturating", poisoned)
         prepare, counter = tt.Experiment.prepare, itertools.count()
 
         def prepare_and_poison(experiment, model, dense):

@@ -1,4 +1,4 @@
-"""Counts, geometry and names of the GANs' networks: recipes R5 to R8, C13 and C14."""
+"""Counts, geometry and names of the GANs' networks."""
 
 import keras
 import numpy as np
@@ -151,7 +151,7 @@ def test_outputs_are_float32_in_mixed_precision(name, policy):
 
 
 def test_the_residual_discriminator_sums_over_the_image():
-    """Not a mean (C14): the logit of an image is the sum of what its places say."""
+    """Not a mean: the logit of an image is the sum of what its places say."""
     model = models.build("resnet-dcgan", (32, 32, 1), width=2)
     network = model.discriminator
     rectified = keras.Model(network.input, network.get_layer("discriminator_relu").output)

@@ -192,7 +192,7 @@ def test_config_round_trip(tmp_path):
 
 
 def test_the_layer_of_keras_overwrites_the_kernel():
-    """Why it cannot be used: magnitudes and rewound weights would be of another scale (Q1)."""
+    """Why it cannot be used: magnitudes and rewound weights would be of another scale."""
     convolution = keras.layers.Conv2D(5, 3, name="conv")
     layer = keras.layers.SpectralNormalization(convolution, power_iterations=50)
     layer.build((None, 16, 16, 1))

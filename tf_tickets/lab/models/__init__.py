@@ -1,123 +1,108 @@
-"""The generative models, and the names under which commands know them."""
+"""The generative models, and the names under which commands know them.
 
-import inspect
+Importing this loads neither TensorFlow nor Keras; the Keras classes are imported when first used.
+A new model of a known family is one new file beside this one, and one line in `MODELS`.
+"""
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from tf_tickets.errors import SettingError
-from tf_tickets.lab.models import gan_networks, networks
-from tf_tickets.lab.models.autoencoder import Autoencoder
-from tf_tickets.lab.models.base import ImageModel
-from tf_tickets.lab.models.gan import GenerativeAdversarialNetwork
-from tf_tickets.lab.models.spectral import SpectralConv2D
-from tf_tickets.lab.models.vae import VariationalAutoencoder
+import lazy_loader
+
+from tf_tickets.lab.models.card import Family, ModelCard
+from tf_tickets.lab.models.conv_ae import CONV_AE
+from tf_tickets.lab.models.dcgan import DCGAN, SNGAN, WGAN
+from tf_tickets.lab.models.dcgan_shared import DCGAN_SHARED
+from tf_tickets.lab.models.dcgan_table2 import DCGAN_TABLE2
+from tf_tickets.lab.models.families import AUTOENCODER, GAN, VARIATIONAL_AUTOENCODER
+from tf_tickets.lab.models.linear_ae import LINEAR_AE
+from tf_tickets.lab.models.resnet_gan import RESNET_DCGAN, SNGAN_RESNET
+from tf_tickets.lab.models.resnet_vae import RESNET_VAE
+from tf_tickets.lab.models.training_options import GanTraining, Training
+from tf_tickets.lab.models.vae import BETA_VAE, VAE
+from tf_tickets.lab.registry import Registry
+
+if TYPE_CHECKING:
+    from tf_tickets.lab.models.families.autoencoder import Autoencoder
+    from tf_tickets.lab.models.families.base import ImageModel
+    from tf_tickets.lab.models.families.gan import GenerativeAdversarialNetwork
+    from tf_tickets.lab.models.families.vae import VariationalAutoencoder
+    from tf_tickets.lab.models.spectral import SpectralConv2D
 
 __all__ = [
-    "NAMES",
+    "AUTOENCODER",
+    "GAN",
+    "MODELS",
+    "VARIATIONAL_AUTOENCODER",
     "Autoencoder",
+    "Family",
+    "GanTraining",
     "GenerativeAdversarialNetwork",
     "ImageModel",
+    "ModelCard",
     "SpectralConv2D",
+    "Training",
     "VariationalAutoencoder",
     "build",
     "resolved_options",
 ]
 
-_AUTOENCODER = (Autoencoder, {})
-_VAE = (VariationalAutoencoder, {"beta": 1.0})
-_GAN_OPTIONS = {
-    "loss": "non_saturating",
-    "critic_steps": 1,
-    "clip_weights": None,
-    "gradient_penalty": 0.0,
-    "ema_decay": None,
-}
-_GAN = (GenerativeAdversarialNetwork, _GAN_OPTIONS)
-_HINGE_GAN = (GenerativeAdversarialNetwork, {**_GAN_OPTIONS, "loss": "hinge", "critic_steps": 5})
-_WASSERSTEIN_GAN = (
-    GenerativeAdversarialNetwork,
-    {**_GAN_OPTIONS, "loss": "wasserstein", "critic_steps": 5, "clip_weights": 0.01},
+__getattr__, *_ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "families.autoencoder": ["Autoencoder"],
+        "families.base": ["ImageModel"],
+        "families.gan": ["GenerativeAdversarialNetwork"],
+        "families.vae": ["VariationalAutoencoder"],
+        "spectral": ["SpectralConv2D"],
+    },
 )
 
-# name -> networks and what is set in them; the model that trains them and its own options
-_MODELS = {
-    "linear-ae": (networks.linear_autoencoder, {}, *_AUTOENCODER),
-    "conv-ae": (networks.conv_autoencoder, {}, *_AUTOENCODER),
-    "vae": (networks.conv_vae, {}, *_VAE),
-    "beta-vae": (networks.conv_vae, {}, VariationalAutoencoder, {"beta": 4.0}),
-    "resnet-vae": (networks.resnet_vae, {}, *_VAE),
-    "dcgan": (gan_networks.cnn_gan, {}, *_GAN),
-    "dcgan-table2": (gan_networks.cnn_gan_without_biases, {}, *_GAN),
-    "dcgan-shared": (gan_networks.vae_shaped_gan, {}, *_GAN),
-    "sngan": (
-        gan_networks.cnn_gan,
-        {"latent_dim": 128, "spectral": True, "slope": 0.1},
-        *_HINGE_GAN,
-    ),
-    "wgan": (gan_networks.cnn_gan, {}, *_WASSERSTEIN_GAN),
-    "resnet-dcgan": (gan_networks.resnet_gan, {}, *_GAN),
-    "sngan-resnet": (
-        gan_networks.resnet_gan,
-        {"latent_dim": 128, "generator_factor": 2, "spectral": True},
-        GenerativeAdversarialNetwork,
-        {**_HINGE_GAN[1], "ema_decay": 0.999},
-    ),
-}
 
-NAMES = tuple(_MODELS)
+def __dir__():
+    return sorted({*globals(), *__all__})
 
 
-def build(name: str, image_shape: tuple[int, int, int], **options) -> ImageModel:
+# In the order in which commands list them.
+MODELS = Registry(
+    "model",
+    [
+        *(LINEAR_AE, CONV_AE),
+        *(VAE, BETA_VAE, RESNET_VAE),
+        *(DCGAN, DCGAN_TABLE2, DCGAN_SHARED, SNGAN, WGAN),
+        *(RESNET_DCGAN, SNGAN_RESNET),
+    ],
+)
+
+
+def build(name: str, image_shape: tuple[int, int, int], **options) -> "ImageModel":
     """Return a new, uncompiled model for images of one shape.
 
     Initial weights follow `keras.utils.set_random_seed`, the precision follows
     `keras.mixed_precision.set_global_policy`; variable paths are the same in every build.
 
     Args:
-        name: one of `NAMES`.
-        image_shape: (height, width, channels); which sizes fit is said by `networks` and
-            `gan_networks`.
-        **options: of the networks, as those modules say, and of the model: `beta` (the VAEs), or
-            `loss`, `critic_steps`, `clip_weights`, `gradient_penalty` and `ema_decay` (the GANs).
-            The defaults give the parameter counts and the losses of the papers. A gradient penalty
-            stands in for the clipping of weights where that is not given too.
+        name: one of `MODELS`.
+        image_shape: (height, width, channels); which sizes fit is said by the card's `networks`.
+        **options: of the networks, as the card's `networks` says, and of the model: `beta` (the
+            VAEs), or `loss`, `critic_steps`, `clip_weights`, `gradient_penalty` and `ema_decay`
+            (the GANs). The defaults give the parameter counts and the losses of the papers. A
+            gradient penalty stands in for the clipping of weights if that is not given too.
 
     Raises:
         SettingError: if the name or an option is unknown, or a value cannot work.
     """
-    _check_options(name, options)
-    network, _, model_class, defaults = _MODELS[name]
-    resolved = resolved_options(name, options)
-    model_options = {key: resolved.pop(key) for key in defaults}
-    return model_class(
-        *network(tuple(image_shape), **resolved), **model_options, name=name.replace("-", "_")
-    )
+    return MODELS[name].build(image_shape, **options)
 
 
 def resolved_options(name: str, options: Mapping) -> dict:
     """Return all options of a model, of its networks and of its training, defaults included.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `MODELS`.
         options: those that are given, as `build` takes them.
+
+    Raises:
+        SettingError: if the name or an option is unknown, or a size is below 1.
     """
-    network, preset, _, defaults = _MODELS[name]
-    parameters = list(inspect.signature(network).parameters.values())[1:]
-    resolved = {parameter.name: parameter.default for parameter in parameters}
-    resolved |= {**preset, **defaults, **options}
-    if resolved.get("gradient_penalty") and "clip_weights" not in options:
-        resolved["clip_weights"] = None  # each bounds the critic: Gulrajani et al. replace one
-    return resolved
-
-
-def _check_options(name, options):
-    if name not in _MODELS:
-        raise SettingError(f"Unknown model {name!r}. Choose one of: {', '.join(NAMES)}.")
-    network, _, _, defaults = _MODELS[name]
-    known = [*list(inspect.signature(network).parameters)[1:], *defaults]
-    for option, value in options.items():
-        if option not in known:
-            raise SettingError(
-                f"{name} has no option {option!r}. Its options are: {', '.join(known)}."
-            )
-        if option in ("width", "generator_factor", "latent_dim") and value < 1:
-            raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
+    return MODELS[name].resolved_options(options)

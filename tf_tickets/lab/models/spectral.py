@@ -19,7 +19,7 @@ class SpectralConv2D(keras.layers.Conv2D):
     Keras's own `SpectralNormalization` assigns the divided kernel back to the variable at every
     call in training: magnitudes would be ranked, and weights rewound, on another scale each time.
     Here the variable is never touched: what a mask removes is zero in it, so sigma is that of the
-    masked kernel, and scores are of the raw one (Q1 to Q3).
+    masked kernel, and scores are of the raw one.
 
     It takes the arguments of `keras.layers.Conv2D`.
 

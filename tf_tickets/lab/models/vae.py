@@ -1,93 +1,100 @@
-"""The variational autoencoder and its beta (K14 to K16)."""
+"""The convolutional VAE and the beta-VAE, which differ in the weight of the KL divergence."""
 
-import keras
-from keras import ops
+import math
 
-from tf_tickets.errors import SettingError
-from tf_tickets.lab.models.autoencoder import EncoderDecoder
-from tf_tickets.lab.models.base import Sampler, draw
+import lazy_loader
+
+from tf_tickets.lab.models import blocks
+from tf_tickets.lab.models.card import ModelCard
+from tf_tickets.lab.models.families import VARIATIONAL_AUTOENCODER
+
+keras = lazy_loader.load("keras")
 
 
-@keras.saving.register_keras_serializable("tf_tickets")
-class VariationalAutoencoder(Sampler, EncoderDecoder):
-    """A VAE: squared error summed over each image, plus `beta` times the KL divergence.
+def conv_vae(image_shape, width=64, latent_dim=32):
+    """Return strided convolutions with batch norm, and their mirror.
 
-    Both terms are averaged over the batch; they are reported as "reconstruction" and "kl".
-
-    Training draws its noise from `self.seed_generator`, whose state is one of the model's
-    variables, so a snapshot of those repeats it; XLA draws other noise than the rest of
-    TensorFlow does from the same state. `evaluate` draws the same noise each time
-    and leaves that state alone: looking at a model does not change how its training goes on.
+    5,713,603 parameters for 32x32x3 (2,889,600 and 2,824,003). The layers are those of a draft of
+    the paper's first author, who normalises means and log-variances over the batch too; that would
+    tie the code of an image to the others of its batch.
 
     Args:
-        encoder: `keras.Model` from images to (batch, 2 * latent_dim): means, log-variances.
-        decoder: `keras.Model` from (batch, latent_dim) to float32 images.
-        beta: weight of the KL divergence; 1 gives the evidence lower bound.
-        seed: of the training noise; by default it follows `keras.utils.set_random_seed`.
-
-    Raises:
-        SettingError: if `beta` is negative.
-
-    Source: Kingma and Welling, arXiv:1312.6114; beta: Higgins et al., ICLR 2017.
+        image_shape: (height, width, channels); a square whose side is a power of two, at
+            least 8. Twice the size adds a stage of half the width at the outer end.
+        width: filters of the second-outermost stage at 64x64, of the outermost at 32x32.
+        latent_dim: numbers in the latent code.
     """
-
-    loss_names = ("loss", "reconstruction", "kl")
-    decoding_component = "decoder"
-
-    def __init__(self, encoder, decoder, beta: float = 1.0, seed: int | None = None, **kwargs):
-        if beta < 0:
-            raise SettingError(f"`beta` must be at least 0. Received: beta={beta}.")
-        super().__init__(encoder, decoder, **kwargs)
-        self.beta = beta
-        self.seed = seed
-        # The name keeps the path of its state the same in every model.
-        self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
-
-    def encode(self, images, training: bool = False):
-        """Return mean and log-variance of the latent code, float32 (batch, latent_dim) each."""
-        return ops.split(self.encoder(images, training=training), 2, axis=-1)
-
-    def call(self, images, training=False):
-        """Return the reconstruction of `images` through the mean of their latent code."""
-        mean, _ = self.encode(images, training=training)
-        return self.decoder(mean, training=training)
-
-    def image_losses(self, images, training):
-        """Return "loss", "reconstruction" and "kl"."""
-        mean, log_variance = self.encode(images, training=training)
-        shape = ops.shape(mean)
-        if training:
-            noise = draw(keras.random.normal, shape, self.seed_generator)
-        else:
-            noise = keras.random.normal(shape, seed=0)
-        outputs = self.decoder(mean + ops.exp(0.5 * log_variance) * noise, training=training)
-        squared_errors = ops.sum(ops.square(outputs - images), axis=(1, 2, 3))
-        divergences = kl_divergence(mean, log_variance)
-        reconstruction, kl = ops.mean(squared_errors), ops.mean(divergences)
-        return {
-            "loss": reconstruction + self.beta * kl,
-            "reconstruction": reconstruction,
-            "kl": kl,
-        }
-
-    def decode(self, codes):
-        """Return images decoded in inference mode from codes (batch, latent_dim)."""
-        return self.decoder(codes, training=False)
-
-    def save_own_variables(self, store):
-        """Save the noise's state too, so that training goes on from a file as it would have."""
-        store["seed_generator_state"] = ops.convert_to_numpy(self.seed_generator.state)
-
-    def load_own_variables(self, store):
-        """Restore what `save_own_variables` saved; the weights belong to the two networks."""
-        self.seed_generator.state.assign(store["seed_generator_state"])
-
-    def get_config(self):
-        """Return what makes the model again."""
-        return {**super().get_config(), "beta": self.beta, "seed": self.seed}
+    blocks.require_power_of_two("vae", image_shape)
+    inputs = keras.Input(image_shape, name="encoder_input")
+    x = strided_convs(inputs, width, 2 * latent_dim, "encoder", blocks.batch_norm_relu)
+    encoder = blocks.gaussian_encoder(inputs, x, latent_dim)
+    return encoder, conv_decoder(image_shape, width, latent_dim, "decoder")
 
 
-def kl_divergence(mean, log_variance):
-    """Return the KL divergence from N(0, I), summed over the latent code: shape (batch,)."""
-    terms = ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0
-    return 0.5 * ops.sum(terms, axis=-1)
+def strided_convs(x, width, outputs, name, after):
+    """Return `outputs` channels of 1x1, from images that strided convolutions halve down to 2x2.
+
+    Args:
+        x: images of a square whose side is a power of two.
+        width: filters of the outermost convolution at 32x32; each next one has twice as many.
+        outputs: channels that are left.
+        name: prefix of the layers' names.
+        after: function of (tensor, name), what follows every convolution but the last.
+    """
+    for i, filters in enumerate(_stage_widths(x.shape[1], width), 1):
+        x = blocks.conv(x, filters, 4, f"{name}_conv{i}", 2, padding=1)
+        x = after(x, f"{name}_conv{i}")
+    return blocks.conv(x, outputs, 2, f"{name}_conv{i + 1}")
+
+
+def conv_decoder(image_shape, width, latent_dim, name):
+    """Return the mirror of `strided_convs`, from codes (batch, latent_dim) to images.
+
+    Args:
+        image_shape: (height, width, channels) of a square whose side is a power of two.
+        width: filters of the outermost hidden layer at 32x32.
+        latent_dim: numbers in a code.
+        name: of the network, and prefix of its layers' names.
+    """
+    widths = _stage_widths(image_shape[0], width)[::-1]
+    inputs = keras.Input((latent_dim,), name=f"{name}_input")
+    x = keras.layers.Reshape((1, 1, latent_dim), name=f"{name}_reshape")(inputs)
+    x = blocks.conv_transpose(x, widths[0], 2, f"{name}_conv1")
+    x = blocks.batch_norm_relu(x, f"{name}_conv1")
+    for i, filters in enumerate(widths[1:], 2):
+        x = blocks.conv_transpose(x, filters, 4, f"{name}_conv{i}", 2, padding=1)
+        x = blocks.batch_norm_relu(x, f"{name}_conv{i}")
+    last = f"{name}_conv{len(widths) + 1}"
+    x = blocks.conv_transpose(x, image_shape[-1], 4, last, 2, padding=1)
+    return blocks.image_network(inputs, x, name)
+
+
+def _stage_widths(side, width):
+    """Return the filters of the stages that lead from the image down to 2x2, outermost first."""
+    num_stages = int(math.log2(side)) - 1
+    return [max(1, 8 * width // 2**i) for i in reversed(range(num_stages))]
+
+
+# All whose maker is `conv_decoder`.
+SHARING = ("vae", "beta-vae", "dcgan-shared")
+
+VAE = ModelCard(
+    name="vae",
+    title="VAE",
+    family=VARIATIONAL_AUTOENCODER,
+    networks=conv_vae,
+    paper_params=5_600_000,
+    paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    shares_maker_with=SHARING,
+)
+
+BETA_VAE = ModelCard(
+    name="beta-vae",
+    title="beta-VAE",
+    family=VARIATIONAL_AUTOENCODER,
+    networks=conv_vae,
+    options={"beta": 4.0},
+    paper_params=5_600_000,
+    paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    shares_maker_with=SHARING,
+)

@@ -13,7 +13,9 @@ from keras import layers
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab import models
-from tf_tickets.lab.models import GenerativeAdversarialNetwork, SpectralConv2D, gan
+from tf_tickets.lab.models import GenerativeAdversarialNetwork, SpectralConv2D
+from tf_tickets.lab.models.families.gan_penalties import gradient_penalty
+from tf_tickets.lab.models.gan_losses import LOSSES
 from tf_tickets.lab.training import StopOnDivergence
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (24, 4, 4, 1)).astype("float32")
@@ -89,58 +91,6 @@ def test_losses_against_closed_forms(loss):
     }
 
 
-def test_bernoulli_divergence_in_closed_form():
-    first, second = np.random.default_rng(0).normal(0, 3, (2, 50))
-    p, q = (1 / (1 + np.exp(-x)) for x in (first, second))
-    expected = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-    found = gan.bernoulli_divergence(first.astype("float32"), second.astype("float32"))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    far = np.float32([100.0, -100.0])  # probabilities of exactly 0 and 1 in float32
-    np.testing.assert_allclose(gan.bernoulli_divergence(far, far[::-1]), [100, 100])
-
-
-def penalty_in_float64(first, bias, second, points):
-    """Of the critic second . tanh(first x + bias), whose gradient is known."""
-    slopes = 1 - np.tanh(points @ first + bias) ** 2
-    gradients = (slopes * second[:, 0]) @ first.T
-    return np.mean((np.linalg.norm(gradients, axis=1) - 1) ** 2)
-
-
-def test_gradient_penalty_and_its_gradient_against_float64():
-    images = keras.Input((4, 4, 1))
-    x = layers.Dense(5, activation="tanh")(layers.Flatten()(images))
-    critic = keras.Model(images, layers.Dense(1, use_bias=False)(x))
-    critic.layers[2].bias.assign(np.linspace(-1, 1, 5))
-    points = 0.3 * IMAGES[:7]
-    with tf.GradientTape() as tape:
-        found = gan.gradient_penalty(critic, tf.constant(points))
-    gradients = tape.gradient(found, critic.trainable_variables)
-
-    weights = [value.astype("float64") for value in values(critic.trainable_variables)]
-    points = points.reshape(7, -1).astype("float64")
-    assert float(found) == pytest.approx(penalty_in_float64(*weights, points), rel=1e-5)
-    for weight, gradient in zip(weights, gradients, strict=True):
-        expected = np.empty_like(weight)
-        for index in np.ndindex(weight.shape):
-            ends = []
-            kept = weight[index]
-            for shift in (1e-6, -1e-6):
-                weight[index] = kept + shift
-                ends.append(penalty_in_float64(*weights, points))
-            weight[index] = kept
-            expected[index] = (ends[0] - ends[1]) / 2e-6
-        np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
-
-
-def test_the_penalty_of_a_flat_critic_is_finite():
-    flat = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
-    flat.layers[-1].kernel.assign(np.zeros((16, 1)))
-    with tf.GradientTape() as tape:
-        found = gan.gradient_penalty(flat, tf.constant(IMAGES))
-    (gradient, _) = tape.gradient(found, flat.trainable_variables)
-    assert float(found) == pytest.approx(1, abs=1e-5) and np.isfinite(gradient).all()
-
-
 @pytest.mark.parametrize(
     ("loss", "options"),
     [
@@ -168,23 +118,23 @@ def test_a_step_against_one_that_is_written_out(loss, options):
 
 def slow_step(model, images, generator_rate, discriminator_rate):
     critic = model.discriminator
-    discriminator_loss, generator_loss = gan._LOSSES[model.loss_name]
+    loss_of = LOSSES[model.loss_name]
     for part in np.split(images, model.critic_steps):
         codes = keras.random.normal((len(part), 3), seed=model.seed_generator)
         fakes = model.generator(codes, training=True)
         critic.get_layer("discriminator_conv").power_step()
         with tf.GradientTape() as tape:
-            total = critic_loss = discriminator_loss(critic(part), critic(fakes))
+            total = critic_loss = loss_of.discriminator(critic(part), critic(fakes))
             if model.gradient_penalty:
                 share = keras.random.uniform((len(part), 1, 1, 1), seed=model.seed_generator)
                 between = share * part + (1 - share) * fakes
-                total += model.gradient_penalty * gan.gradient_penalty(critic, between)
+                total += model.gradient_penalty * gradient_penalty(critic, between)
         descend(tape, total, critic.trainable_variables, discriminator_rate)
         for variable in critic.trainable_variables if model.clip_weights else ():
             variable.assign(np.clip(variable, -model.clip_weights, model.clip_weights))
     moving = values(model.generator.non_trainable_variables)  # the pass was counted above
     with tf.GradientTape() as tape:
-        loss = generator_loss(critic(model.generator(codes, training=True)))
+        loss = loss_of.generator(critic(model.generator(codes, training=True)))
     descend(tape, loss, model.generator.trainable_variables, generator_rate)
     for variable, value in zip(model.generator.non_trainable_variables, moving, strict=True):
         variable.assign(value)

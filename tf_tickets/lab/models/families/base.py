@@ -133,6 +133,16 @@ def images_only(data):
     return images
 
 
+def equal_parts(images, num_parts: int) -> list:
+    """Return a batch in equal parts, filled up with its first images if it cannot be split."""
+    size = images.shape[0]
+    if num_parts > 1 and (size is None or size % num_parts):
+        count = tf.shape(images)[0]
+        filled = -(-count // num_parts) * num_parts
+        images = tf.gather(images, tf.range(filled) % count)
+    return tf.split(images, num_parts)
+
+
 def draw(distribution, shape, seed: keras.random.SeedGenerator):
     """Return random numbers for this replica's equal part of a batch.
 

@@ -1,9 +1,10 @@
-"""Models with an encoder and a decoder, and the plain autoencoder (K12, K13)."""
+"""Models with an encoder and a decoder, and the plain autoencoder."""
 
 import keras
 import tensorflow as tf
 
-from tf_tickets.lab.models.base import ImageModel, images_only
+from tf_tickets.lab.models.families import AUTOENCODER
+from tf_tickets.lab.models.families.base import ImageModel, images_only
 
 
 class EncoderDecoder(ImageModel):
@@ -17,7 +18,7 @@ class EncoderDecoder(ImageModel):
         decoder: `keras.Model` from codes to float32 images.
     """
 
-    component_names = ("encoder", "decoder")
+    component_names = AUTOENCODER.components
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, **kwargs):
         super().__init__(encoder, decoder, **kwargs)

@@ -1,32 +1,24 @@
-"""Generative adversarial networks (K17 to K20, C13 to C16)."""
+"""Generative adversarial networks: two networks, two optimizers, one step."""
 
 import functools
-import math
-import numbers
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.models.base import ImageModel, Sampler, draw, images_only
+from tf_tickets.lab.models.families import GAN
+from tf_tickets.lab.models.families.base import (
+    ImageModel,
+    Sampler,
+    draw,
+    equal_parts,
+    images_only,
+)
+from tf_tickets.lab.models.families.gan_arguments import check_arguments
+from tf_tickets.lab.models.families.gan_penalties import bernoulli_divergence, gradient_penalty
+from tf_tickets.lab.models.gan_losses import LOSSES
 from tf_tickets.lab.models.spectral import SpectralConv2D
-
-# name -> the discriminator's loss of the logits of (real, fake), the generator's of (fake)
-_LOSSES = {
-    "non_saturating": (
-        lambda real, fake: ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake)),
-        lambda fake: ops.mean(ops.softplus(-fake)),
-    ),
-    "hinge": (
-        lambda real, fake: ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake)),
-        lambda fake: -ops.mean(fake),
-    ),
-    "wasserstein": (
-        lambda real, fake: ops.mean(fake) - ops.mean(real),
-        lambda fake: -ops.mean(fake),
-    ),
-}
 
 
 @keras.saving.register_keras_serializable("tf_tickets")
@@ -49,7 +41,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     Args:
         generator: `keras.Model` from codes (batch, latent_dim) to float32 images.
         discriminator: `keras.Model` from images to float32 logits (batch, 1).
-        loss: "non_saturating", "hinge" or "wasserstein".
+        loss: a name in `gan_losses.LOSSES`, such as "non_saturating", "hinge" or "wasserstein".
         critic_steps: updates of the discriminator per update of the generator (n_critic).
         clip_weights: bound to which the discriminator's weights are clipped after each update,
             after what masks remove is zero; None for no clipping.
@@ -68,9 +60,9 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     et al., 2017, arXiv:1704.00028; averaging: Yazici et al., 2019, arXiv:1806.04498.
     """
 
-    component_names = ("generator", "discriminator")
+    component_names = GAN.components
     loss_names = ("generator_loss", "discriminator_loss")
-    decoding_component = "generator"
+    decoding_component = GAN.maker
 
     def __init__(
         self,
@@ -84,7 +76,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         seed: int | None = None,
         **kwargs,
     ):
-        _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
+        check_arguments(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
         super().__init__(generator, discriminator, **kwargs)
         self.loss_name = loss
         self.critic_steps = critic_steps
@@ -93,7 +85,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         self.ema_decay = ema_decay
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
-        self._discriminator_loss, self._generator_loss = _LOSSES[loss]
+        self._discriminator_loss = LOSSES[loss].discriminator
+        self._generator_loss = LOSSES[loss].generator
         self._teacher = _Untracked(None)
         averaged = [] if ema_decay is None else generator.trainable_variables
         self._average_variables = [self._average_of(variable) for variable in averaged]
@@ -140,7 +133,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
     @property
     def scoring_losses(self):
-        """Each network's variables and its own loss (S7).
+        """Each network's variables and its own loss.
 
         Together the two losses would cancel in part, as they want opposite things of the generator.
         """
@@ -155,24 +148,27 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             layer.settle()
 
     def distill(self, teacher: keras.Model | None) -> None:
-        """Let a trained discriminator teach this one from the next compiled step on (C8).
+        """Let a trained discriminator teach this one from the next compiled step on.
 
         The discriminator's loss then has a second term: the Kullback-Leibler divergence of its
-        verdict from the teacher's, both being probabilities of "real", halved as in paper C's code
-        (which averages over both outcomes), on real and on generated images.
+        verdict from the teacher's, both being probabilities of "real", on real and on generated
+        images. It is halved, as in the authors' code, which averages over both outcomes.
 
         Args:
             teacher: a discriminator, which is not trained or saved with this model; None for none.
 
         Raises:
-            SettingError: if the teacher is no model, or the loss knows no probability of "real".
+            SettingError: if the teacher is not a model, or the loss has no probability of "real".
+
+        Source: Chen et al., 2021, arXiv:2106.00134.
         """
         if teacher is not None and not isinstance(teacher, keras.Model):
             raise SettingError(f"`teacher` must be a keras.Model or None. Received: {teacher!r}.")
-        if teacher is not None and self.loss_name == "wasserstein":
+        if teacher is not None and not LOSSES[self.loss_name].gives_probabilities:
+            kind = self.loss_name.replace("_", " ").capitalize()
             raise SettingError(
-                "A Wasserstein critic can neither teach nor be taught: its verdicts have no scale, "
-                "so they are no probabilities. Choose another loss."
+                f"{kind} critics can neither teach nor be taught: their verdicts are not "
+                "probabilities. Choose another loss."
             )
         if teacher is self._teacher.value:
             return
@@ -211,7 +207,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     def train_step(self, data):
         """Update both networks on one batch; return the running means of the losses."""
         images = images_only(data)
-        *first, last = self._parts(images)
+        *first, last = equal_parts(images, self.critic_steps)
         train = self._train_discriminator
         # As a function it is traced once, and not for each part again; but replicas that talk to
         # each other may not do so from within a function of their own.
@@ -246,15 +242,6 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             "discriminator_loss": self._discriminator_loss(real, fake),
         }
         return self.report_losses(losses, images)
-
-    def _parts(self, images):
-        """Return a batch, filled up if need be, in one part for each of the critic's updates."""
-        size = images.shape[0]
-        if self.critic_steps > 1 and (size is None or size % self.critic_steps):
-            count = tf.shape(images)[0]
-            filled = -(-count // self.critic_steps) * self.critic_steps
-            images = tf.gather(images, tf.range(filled) % count)
-        return tf.split(images, self.critic_steps)
 
     def _generate(self, images):
         """Return as many generated images, in training mode."""
@@ -309,7 +296,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         return 0.5 * ops.mean(bernoulli_divergence(taught, logits))
 
     def _update_averages(self):
-        # A new optimizer means new weights: the average starts from these (Q6).
+        # A new optimizer means new weights: the average starts from these.
         started = ops.cast(self.optimizer.iterations > 1, "float32")
         for weight, average in self.averages:
             decay = self.ema_decay * ops.cast(started, average.dtype)
@@ -366,52 +353,6 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def gradient_penalty(critic, points):
-    """Return the mean of (|gradient of critic at a point| - 1)^2.
-
-    Args:
-        critic: function of points -> (batch, 1).
-        points: float32 (batch, height, width, channels).
-
-    Source: Gulrajani et al., 2017, arXiv:1704.00028.
-    """
-    with tf.GradientTape() as tape:
-        tape.watch(points)
-        answers = critic(points)
-    gradients = tape.gradient(answers, points)
-    norms = ops.sqrt(ops.sum(ops.square(gradients), axis=(1, 2, 3)) + 1e-12)  # smooth at zero
-    return ops.mean(ops.square(norms - 1))
-
-
-def bernoulli_divergence(first_logits, second_logits):
-    """Return the Kullback-Leibler divergence between Bernoulli variables, elementwise."""
-    probability = ops.sigmoid(first_logits)
-    return probability * (first_logits - second_logits) + (
-        ops.softplus(second_logits) - ops.softplus(first_logits)
-    )
-
-
-def _check(loss, critic_steps, clip_weights, gradient_penalty, ema_decay):
-    if loss not in _LOSSES:
-        raise SettingError(f"Unknown loss {loss!r}. Choose one of: {', '.join(_LOSSES)}.")
-    if not isinstance(critic_steps, numbers.Integral) or critic_steps < 1:
-        raise SettingError(
-            f"`critic_steps` must be a whole number >= 1. Received: {critic_steps!r}."
-        )
-    if clip_weights is not None and not (_is_finite(clip_weights) and clip_weights > 0):
-        raise SettingError(f"`clip_weights` must be a number above 0. Received: {clip_weights!r}.")
-    if not (_is_finite(gradient_penalty) and gradient_penalty >= 0):
-        raise SettingError(
-            f"`gradient_penalty` must be a number >= 0. Received: {gradient_penalty!r}."
-        )
-    if ema_decay is not None and not (_is_finite(ema_decay) and 0 <= ema_decay < 1):
-        raise SettingError(f"`ema_decay` must be in [0, 1). Received: {ema_decay!r}.")
-
-
-def _is_finite(value):
-    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _optimizer(given):

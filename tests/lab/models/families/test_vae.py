@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
-from tf_tickets.lab.models import vae
+from tf_tickets.lab.models.families import vae
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.models import autoencoder
+from tf_tickets.lab.models.families import autoencoder
 
 SMALL = {name: {"width": 2} for name in ("conv-ae", "vae", "beta-vae", "resnet-vae")}
 SMALL["linear-ae"] = {"widths": (32, 8)}

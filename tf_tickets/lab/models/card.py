@@ -1,0 +1,136 @@
+"""Cards of models and of their families: what the laboratory knows of each without TensorFlow."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.models.training_options import Training
+
+# Options of networks that count something, of which there has to be one.
+_SIZES = ("width", "generator_factor", "latent_dim")
+
+
+def _nothing(resolved, given):
+    """Change no option."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Models of one kind, which are trained by the same Keras class.
+
+    Attributes:
+        name: of the family.
+        title: what people call it.
+        model_class: function without arguments that imports and returns the Keras class. Its
+            networks are the first arguments of the class, in the order of `components`.
+        components: the networks that a model is made of.
+        maker: the component that makes images out of codes.
+        offers: which images a model has to show: "samples" of noise, "reconstructions" of images.
+        training: the options of a training, a subclass of `Training`.
+        num_optimizers: how many `compile` takes.
+        options: the options of the class, with their defaults.
+        recipe: fields of `recipes.Recipe` for all models of the family.
+        recipes_on: the same for single data sets, by the data set's name.
+        complete: function of (all options, those that were given) that changes the former, where
+            one option decides the default of another.
+    """
+
+    name: str
+    title: str
+    model_class: Callable[[], type]
+    components: tuple[str, ...]
+    maker: str
+    offers: frozenset[str]
+    training: type[Training] = Training
+    num_optimizers: int = 1
+    options: Mapping = dataclasses.field(default_factory=dict)
+    recipe: Mapping = dataclasses.field(default_factory=dict)
+    recipes_on: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
+    complete: Callable[[dict, Mapping], None] = _nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """One model: its networks, its options, how it is trained, and what the papers say of it.
+
+    Attributes:
+        name: under which commands and recipes know it.
+        title: what people call it.
+        family: the kind of model that its networks make.
+        networks: function of (image_shape, **options) that returns one `keras.Model` for each of
+            the family's components. Its signature says which options there are.
+        options: defaults of this model, in place of those of `networks` and of the family.
+        recipe: fields of `recipes.Recipe` in place of the family's.
+        recipes_on: the same for single data sets, by the data set's name.
+        paper_params: parameters that a paper gives the model; None if it is none of the papers'.
+        paper_dataset: the data set for whose images the paper counts them.
+        paper: which paper that is, and where in it.
+        shares_maker_with: models whose maker has the same layers at the same options, so that
+            tickets of it can move between them.
+        variant_for: model name -> the model that stands in for this one if it is to take tickets
+            of the former.
+    """
+
+    name: str
+    title: str
+    family: Family
+    networks: Callable
+    options: Mapping = dataclasses.field(default_factory=dict)
+    recipe: Mapping = dataclasses.field(default_factory=dict)
+    recipes_on: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
+    paper_params: int | None = None
+    paper_dataset: str = "cifar10"
+    paper: str = ""
+    shares_maker_with: tuple[str, ...] = ()
+    variant_for: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def defaults(self) -> dict:
+        """All options, of the networks and of the family's class, with their defaults."""
+        return {**self._network_defaults(), **self.family.options, **self.options}
+
+    def _network_defaults(self):
+        _, *parameters = inspect.signature(self.networks).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    def resolved_options(self, options: Mapping) -> dict:
+        """Return all options, those that are given in place of the defaults.
+
+        Raises:
+            SettingError: if the model has no such option, or a size is below 1.
+        """
+        self._check(options)
+        resolved = {**self.defaults, **options}
+        self.family.complete(resolved, options)
+        return resolved
+
+    def _check(self, options):
+        known = self.defaults
+        for option, value in options.items():
+            if option not in known:
+                raise SettingError(
+                    f"{self.name} has no option {option!r}. Its options are: {', '.join(known)}."
+                )
+            if option in _SIZES and value < 1:
+                raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
+
+    def recipe_fields(self, dataset: str) -> dict:
+        """Return the fields of `recipes.Recipe` that this model or its family sets.
+
+        Args:
+            dataset: name of the data set; one that neither knows gets what holds for all.
+        """
+        cards = (self.family, self)
+        fields = {name: value for card in cards for name, value in card.recipe.items()}
+        for card in cards:
+            fields |= card.recipes_on.get(dataset, {})
+        return fields
+
+    def build(self, image_shape: tuple[int, int, int], **options):
+        """Return a new, uncompiled model: see `models.build`."""
+        resolved = self.resolved_options(options)
+        of_class = {name: resolved.pop(name) for name in self.family.options}
+        networks = self.networks(tuple(image_shape), **resolved)
+        name = self.name.replace("-", "_")
+        return self.family.model_class()(*networks, **of_class, name=name)

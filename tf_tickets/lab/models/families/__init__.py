@@ -1,0 +1,84 @@
+"""The families of models: one card each, and the Keras classes in the files beside this one."""
+
+from tf_tickets.lab.models.card import Family
+from tf_tickets.lab.models.training_options import GanTraining
+
+# The bundled digits are for a look that takes minutes: 1,437 images, so a narrow network that
+# trains in seconds. The sizes are chosen here, by how long the bare command may take on two cores.
+# Networks as narrow as these gain nothing from 16 bits on a CPU (measured).
+_ON_DIGITS = {"batch_size": 64, "precision": "float32"}
+
+
+def _autoencoder():
+    from tf_tickets.lab.models.families.autoencoder import Autoencoder
+
+    return Autoencoder
+
+
+def _variational_autoencoder():
+    from tf_tickets.lab.models.families.vae import VariationalAutoencoder
+
+    return VariationalAutoencoder
+
+
+def _gan():
+    from tf_tickets.lab.models.families.gan import GenerativeAdversarialNetwork
+
+    return GenerativeAdversarialNetwork
+
+
+AUTOENCODER = Family(
+    name="autoencoder",
+    title="autoencoder",
+    model_class=_autoencoder,
+    components=("encoder", "decoder"),
+    maker="decoder",
+    offers=frozenset({"reconstructions"}),
+    # A Frechet distance is for what samples: Kalibhat et al., arXiv:2010.02350, sec. 3.2.
+    recipe={"metric": "reconstruction_loss"},
+    recipes_on={"digits": _ON_DIGITS},
+)
+
+VARIATIONAL_AUTOENCODER = Family(
+    name="vae",
+    title="variational autoencoder",
+    model_class=_variational_autoencoder,
+    components=("encoder", "decoder"),
+    maker="decoder",
+    offers=frozenset({"samples", "reconstructions"}),
+    options={"beta": 1.0},
+    recipes_on={
+        "digits": {**_ON_DIGITS, "network": {"width": 16}, "epochs": 5, "learning_rate": 2e-3}
+    },
+)
+
+
+def _bound_critic_once(resolved, given):
+    """Let a gradient penalty stand in for clipping: Gulrajani et al. replace one by the other."""
+    if resolved["gradient_penalty"] and "clip_weights" not in given:
+        resolved["clip_weights"] = None
+
+
+GAN = Family(
+    name="gan",
+    title="generative adversarial network",
+    model_class=_gan,
+    components=("generator", "discriminator"),
+    maker="generator",
+    offers=frozenset({"samples"}),
+    training=GanTraining,
+    num_optimizers=2,
+    options={
+        "loss": "non_saturating",
+        "critic_steps": 1,
+        "clip_weights": None,
+        "gradient_penalty": 0.0,
+        "ema_decay": None,
+    },
+    # The epochs are of a draft of Kalibhat et al.
+    recipe={"epochs": 200, "batch_size": 64, "evaluations": 5},
+    recipes_on={
+        "digits": {**_ON_DIGITS, "network": {"width": 8}, "epochs": 16, "learning_rate": 1e-3}
+    },
+    complete=_bound_critic_once,
+)

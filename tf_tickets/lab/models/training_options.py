@@ -1,0 +1,110 @@
+"""The options of a training, by family of models; None stands for what the recipe says."""
+
+import dataclasses
+from typing import ClassVar
+
+from tf_tickets.lab.models import gan_losses
+from tf_tickets.lab.options import Options, option, refuse
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Options):
+    """How models of any family are trained."""
+
+    epochs: int | None = option(
+        None, "passes over the data in each training (default: by recipe)", at_least=1
+    )
+    batch_size: int | None = option(
+        None, "images per optimizer step (default: by recipe)", at_least=1
+    )
+    learning_rate: float | None = option(None, "of all optimizers (default: by recipe)", above=0)
+    evaluations: int | None = option(
+        None,
+        "how often a training is evaluated, at equal distances (default: by recipe)",
+        at_least=1,
+    )
+    precision: str | None = option(
+        None,
+        "Keras dtype policy; auto asks the hardware (default: by recipe)",
+        ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    width: int | None = option(
+        None, "filters of the outermost layers (default: by recipe)", at_least=1
+    )
+
+    # Which of the options are of the model; a subclass adds its own.
+    of_model: ClassVar[tuple[str, ...]] = ("width",)
+    # Which are fields of `recipes.Recipe`.
+    of_recipe: ClassVar[tuple[str, ...]] = (
+        *("epochs", "batch_size", "learning_rate", "evaluations", "precision"),
+    )
+
+    def network_options(self) -> dict:
+        """Return the options that are given and that the model is built with."""
+        return self._given(self.of_model)
+
+    def recipe_fields(self) -> dict:
+        """Return the options that are given and that are fields of `recipes.Recipe`."""
+        return self._given(self.of_recipe)
+
+    def _given(self, names):
+        options = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def check(self, card) -> None:
+        """Raise SettingError over an option that means nothing for a model.
+
+        Args:
+            card: the `ModelCard` of a model of this family.
+        """
+        for name, value in self.network_options().items():
+            if name not in card.defaults:
+                refuse(name, f"must not be given for {card.name}, which has no such option", value)
+
+
+@dataclasses.dataclass(frozen=True)
+class GanTraining(Training):
+    """How GANs are trained."""
+
+    critic_steps: int | None = option(
+        None,
+        "updates of a GAN's discriminator per update of its generator (default: by recipe)",
+        at_least=1,
+    )
+    gradient_penalty: float | None = option(
+        None,
+        "its weight in the discriminator's loss, in place of clipping; 0 for none (default: by "
+        "recipe)",
+        at_least=0,
+    )
+    ema_decay: float | None = option(
+        None,
+        "of the average of a generator's weights by which it samples (default: by recipe)",
+        at_least=0,
+        below=1,
+    )
+    discriminator_init: str = option(
+        "rewind",
+        "what the discriminator of a round starts from: the rewind point, what the round before "
+        "has trained, or fresh weights",
+        ("rewind", "trained", "fresh"),
+    )
+    distill_discriminator: bool = option(
+        False, "let the trained dense discriminator teach those of the rounds"
+    )
+
+    of_model: ClassVar[tuple[str, ...]] = (
+        *Training.of_model,
+        *("critic_steps", "gradient_penalty", "ema_decay"),
+    )
+
+    def check(self, card) -> None:
+        """Raise SettingError over an option that means nothing for a model."""
+        super().check(card)
+        loss = card.defaults["loss"]
+        if self.distill_discriminator and not gan_losses.LOSSES[loss].gives_probabilities:
+            expected = (
+                f"needs a discriminator that outputs probabilities; that of {card.name}, trained "
+                f"by the {loss} loss, does not"
+            )
+            refuse("distill_discriminator", expected, True)
