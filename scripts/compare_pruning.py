@@ -19,6 +19,7 @@ from tf_tickets.errors import FileError
 from tf_tickets.lab.commands import common as commands
 from tf_tickets.lab.commands.common import AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
+from tf_tickets.lab.show.compared import write_comparison
 
 EARLY_BIRD = ("early-bird", "early-bird-global", "early-bird-mixed")
 METHODS = ("imp", *EARLY_BIRD, "snip", "grasp", "synflow")
@@ -160,8 +161,8 @@ def _show(options, recipe, rows, metric, folder):
     """Print the table; write it as Markdown and JSON, and draw the figures."""
     console = commands.new_console()
     title = f"{recipe.model} on {recipe.dataset}"
-    tt.results.write_comparison(folder, rows, metric, title)
-    console.print(tt.results.comparison_table(rows, metric))
+    write_comparison(folder, rows, metric, title)
+    console.print(tt.tables.comparison_table(rows, metric))
     for name in ("compare.md", "compare.json", "figures"):
         commands.print_line(console, f"  {folder / name}")
     if options.json:

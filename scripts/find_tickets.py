@@ -9,11 +9,16 @@ ticket and a small SavedModel in a run folder. The same command goes on where it
 import dataclasses
 import json
 import sys
+import types
 
 import tf_tickets as tt
 from tf_tickets.lab.commands import common as commands
 from tf_tickets.lab.commands.common import AT_INITIALIZATION, AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
+from tf_tickets.lab.pictures import write_strip
+from tf_tickets.lab.show.outcome import as_json, sentence
+from tf_tickets.runs import paths
+from tf_tickets.search.verdict import sparsest
 
 _EARLY_BIRD = (
     *("channel_sparsity", "mask_distance", "draw_every", "scale_penalty", "whole_groups"),
@@ -234,22 +239,43 @@ def _find(options, recipe, metric, strategy):
         records = commands.run(search, experiment, options.seeds, folder, console)
         if not tt.is_chief(strategy):
             return
-        comparisons = tt.compare_arms(
-            records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
-        )
-        winner = tt.choose_winning_ticket(comparisons)
-        chosen = winner or tt.results.sparsest(comparisons)
-        stage = f"seed-{options.seeds[0]}/round-{chosen.round:02d}/winning"
-        early_bird = options.method == "early-bird"
-        exported = tt.results.save_ticket(folder, experiment, stage, slim=early_bird)
-        tt.results.draw_figures(folder, experiment, records, metric, winner and winner.round)
-        if early_bird:
-            figure = folder.path / "figures" / "mask_distance.png"
-            tt.plots.mask_distances(records, options.mask_distance, figure)
-    console.print(*tt.results.tables(records, comparisons, metric, winner), sep="\n")
-    _print_outcome(console, metric, winner, chosen, folder, exported)
+        run = _run(options, folder, records, metric)
+        write_strip(experiment.real_pictures(), folder.path / paths.REAL)
+        stage = f"seed-{options.seeds[0]}/round-{run.chosen.round:02d}/winning"
+        slim = options.method == "early-bird"
+        from tf_tickets.lab.keep import keep_ticket  # loads TensorFlow
+
+        exported = keep_ticket(folder, experiment.build_on_one_device, stage, slim)
+        tt.plots.draw_figures(run)
+    console.print(*tt.tables.tables(run), sep="\n")
+    commands.print_line(console, sentence(run))
+    made = [folder.path / name for name in ("results.jsonl", "winning_ticket", "figures")]
+    for path in (*made, exported):
+        commands.print_line(console, f"  {path}")
     if options.json:
-        print(json.dumps(_outcome(records, folder, winner, exported)))
+        print(json.dumps(as_json(run)))
+
+
+def _run(options, folder, records, metric):
+    comparisons = tt.compare_arms(
+        records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
+    )
+    winner = tt.choose_winning_ticket(comparisons)
+    return types.SimpleNamespace(
+        path=folder.path,
+        config=types.SimpleNamespace(
+            model=options.model,
+            data=types.SimpleNamespace(dataset=options.dataset),
+            method=options,
+        ),
+        records=records,
+        metric=metric,
+        comparisons=comparisons,
+        winner=winner,
+        chosen=winner or sparsest(comparisons),
+        arm="winning",
+        source=None,
+    )
 
 
 def _settings(options, experiment):
@@ -316,49 +342,6 @@ def _early_bird(options, experiment):
         pool=options.ranked_by,
         arms=options.arms,
     )
-
-
-def _print_outcome(console, metric, winner, chosen, folder, exported):
-    if winner:
-        line = (
-            f"Winning ticket: round {winner.round}, {winner.weight_sparsity:.2%} of the weights "
-            f"removed; {metric} {winner.mean:.4g} against {winner.random:.4g} at random"
-            f"{'' if winner.p is None else f', p = {winner.p:.2g}'}."
-        )
-        if winner.p is None:
-            line += " Fewer than three seeds: chance is not ruled out."
-    elif chosen.random is None:
-        line = (
-            f"Without the random arm no ticket can be said to win. Kept the ticket of round "
-            f"{chosen.round}, the sparsest that matches dense or else the last, to look at."
-        )
-    else:
-        line = (
-            f"No winning ticket: in no round is {metric} within the tolerance of dense and random "
-            f"worse. Kept the ticket of round {chosen.round} to look at."
-        )
-    commands.print_line(console, line)
-    made = [folder.path / name for name in ("results.jsonl", "winning_ticket", "figures")]
-    for path in (*made, exported):
-        commands.print_line(console, f"  {path}")
-
-
-def _outcome(records, folder, winner, exported):
-    """Return the run as one JSON object."""
-    outcome = {
-        "run": str(folder.path),
-        "dense": tt.mean_metrics(records, 0, "dense"),
-        "winning_ticket": None,
-        "export": str(exported),
-    }
-    if winner:
-        outcome["winning_ticket"] = {
-            "round": winner.round,
-            "weight_sparsity": winner.weight_sparsity,
-            "metrics": tt.mean_metrics(records, winner.round, "winning"),
-            "p": winner.p,
-        }
-    return outcome
 
 
 if __name__ == "__main__":

@@ -16,12 +16,17 @@ import dataclasses
 import json
 import pathlib
 import sys
+import types
 
 import tf_tickets as tt
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.lab.commands import common as commands
 from tf_tickets.lab.commands.common import AUTOENCODERS, DATASETS, GANS, refuse
 from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse
+from tf_tickets.lab.pictures import write_strip
+from tf_tickets.lab.show.outcome import as_json, sentence
+from tf_tickets.runs import paths
+from tf_tickets.search.verdict import sparsest
 
 # The part of a model that makes images out of codes.
 _PART = {**dict.fromkeys(AUTOENCODERS, "decoder"), **dict.fromkeys(GANS, "generator")}
@@ -100,12 +105,28 @@ def main():
         records = commands.run(search, experiment, source.seeds, folder, console)
         higher = tt.metrics.HIGHER_IS_BETTER[metric]
         comparisons = tt.compare_arms(records, metric, options.tolerance, higher, "transferred")
-        chosen = tt.choose_winning_ticket(comparisons)
-        number = chosen and chosen.round
-        tt.results.draw_figures(
-            folder, experiment, records, metric, number, "transferred", source.model
+        winner = tt.choose_winning_ticket(comparisons)
+        run = types.SimpleNamespace(
+            path=folder.path,
+            config=types.SimpleNamespace(
+                model=recipe.model, data=types.SimpleNamespace(dataset=recipe.dataset)
+            ),
+            records=records,
+            metric=metric,
+            comparisons=comparisons,
+            winner=winner,
+            chosen=winner or sparsest(comparisons),
+            arm="transferred",
+            source=source.model,
         )
-    _show(console, options, records, comparisons, chosen, metric, folder)
+        write_strip(experiment.real_pictures(), folder.path / paths.REAL)
+        tt.plots.draw_figures(run)
+    console.print(*tt.tables.tables(run), sep="\n")
+    commands.print_line(console, sentence(run))
+    for name in ("results.jsonl", "figures"):
+        commands.print_line(console, f"  {folder.path / name}")
+    if options.json:
+        print(json.dumps(as_json(run)))
 
 
 class _Source:
@@ -179,32 +200,6 @@ class _Source:
         """Return one round's ticket, for the other model."""
         path = self.path / f"seed-{seed}/round-{number:02d}/winning/ticket.safetensors"
         return tt.transfer_ticket(tt.Ticket.load(path), *self._parts)
-
-
-def _show(console, options, records, comparisons, chosen, metric, folder):
-    console.print(*tt.results.tables(records, comparisons, metric, chosen), sep="\n")
-    if chosen:
-        p = "" if chosen.p is None else f", p = {chosen.p:.2g}"
-        line = (
-            f"Sparsest transferred ticket that wins: round {chosen.round}, "
-            f"{chosen.weight_sparsity:.2%} of the weights removed; {metric} {chosen.mean:.4g} "
-            f"against {chosen.random:.4g} with fresh weights{p}."
-        )
-    else:
-        line = (
-            f"In no round is the transferred ticket's {metric} within the tolerance of dense and "
-            "that of fresh weights worse."
-        )
-    commands.print_line(console, line)
-    for name in ("results.jsonl", "figures"):
-        commands.print_line(console, f"  {folder.path / name}")
-    if options.json:
-        outcome = {
-            "run": str(folder.path),
-            "dense": tt.mean_metrics(records, 0, "dense"),
-            "rounds": [dataclasses.asdict(comparison) for comparison in comparisons],
-        }
-        print(json.dumps(outcome))
 
 
 if __name__ == "__main__":

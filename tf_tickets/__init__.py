@@ -24,6 +24,7 @@ _MODULE_OF = {
     "PolynomialDecay": "interop",
     "ProgressBar": "lab.show.progress",
     "Report": "shipping.report",
+    "Records": "runs.records",
     "RunFolder": "runs.folder",
     "SettingError": "errors",
     "SlimReport": "channels.slim",
@@ -56,7 +57,7 @@ _MODULE_OF = {
     "random_scores": "pruning.prunable",
     "rebuild_slim": "search.early_bird",
     "read_origin": "runs.folder",
-    "read_results": "runs.folder",
+    "read_results": "runs.records",
     "read_settings": "runs.folder",
     "release_held": "shipping.keras_file",
     "report": "shipping.report",
@@ -64,7 +65,7 @@ _MODULE_OF = {
     "resolve_strategy": "strategy",
     "restore_snapshot": "tickets.snapshot",
     "save_held": "shipping.keras_file",
-    "shared_folder": "runs.folder",
+    "shared_folder": "runs.shared",
     "slim": "channels.slim",
     "snip_scores": "pruning.scores.at_init",
     "synflow_scores": "pruning.scores.at_init",
@@ -80,9 +81,9 @@ _SUBMODULES = {
     "data": "lab.data",
     "metrics": "lab.metrics",
     "models": "lab.models",
-    "plots": "lab.show.plots",
+    "plots": "lab.show.figures",
     "recipes": "lab.recipes",
-    "results": "lab.show.results",
+    "tables": "lab.show.tables",
 }
 
 __all__ = [*_MODULE_OF, *_SUBMODULES]

@@ -1,4 +1,4 @@
-"""Ways of pruning side by side: what each costs, and what it is worth (paper K, table 2)."""
+"""Ways of pruning side by side: what each costs and is worth (Kalibhat et al., table 2)."""
 
 import dataclasses
 import pathlib
@@ -13,7 +13,9 @@ from tf_tickets.costs.flops import count_flops, pruning_flops, training_flops
 from tf_tickets.lab.data.dataset import training_batches
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.methods.scoring import SCORINGS, num_pruning_steps
+from tf_tickets.runs import paths
 from tf_tickets.runs.folder import read_settings
+from tf_tickets.runs.records import Records, deviation, mean
 from tf_tickets.search.early_bird import rebuild_slim
 
 _TURNS = 5
@@ -56,12 +58,12 @@ class Row:
     @property
     def mean(self) -> float:
         """The metric's mean over the seeds."""
-        return float(np.mean(self.values))
+        return mean(self.values)
 
     @property
     def spread(self) -> float | None:
         """The metric's standard deviation over the seeds (n - 1), or None of one seed."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        return deviation(self.values)
 
     def as_dict(self) -> dict:
         """Return the row as JSON can hold it."""
@@ -93,18 +95,11 @@ def rows_of_run(
             other runs of the same model and precision are to be compared: a machine is not as
             fast at all times. Measured where it is None.
     """
-    records = [
-        record
-        for seed in seeds
-        for record in records
-        if record["seed"] == seed and record["round"] <= rounds
-        if record["arm"] in ("dense", "winning")
-    ]
+    of_seeds = [record for seed in seeds for record in Records(records).where(seed=seed)]
+    arms = ("dense", "winning")
+    records = Records(r for r in of_seeds if r["round"] <= rounds and r["arm"] in arms)
     costs = _Costs(method, folder, experiment, records, step_of_whole)
-    return [
-        _row([record for record in records if record["round"] == number], records, costs, metric)
-        for number in range(rounds + 1)
-    ]
+    return [_row(group, records, costs, metric) for group in records.by("round").values()]
 
 
 def _row(of_round, records, costs, metric):
@@ -112,20 +107,16 @@ def _row(of_round, records, costs, metric):
     method = costs.method if of_round[0]["round"] else "unpruned"
     return Row(
         method=method,
-        weight_sparsity=_mean(record["weight_sparsity"] for record in of_round),
-        values=tuple(record["metrics"][metric] for record in of_round),
-        weights=_mean(costs.weights(record) for record in of_round),
-        training_flops=_mean(costs.flops(record) for record in of_round),
-        search_flops=_mean(sum(map(costs.flops, stages)) for stages in before),
-        seconds=_mean(costs.seconds(record) for record in of_round),
-        search_seconds=_mean(sum(map(costs.seconds, stages)) for stages in before),
-        images_per_second=_mean(costs.num_images(r) / costs.seconds(r) for r in of_round),
-        peak_memory_bytes=_mean(record["peak_memory_bytes"] for record in of_round),
+        weight_sparsity=mean(of_round.field("weight_sparsity")),
+        values=tuple(of_round.values(metric)),
+        weights=mean(map(costs.weights, of_round)),
+        training_flops=mean(map(costs.flops, of_round)),
+        search_flops=mean(sum(map(costs.flops, stages)) for stages in before),
+        seconds=mean(map(costs.seconds, of_round)),
+        search_seconds=mean(sum(map(costs.seconds, stages)) for stages in before),
+        images_per_second=mean(costs.num_images(r) / costs.seconds(r) for r in of_round),
+        peak_memory_bytes=mean(of_round.field("peak_memory_bytes")),
     )
-
-
-def _mean(values):
-    return float(np.mean(list(values)))
 
 
 class _Costs:
@@ -192,8 +183,7 @@ class _Costs:
 
     def _slim(self, record):
         stage = self._folder / pathlib.Path(record["ticket"]).parent
-        files = (stage / f"{name}.safetensors" for name in ("ticket", "trained"))
-        return rebuild_slim(self._experiment.build, *files)
+        return rebuild_slim(self._experiment.build, stage / paths.TICKET, stage / paths.TRAINED)
 
     def _scoring(self):
         if self.method not in SCORINGS:

@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from tf_tickets.costs.flops import count_flops
 from tf_tickets.errors import SettingError
-from tf_tickets.files import sha256_of_arrays, write_whole
+from tf_tickets.files import sha256_of_arrays
 from tf_tickets.lab import metrics, models
 from tf_tickets.lab.data import dataset as data
+from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.recipes import COUNTS, Recipe
 from tf_tickets.lab.training import fit_steps
 from tf_tickets.pruning.prunable import num_values, prunable
@@ -207,20 +208,12 @@ class Experiment:
             images = model.sample(_NUM_PICTURES, seed=0)
         else:
             images = model.reconstruct(self.real_pictures())
-        strip = np.concatenate(keras.ops.convert_to_numpy(images), axis=1)
-        pixels = np.rint((strip + 1) * 127.5).clip(0, 255).astype(np.uint8)
-        write_whole(path, tf.io.encode_png(pixels).numpy())
+        write_strip(keras.ops.convert_to_numpy(images), path)
 
     def real_pictures(self) -> np.ndarray:
         """Return the ten test images that pictures are compared with, (10, h, w, c) in [-1, 1]."""
         examples = self.test_images.examples.take(_NUM_PICTURES)
         return np.stack([image for image, _ in examples.as_numpy_iterator()])
-
-
-def read_pictures(path) -> np.ndarray:
-    """Return the images of a strip that `illustrate` wrote, (n, h, w, c) in [-1, 1]."""
-    strip = tf.io.decode_png(pathlib.Path(path).read_bytes()).numpy()
-    return np.stack(np.split(strip / 127.5 - 1, strip.shape[1] // strip.shape[0], axis=1))
 
 
 def build_model(recipe: Recipe, image_shape: tuple, seed: int) -> keras.Model:
