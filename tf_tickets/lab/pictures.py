@@ -33,9 +33,11 @@ def read_strip(path) -> np.ndarray:
 
     try:
         strip = matplotlib.image.imread(path)
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror or 'it is no picture'}.") from error
+    except FileNotFoundError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+    except (OSError, SyntaxError) as error:  # the one for a file that breaks off, or is no PNG
+        raise FileError(f"Cannot read {path}: {error}.") from error
     if strip.ndim == 2:  # of one channel
         strip = strip[:, :, np.newaxis]
-    strip = np.rint(255.0 * strip) / 127.5 - 1  # (height, n * height, channels)
+    strip = np.rint(255 * strip.astype(float)) / 127.5 - 1  # (height, n * height, channels)
     return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def metric_card(name: str):
 
 
 # A star for the unpruned network, and what ways of pruning without a card take in turn.
-_UNPRUNED = {"color": GREY, "marker": "*", "markersize": 14}
+_UNPRUNED = (GREY, "*")
 _SPARE = (("#66A61E", "<"), ("#56B4E9", "v"), ("#A6761D", "X"), ("#7570B3", ">"), ("#000000", "p"))
 
 # BEGIN: to be deleted when tf_tickets.lab.methods.METHODS is there
@@ -106,19 +107,14 @@ def method_styles(names: Iterable[str]) -> dict[str, dict]:
         from tf_tickets.lab.methods import METHODS
     except ImportError:  # BEGIN: to be deleted when it is there
         METHODS = {}  # END
-    styles, spare = {}, 0
+    known = {name: (METHODS[name].color, METHODS[name].marker) for name in METHODS}
+    known = {"unpruned": _UNPRUNED} | _WAYS | known  # without `_WAYS` when METHODS is there
+    spare = itertools.cycle([style for style in _SPARE if style not in known.values()] or _SPARE)
+    styles = {}
     for name in names:
-        if name == "unpruned":
-            styles[name] = {"label": name, **_UNPRUNED}
-            continue
-        if name in METHODS:
-            color, marker = METHODS[name].color, METHODS[name].marker
-        elif name in _WAYS:  # BEGIN: to be deleted when METHODS is there
-            color, marker = _WAYS[name]  # END
-        else:
-            color, marker = _SPARE[spare % len(_SPARE)]
-            spare += 1
-        styles[name] = {"label": name, "color": color, "marker": marker}
+        color, marker = known.get(name) or next(spare)
+        size = {"markersize": 14} if marker == "*" else {}  # a star is small for its size
+        styles[name] = {"label": name, "color": color, "marker": marker, **size}
     return styles
 
 
