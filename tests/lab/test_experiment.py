@@ -6,6 +6,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.lab import experiment as experiments
 from tf_tickets.lab import models, recipes
 from tf_tickets.lab.experiment import Experiment
+from tf_tickets.lab.pictures import read_strip
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 
 
@@ -51,7 +52,7 @@ def test_a_training_takes_its_epochs_whole_batches(experiment):
 def test_pictures_come_back_from_their_file(experiment, tmp_path):
     model = experiment.build(0)
     experiment.illustrate(model, tmp_path / "samples.png")
-    found = experiments.read_pictures(tmp_path / "samples.png")
+    found = read_strip(tmp_path / "samples.png")
     expected = keras.ops.convert_to_numpy(model.reconstruct(experiment.real_pictures()))
     assert found.shape == (10, 16, 16, 1)
     np.testing.assert_allclose(found, expected, atol=1 / 255 + 1e-6)
@@ -135,7 +136,7 @@ def test_a_gan_shows_the_same_samples_each_time(tmp_path):
     for name in ("one.png", "two.png"):
         gan.illustrate(model, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-    assert experiments.read_pictures(tmp_path / "one.png").shape == (10, 8, 8, 1)
+    assert read_strip(tmp_path / "one.png").shape == (10, 8, 8, 1)
 
 
 def test_dcgan_is_described_beside_the_paper():

@@ -112,7 +112,7 @@ def test_workers_that_differ_end_at_once(find_by_two, ended, tmp_path):
     check(find_by_two(*SMALL, *output, other=("--rounds", "2")), "Give all the same options")
     ended(find_by_two(*SMALL, *output))
     processes = find_by_two(*SMALL, chief=output, other=("--output", tmp_path / "two"))
-    check(processes, "one --output on a disk that they share")
+    check(processes, "one folder on a disk that they share")
 
 
 def test_a_strategy_that_cannot_work_is_refused(run_here, assert_refused, monkeypatch, tmp_path):

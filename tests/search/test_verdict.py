@@ -1,14 +1,20 @@
+import dataclasses
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.metrics import UNDIRECTED
+from tf_tickets.runs.records import Records
 from tf_tickets.search.verdict import (
     choose_winning_ticket,
     compare_arms,
     follow_curve,
     mean_metrics,
+    sparsest,
     with_spread,
 )
 
@@ -86,6 +92,36 @@ def test_without_a_random_arm_nothing_is_said_to_win():
 def test_seeds_that_agree_to_the_bit_are_compared_without_a_warning():
     (comparison,) = compare_arms(records(GOOD, {1: ([1.0] * 3, [2.0] * 3)}), "loss", 0.1)
     assert comparison.p == 0 and comparison.wins
+
+
+def test_where_nothing_wins_the_sparsest_that_matches_is_kept():
+    found = records([10.0], {1: ([9.0], [15.0]), 2: ([10.5], [10.5]), 3: ([20.0], [30.0])})
+    comparisons = compare_arms(found, "loss", 0.1)
+    assert sparsest(comparisons).round == 2
+    assert sparsest(compare_arms(found, "loss", 0.0)[1:]).round == 3
+
+
+def test_the_order_of_records_does_not_matter_nor_whether_they_are_a_list():
+    found = records(GOOD, {1: (GOOD, BAD), 2: (GOOD, BAD)})
+    expected = compare_arms(found, "loss", 0.1)
+    assert compare_arms(Records(found[::-1]), "loss", 0.1) == [
+        dataclasses.replace(c, mean=pytest.approx(c.mean), random=pytest.approx(c.random))
+        for c in expected
+    ]
+
+
+def test_without_a_dense_network_there_is_nothing_to_compare_with():
+    found = [r for r in records(GOOD, {1: (GOOD, BAD)}) if r["arm"] != "dense"]
+    with pytest.raises(SettingError, match="no record of the dense arm"):
+        compare_arms(found, "loss", 0.1)
+
+
+def test_neither_keras_nor_tensorflow_is_imported_with_the_module():
+    code = (
+        "import sys, tf_tickets.search.verdict; print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout.strip() == "set()", ran.stderr
 
 
 def test_an_absent_metric_is_named_with_those_there_are():

@@ -4,12 +4,10 @@ import contextlib
 import json
 import pathlib
 import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import filelock
-import tensorflow as tf
 
 from tf_tickets.errors import FileError
 from tf_tickets.files import (
@@ -20,7 +18,8 @@ from tf_tickets.files import (
     write_whole,
     write_whole_folder,
 )
-from tf_tickets.strategy import check_agreement, is_chief
+from tf_tickets.runs.paths import DONE, LOCK, RESULTS, RUN
+from tf_tickets.runs.records import Records, read_results
 
 
 class RunFolder:
@@ -49,7 +48,7 @@ class RunFolder:
         self._origin = origin or {}
         # As they come back from run.json: a tuple as a list.
         self.settings = json.loads(json.dumps(settings))
-        self._lock = filelock.FileLock(self.path / ".lock")
+        self._lock = filelock.FileLock(self.path / LOCK)
 
     @classmethod
     def named(cls, parent, name: str, settings: dict, origin: dict | None = None) -> "RunFolder":
@@ -63,12 +62,11 @@ class RunFolder:
             self._lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise FileError(
-                f"Another process is working in {self.path}. Wait for it, or choose another "
-                "--output."
+                f"Another process is working in {self.path}. Wait for it, or choose another folder."
             ) from error
         except OSError as error:
             raise FileError(
-                f"Cannot write to {self.path}: {error.strerror}. Choose another --output."
+                f"Cannot write to {self.path}: {error.strerror}. Choose another folder."
             ) from error
         try:
             self._remove_left_overs()
@@ -88,20 +86,20 @@ class RunFolder:
                 partial.unlink()
 
     def _check_settings(self):
-        path = self.path / "run.json"
+        path = self.path / RUN
         if not path.exists():
             write_sealed_json(path, {"settings": self.settings, "origin": self._origin})
         try:
             found = read_sealed_json(path)
         except FileError as error:
             raise FileError(
-                f"{error} Choose another --output, or delete the file if the folder's stages are "
+                f"{error} Choose another folder, or delete the file if the folder's stages are "
                 "of these settings."
             ) from error
         if found["settings"] != self.settings:
             raise FileError(
                 f"{self.path} holds a run of other settings (see its run.json). "
-                "Choose another --output."
+                "Choose another folder."
             )
 
     def copied_to(self, path) -> "RunFolder":
@@ -121,7 +119,7 @@ class RunFolder:
         return sha256_of_json({"settings": self.settings, "stages": seals})
 
     def _seal_files(self):
-        files = sorted(self.path.rglob("done.json"))
+        files = sorted(self.path.rglob(DONE))
         # What is being written, or was by a killed process, has a dot before its name.
         return [f for f in files if not any(p[0] == "." for p in f.relative_to(self.path).parts)]
 
@@ -136,7 +134,7 @@ class RunFolder:
         with write_whole_folder(self.path / name) as folder:
             yield folder
             write_sealed_json(
-                folder / "done.json",
+                folder / DONE,
                 {"files": _hashes(folder), "made_from": self._seals(made_from)},
             )
 
@@ -159,31 +157,35 @@ class RunFolder:
         return up_to_date
 
     def _seals(self, stages):
-        return {stage: sha256_of(self.path / stage / "done.json") for stage in stages}
+        return {stage: sha256_of(self.path / stage / DONE) for stage in stages}
 
-    def write_results(self, records: list[dict]) -> None:
+    def write_results(self, records: Sequence[dict]) -> None:
         """Put one line for each record into results.jsonl, in place of an older one of its stage.
 
         Lines of other stages stay: a run that asks for less, or is broken off, loses none.
         """
-        path = self.path / "results.jsonl"
+        path = self.path / RESULTS
         try:
             known = read_results(path)
         except FileError:  # not there yet, or damaged: the stages hold all of it
-            known = []
-        by_stage = {_stage_key(record): record for record in [*known, *records]}
-        lines = [json.dumps(by_stage[key]) + "\n" for key in sorted(by_stage)]
+            known = Records()
+        by_stage = {(r["seed"], r["round"], r["arm"]): r for r in [*known, *records]}
+        lines = [json.dumps(record) + "\n" for record in _in_order(by_stage.values())]
         write_whole(path, "".join(lines).encode())
 
 
-def _stage_key(record):
-    arms = ("dense", "winning", "transferred", "random", "shuffled")
-    return record["seed"], record["round"], arms.index(record["arm"])
+def _in_order(records):
+    """Return records by seed and round, dense first, then the ticket before its controls.
+
+    Their names in reverse are in that order, which needs no list of arms.
+    """
+    by_arm = sorted(records, key=lambda r: r["arm"], reverse=True)
+    return sorted(by_arm, key=lambda r: (r["seed"], r["round"], r["arm"] != "dense"))
 
 
 def _checked_sources(folder):
     """Return the seals of the stages that one was made from, its own files being as sealed."""
-    done = read_sealed_json(folder / "done.json")
+    done = read_sealed_json(folder / DONE)
     found = _hashes(folder)
     for file in {**done["files"], **found}:
         if done["files"].get(file) != found.get(file):
@@ -195,7 +197,7 @@ def _hashes(folder):
     return {
         file.relative_to(folder).as_posix(): sha256_of(file)
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file != folder / "done.json"
+        if file.is_file() and file != folder / DONE
     }
 
 
@@ -224,53 +226,7 @@ def read_origin(path) -> dict:
 
 
 def _read_run(path):
-    path = pathlib.Path(path) / "run.json"
+    path = pathlib.Path(path) / RUN
     if not path.exists():
         raise FileError(f"{path.parent} holds no run: it has no run.json.")
     return read_sealed_json(path)
-
-
-def read_results(path) -> list[dict]:
-    """Return the records of a results.jsonl, in its order.
-
-    Args:
-        path: the file.
-
-    Raises:
-        FileError: if the file is missing or a line is no JSON; the message names it.
-    """
-    try:
-        lines = pathlib.Path(path).read_text().splitlines()
-        return [json.loads(line) for line in lines]
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise FileError(f"{path} is damaged: a line of it is no JSON.") from error
-
-
-@contextlib.contextmanager
-def shared_folder(folder: RunFolder, strategy: tf.distribute.Strategy) -> Iterator[RunFolder]:
-    """Enter a run folder in the chief, and in any other worker a copy that is thrown away.
-
-    So the chief alone writes, while every worker finds the stages that later ones are made from,
-    and skips the same ones.
-
-    Args:
-        folder: the run's, not entered; the same in all workers, on a disk that they share.
-        strategy: of the workers.
-
-    Yields:
-        The entered folder for this worker's search.
-
-    Raises:
-        FileError: as the folder does.
-        SettingError: if the workers have other settings or see other finished stages.
-    """
-    with contextlib.ExitStack() as stack:
-        if not is_chief(strategy):
-            place = stack.enter_context(tempfile.TemporaryDirectory())
-            folder = folder.copied_to(place)
-        stack.enter_context(folder)
-        advice = "Give all the same data and versions, and one --output on a disk that they share."
-        check_agreement(strategy, folder.digest, advice)
-        yield folder

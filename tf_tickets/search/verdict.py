@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
-from tf_tickets.errors import SettingError
+from tf_tickets.runs.records import Records
 
 
 @dataclass(frozen=True)
@@ -52,38 +52,33 @@ def compare_arms(
         arm: the arm that is compared with dense and random.
 
     Raises:
-        SettingError: if the records do not hold the metric; the message says which there are.
+        SettingError: if the records do not hold the metric, in which case the message says which
+            there are, or if none is of the dense arm.
 
-    Source: the definition of a winning ticket by paper K (K6), with Welch's test added.
+    Source: Kalibhat et al., 2021, arXiv:2010.02350 (what a winning ticket is); Welch's test is
+    added here.
     """
-    if metric not in records[0]["metrics"]:
-        raise SettingError(
-            f"There is no metric {metric!r}. Choose one of: {', '.join(records[0]['metrics'])}."
-        )
+    records = Records(records)
+    dense = records.dense.mean(metric)
     sign = -1 if higher_is_better else 1
-    dense = np.mean(_values(records, metric, 0, "dense"))
-    rounds = sorted({record["round"] for record in records if record["arm"] == arm})
     comparisons = []
-    for number in rounds:
-        values = _values(records, metric, number, arm)
-        random = _values(records, metric, number, "random")
-        within = bool(sign * (np.mean(values) - dense) <= tolerance * abs(dense))
-        better = bool(random) and sign * (np.mean(random) - np.mean(values)) > 0
-        p = _welch(values, random)
+    for number, group in records.where(arm=arm).by("round").items():
+        random = records.where(arm="random", round=number)
+        mean = group.mean(metric)
+        random_mean = random.mean(metric) if random else None
+        within = sign * (mean - dense) <= tolerance * abs(dense)
+        better = random_mean is not None and sign * (random_mean - mean) > 0
+        p = _welch(group.values(metric), random.values(metric))
         comparisons.append(
             Comparison(
                 arm=arm,
                 round=number,
-                weight_sparsity=next(
-                    record["weight_sparsity"]
-                    for record in records
-                    if (record["round"], record["arm"]) == (number, arm)
-                ),
-                mean=float(np.mean(values)),
-                random=float(np.mean(random)) if random else None,
+                weight_sparsity=group[0]["weight_sparsity"],
+                mean=mean,
+                random=random_mean,
                 within_tolerance=within,
                 p=p,
-                wins=bool(within and better and (p is None or p < 0.05)),
+                wins=within and better and (p is None or p < 0.05),
             )
         )
     return comparisons
@@ -98,6 +93,16 @@ def choose_winning_ticket(comparisons: Sequence[Comparison]) -> Comparison | Non
     return max((c for c in comparisons if c.wins), key=lambda c: c.weight_sparsity, default=None)
 
 
+def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return what is worth keeping if no round wins: the sparsest that matches dense, or of all.
+
+    Args:
+        comparisons: of all rounds, as `compare_arms` returns them.
+    """
+    matching = [comparison for comparison in comparisons if comparison.within_tolerance]
+    return max(matching or comparisons, key=lambda comparison: comparison.weight_sparsity)
+
+
 def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, float]:
     """Return each metric's mean over the seeds, for one round and arm.
 
@@ -106,8 +111,8 @@ def mean_metrics(records: Sequence[dict], number: int, arm: str) -> dict[str, fl
         number: the round, 0 for the dense one.
         arm: "dense", "winning", "random", "shuffled" or "transferred".
     """
-    metrics = records[0]["metrics"]
-    return {name: float(np.mean(_values(records, name, number, arm))) for name in metrics}
+    group = Records(records).where(round=number, arm=arm)
+    return {name: group.mean(name) for name in group.metrics}
 
 
 def follow_curve(
@@ -116,8 +121,8 @@ def follow_curve(
     """Return `best` and `early_stopping_step`, each by metric, of one training's evaluations.
 
     The early-stopping step is the first evaluation that is within 1 % of the training's best: where
-    one could have stopped. It is the same rule for all arms and metrics, as the papers leave it
-    open. `best` is chosen by looking, so it flatters; the last value does not.
+    one could have stopped. The rule is the same for all arms and metrics; Kalibhat et al. and Chen
+    et al. do not give theirs. `best` is chosen by looking, so it flatters; the last value does not.
 
     Args:
         curve: {"step": optimizer step, "metrics": name -> value} of each evaluation, in order.
@@ -138,35 +143,25 @@ def follow_curve(
     return {"best": best, "early_stopping_step": early}
 
 
-def with_spread(records: Sequence[dict]) -> list[dict]:
+def with_spread(records: Sequence[dict]) -> Records:
     """Return records with `spread`: each metric's standard deviation over the seeds (n - 1).
 
-    It is that of the record's round and arm (K49); records of a single seed stay without.
+    It is that of the record's round and arm; records of a single seed stay without.
+
+    Args:
+        records: those of all seeds.
     """
-    spreads = {}
-    for record in records:
-        spreads.setdefault((record["round"], record["arm"]), []).append(record["metrics"])
-    return [
-        {
-            **record,
-            "spread": {
-                name: float(np.std([metrics[name] for metrics in group], ddof=1))
-                for name in record["metrics"]
-            },
-        }
+    groups = Records(records).by("round", "arm")
+    spreads = {
+        key: {name: group.deviation(name) for name in group.metrics}
+        for key, group in groups.items()
         if len(group) > 1
-        else record
+    }
+    return Records(
+        {**record, "spread": spreads[key]} if key in spreads else record
         for record in records
-        for group in [spreads[record["round"], record["arm"]]]
-    ]
-
-
-def _values(records, metric, number, arm):
-    return [
-        record["metrics"][metric]
-        for record in records
-        if record["round"] == number and record["arm"] == arm
-    ]
+        for key in [(record["round"], record["arm"])]
+    )
 
 
 def _welch(values, random):

@@ -1,40 +1,12 @@
 import itertools
-import pathlib
-import runpy
-import subprocess
-import sys
 
 import matplotlib.image
 import numpy as np
 import pytest
 
+from tests.lab.show.small_run import make_records as records
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.lab import metrics
-from tf_tickets.lab.comparison import Row
-from tf_tickets.lab.show import plots
-from tf_tickets.search.stages import ARMS
-
-ROOT = pathlib.Path(__file__).parents[1]
-
-
-def records(rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", collapse=1.0):
-    """Records as those of results.jsonl; the random arm grows by `collapse` until the last."""
-    random = np.random.default_rng(0)
-    made = []
-    for seed in range(seeds):
-        for number in range(rounds + 1):
-            for arm in ("dense",) if number == 0 else arms:
-                value = 10 * collapse ** (number / rounds) if arm == "random" else 10.0
-                made.append(
-                    {
-                        "seed": seed,
-                        "round": number,
-                        "arm": arm,
-                        "weight_sparsity": 1 - 0.8**number,
-                        "metrics": {metric: value * random.uniform(0.9, 1.1)},
-                    }
-                )
-    return made
+from tf_tickets.lab.show import figures as plots
 
 
 def values(made, number, arm, metric="fcd"):
@@ -149,10 +121,6 @@ def test_steps_are_whole_numbers(tmp_path):
 ALL_ARMS = ("winning", "transferred", "random", "shuffled")
 
 
-def test_every_arm_of_a_search_can_be_drawn():
-    assert ALL_ARMS == ARMS == tuple(plots._ARMS)
-
-
 @pytest.mark.parametrize("rounds", [2, 8, 20])
 def test_bars_of_a_round_stand_side_by_side_near_their_round(tmp_path, rounds):
     made = records(rounds=rounds, arms=ALL_ARMS)
@@ -197,20 +165,19 @@ def test_seeds_of_unlike_sparsity_share_one_tick_and_point_for_each_round(tmp_pa
     np.testing.assert_allclose(curve(figure, "winning")[0], kept)
 
 
-def test_directions_are_those_of_the_metrics_and_told(tmp_path):
-    directions = {name: higher for name, (_, _, higher) in plots.METRICS.items()}
-    without = [name for name, higher in directions.items() if higher is None]
-    assert {"discriminator_loss", "generator_loss", "sample_deviation"} < set(without)
-    assert directions == dict.fromkeys(without) | metrics.HIGHER_IS_BETTER
-    for metric, words in (
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
         ("classifier_accuracy", "higher is better; mean ± standard deviation over 2 seeds"),
         ("reconstruction_loss", "lower is better; mean ± standard deviation over 2 seeds"),
         ("discriminator_loss", "mean ± standard deviation over 2 seeds"),
         ("my_metric", "mean ± standard deviation over 2 seeds"),
-    ):
-        made = records(rounds=2, seeds=2, metric=metric)
-        figure = plots.metric_against_sparsity(made, metric, tmp_path / "x.png")
-        assert figure.axes[0].texts[0].get_text() == words
+    ],
+)
+def test_the_direction_and_the_seeds_are_told(tmp_path, metric, words):
+    made = records(rounds=2, seeds=2, metric=metric)
+    figure = plots.metric_against_sparsity(made, metric, tmp_path / "x.png")
+    assert figure.axes[0].texts[0].get_text() == words
 
 
 def test_records_that_cannot_be_drawn_are_refused_and_leave_no_file(tmp_path):
@@ -219,109 +186,11 @@ def test_records_that_cannot_be_drawn_are_refused_and_leave_no_file(tmp_path):
         plots.metric_against_sparsity(made, "kid", tmp_path / "x.png")
     with pytest.raises(SettingError, match="dense arm"):
         plots.metric_against_sparsity(made[1:3], "fcd", tmp_path / "x.png")
+    with pytest.raises(SettingError, match=r"Unknown arm 'regrown'. Choose one of: dense, winning"):
+        other = {**made[1], "arm": "regrown"}
+        plots.metric_against_sparsity([*made, other], "fcd", tmp_path / "x.png")
     with pytest.raises(SettingError, match="winning arm in round 9"):
         plots.metric_against_sparsity(made, "fcd", tmp_path / "x.png", 9)
     with pytest.raises(FileError, match="Cannot write the figure"):
         plots.metric_against_sparsity(made, "fcd", tmp_path / "absent" / "x.png")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_every_image_is_in_its_place_with_its_own_pixels(tmp_path, channels):
-    random = np.random.default_rng(0)
-    rows = [
-        ("real", random.uniform(-1, 1, (5, 8, 8, channels))),
-        ("83.2 % random", random.uniform(-1, 1, (3, 8, 8, channels))),
-    ]
-    figure = plots.image_grid(rows, tmp_path / "grid.png", title="digits")
-    axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["real", "83.2 % random"]
-    assert figure.texts[0].get_text() == "digits"
-    # What the file shows in the middle of each image's pixels is what was given.
-    drawn = matplotlib.image.imread(tmp_path / "grid.png")
-    assert drawn.shape[:2] == pytest.approx(figure.get_size_inches()[::-1] * 200, abs=1)
-    for row, (_, images) in enumerate(rows):
-        for column, image in enumerate(images):
-            for y, x in ((0, 0), (7, 3), (7, 7)):
-                place = axes.transData.transform((9 * column + x, 9 * row + y))
-                pixel = drawn[drawn.shape[0] - 1 - int(place[1]), int(place[0]), :3]
-                np.testing.assert_allclose(pixel, (image[y, x] + 1) / 2 * np.ones(3), atol=0.01)
-        for label, center in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True):
-            assert label.get_window_extent().x0 > 0
-            assert center in (3.5, 12.5)
-
-
-def test_many_large_images_fit_the_width_and_values_outside_are_clipped(tmp_path):
-    rows = [("98.8 % winning", np.full((16, 128, 128, 3), 3.0))] * 2
-    figure = plots.image_grid(rows, tmp_path / "grid.png")
-    assert figure.get_size_inches()[0] == pytest.approx(8.0)
-    assert matplotlib.image.imread(tmp_path / "grid.png").shape[1] == 1600
-
-
-def test_rows_of_unlike_images_are_refused(tmp_path):
-    for rows in (
-        [],
-        [("flat", np.zeros((4, 8, 8)))],
-        [("real", np.zeros((4, 8, 8, 1))), ("other", np.zeros((4, 8, 9, 1)))],
-    ):
-        with pytest.raises(SettingError, match=r"images .* of one size"):
-            plots.image_grid(rows, tmp_path / "grid.png")
-
-
-def test_neither_matplotlib_nor_tensorflow_is_imported_with_the_module():
-    code = (
-        "import sys, tf_tickets.lab.show.plots; "
-        "print({'matplotlib', 'tensorflow'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=pathlib.Path(__file__).parents[1],
-    )
-    assert done.stdout.strip() == "set()", done.stderr
-
-
-def compared(method, *sparsities):
-    return [
-        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0, 1e9)
-        for s in sparsities
-    ]
-
-
-def test_costs_are_drawn_for_each_way(tmp_path):
-    rows = [*compared("unpruned", 0.0), *compared("early-bird", 0.3, 0.6), *compared("snip", 0.6)]
-    figure = plots.compared_costs(rows, "fcd", tmp_path / "compare.png", "dcgan on cifar10")
-    _, flops, seconds = figure.axes
-    lines = {line.get_label(): line for line in flops.get_lines()}
-    assert lines["early-bird"].get_xydata() == pytest.approx(np.array([[30, 7e11], [60, 4e11]]))
-    assert [len(line.get_xdata()) for line in seconds.get_lines()] == [1, 2, 1]
-    assert len({line.get_color() for line in lines.values()}) == 3
-    assert matplotlib.image.imread(tmp_path / "compare.png").shape[2] == 4
-
-
-def test_every_way_that_can_be_compared_has_a_style():
-    script = runpy.run_path(str(ROOT / "scripts" / "compare_pruning.py"), run_name="imported")
-    assert set(plots._WAYS) == {"unpruned", *script["METHODS"]}
-
-
-def test_mask_distances_end_where_the_ticket_was_drawn(tmp_path):
-    drawn = {
-        "channel_sparsity": 0.5,
-        "settled": True,
-        "distances": [
-            {"step": 2, "distances": []},
-            {"step": 4, "distances": [0.3]},
-            {"step": 6, "distances": [0.05, 0.08]},
-        ],
-    }
-    figure = plots.mask_distances([{"arm": "dense"}, drawn], 0.1, tmp_path / "distance.png")
-    limit, line, end = figure.axes[0].get_lines()
-    assert limit.get_ydata()[0] == 0.1
-    assert line.get_xydata().tolist() == [[4, 0.3], [6, 0.08]]
-    assert end.get_xydata().tolist() == [[6, 0.08]]
-
-
-def test_mask_distances_need_an_early_bird_ticket(tmp_path):
-    with pytest.raises(SettingError, match="early-bird"):
-        plots.mask_distances(records(), 0.1, tmp_path / "distance.png")

@@ -1,10 +1,13 @@
 import io
+import types
 
 import pytest
 import rich.console
 
 from tf_tickets.lab import comparison
-from tf_tickets.lab.show import results
+from tf_tickets.lab.show import tables
+from tf_tickets.lab.show.compared import write_comparison
+from tf_tickets.runs.records import Records
 from tf_tickets.search.verdict import choose_winning_ticket, compare_arms
 
 
@@ -47,9 +50,16 @@ def watched():
     ]
 
 
-def text_of(tables, width=110):
+def shown(records, comparisons, metric, winner):
+    run = types.SimpleNamespace(
+        records=Records(records), comparisons=comparisons, metric=metric, winner=winner
+    )
+    return tables.tables(run)
+
+
+def text_of(made, width=110):
     written = io.StringIO()
-    rich.console.Console(file=written, width=width).print(*tables, sep="\n")
+    rich.console.Console(file=written, width=width).print(*made, sep="\n")
     return written.getvalue()
 
 
@@ -59,7 +69,7 @@ def lines_of(table):
 
 def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
     comparisons = compare_arms(records, "loss", 0.1)
-    (table,) = results.tables(records, comparisons, "loss", choose_winning_ticket(comparisons))
+    (table,) = shown(records, comparisons, "loss", choose_winning_ticket(comparisons))
     dense, first, second, third = lines_of(table)[-4:]
     assert dense == ["0", "0.00", "%", "1,000", "10.1", "±", "0.1", "dense"]
     assert first[:7] == ["1", "20.00", "%", "800", "9.1", "±", "0.1"]
@@ -71,21 +81,21 @@ def test_the_table_has_a_row_for_each_round_with_its_verdict(records):
 def test_the_table_of_two_arms_fits_a_narrow_terminal(records):
     wide = [{**r, "kept": 5_713_731, "metrics": {"loss": 0.012345 + r["seed"]}} for r in records]
     comparisons = compare_arms(wide, "loss", 0.1)
-    assert "…" not in text_of(results.tables(wide, comparisons, "loss", None), width=84)
+    assert "…" not in text_of(shown(wide, comparisons, "loss", None), width=84)
 
 
 def test_without_a_random_arm_its_column_is_left_out(records):
     only = [r for r in records if r["arm"] != "random"]
     comparisons = compare_arms(only, "loss", 0.1)
-    (table,) = results.tables(only, comparisons, "loss", None)
-    assert [column.header for column in table.columns][3:-2] == ["winning"]
+    (table,) = shown(only, comparisons, "loss", None)
+    assert table.columns[3:-2] == ("winning",)
     assert lines_of(table)[-3][-3:] == ["±", "0.1", "matches"]
 
 
 def test_trainings_that_were_watched_get_a_table_of_where_to_stop(watched):
     comparisons = compare_arms(watched, "loss", 0.1, arm="transferred")
-    main, stops = results.tables(watched, comparisons, "loss", choose_winning_ticket(comparisons))
-    assert [column.header for column in stops.columns][2:] == ["winning", "transferred", "random"]
+    main, stops = shown(watched, comparisons, "loss", choose_winning_ticket(comparisons))
+    assert stops.columns[2:] == ("winning", "transferred", "random")
     dense, first = lines_of(stops)[-2:]
     assert dense == ["0", "0.00", "%", "10", "±", "0", "dense"]
     assert first == ["1", "20.00", "%", *"20 ± 0 10 ± 0 30 ± 0".split()]
@@ -103,16 +113,10 @@ def test_three_arms_fit_the_width_that_scripts_print(watched):
         for r in watched
     ]
     comparisons = compare_arms(wide, "loss", 0.1, arm="transferred")
-    printed = text_of(results.tables(wide, comparisons, "loss", comparisons[0]))
+    printed = text_of(shown(wide, comparisons, "loss", comparisons[0]))
     # In each table one in the title, one of dense and three of the round.
     assert "…" not in printed and printed.count("±") == 2 * (1 + 1 + 3)
     assert max(map(len, printed.splitlines())) <= 110
-
-
-def test_where_nothing_wins_the_sparsest_that_matches_is_kept(records):
-    comparisons = compare_arms(records, "loss", 0.1)
-    assert results.sparsest(comparisons).round == 2
-    assert results.sparsest(compare_arms(records, "loss", 0.0)[2:]).round == 3
 
 
 def row(method, flops, memory):
@@ -132,10 +136,29 @@ def row(method, flops, memory):
 
 def test_ways_side_by_side_say_what_changes_and_whose_the_memory_is(tmp_path):
     rows = [row("unpruned", 100, 1.25e9), row("early-bird", 40, 1.5e9)]
-    results.write_comparison(tmp_path, rows, "fcd", "a model on images")
+    write_comparison(tmp_path, rows, "fcd", "a model on images")
     written = (tmp_path / "compare.md").read_text()
     cells = [cell.strip() for cell in written.splitlines()[3].strip("|").split("|")]
     assert cells[:5] == ["early-bird", "50.0 %", "2 ± 1.4", "1,000", "40 (-60 %)"]
     assert cells[-1] == "1.50 GB"
-    for text in (written, text_of([results.comparison_table(rows, "fcd")])):
+    for text in (written, text_of([tables.comparison_table(rows, "fcd")])):
         assert "memory: the most that the process held until then" in " ".join(text.split())
+
+
+def test_a_user_has_the_tables_of_records_of_their_own_in_whatever_order(records):
+    comparisons = compare_arms(records, "loss", 0.1)
+    made = tables.rounds_table(records, comparisons, "loss", None)
+    assert made == tables.rounds_table(records[::-1], comparisons, "loss", None)
+    assert made.columns == ("round", "sparsity", "kept", "winning", "random", "p", "")
+    assert made.rows[1][3:5] == ("9.1 ± 0.1", "15.1 ± 0.1")
+    assert {len(row) for row in made.rows} == {len(made.columns)}
+    stops = tables.early_stopping_table(records, comparisons, "loss")
+    assert stops.rows[1] == ("1", "20.00 %", "30 ± 0", "30 ± 0")
+
+
+def test_markdown_has_the_cells_of_the_table_and_its_caption_below():
+    table = tables.Table("title", ("", "loss"), (("dense", "1.5"), ("imp", "2")), "1.5 of what?")
+    assert table.markdown() == (
+        "|  | loss |\n| --- | --- |\n| dense | 1.5 |\n| imp | 2 |\n\n1.5 of what?\n"
+    )
+    assert tables.Table("title", ("loss",), (("1",),)).markdown() == "| loss |\n| --- |\n| 1 |\n"

@@ -1,0 +1,36 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from tf_tickets.lab.comparison import Row
+from tf_tickets.lab.show import figures as plots
+
+
+def compared(method, *sparsities):
+    return [
+        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0, 1e9)
+        for s in sparsities
+    ]
+
+
+def test_costs_are_drawn_for_each_way(tmp_path):
+    rows = [*compared("unpruned", 0.0), *compared("early-bird", 0.3, 0.6), *compared("snip", 0.6)]
+    figure = plots.compared_costs(rows, "fcd", tmp_path / "compare.png", "dcgan on cifar10")
+    _, flops, seconds = figure.axes
+    lines = {line.get_label(): line for line in flops.get_lines()}
+    assert lines["early-bird"].get_xydata() == pytest.approx(np.array([[30, 7e11], [60, 4e11]]))
+    assert [len(line.get_xdata()) for line in seconds.get_lines()] == [1, 2, 1]
+    assert len({line.get_color() for line in lines.values()}) == 3
+    assert matplotlib.image.imread(tmp_path / "compare.png").shape[2] == 4
+
+
+def test_ways_are_told_apart_and_named_once_below_whether_they_are_known_or_not(tmp_path):
+    ways = ("unpruned", "imp", "early-bird", "early-bird-mixed", "snip", "mine", "yours")
+    rows = [row for way in ways for row in compared(way, 0.5)]
+    figure = plots.compared_costs(rows, "fcd", tmp_path / "compare.png", "dcgan on cifar10")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(ways)
+    lines = figure.axes[2].get_lines()
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(ways)
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1

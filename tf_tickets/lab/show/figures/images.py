@@ -1,0 +1,110 @@
+"""Images by sparsity: rows of pictures, the real ones first."""
+
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.pictures import read_strip
+from tf_tickets.lab.show.figures.figure import Figure, subject
+from tf_tickets.lab.show.styles import DPI, WIDTH_INCHES, new_figure, save
+from tf_tickets.runs.paths import REAL, SAMPLES
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+_MOST_IMAGE_INCHES = 1.2
+_MOST_ROUNDS = 5
+
+
+def image_grid(
+    rows: Sequence[tuple[str, np.ndarray]], path, title: str = "Images by sparsity"
+) -> "matplotlib.figure.Figure":
+    """Draw labelled rows of images, as a PNG file.
+
+    Args:
+        rows: a label and images (n, height, width, 1 or 3) in [-1, 1] for each row; all images
+            are of one size. Shorter rows end in white.
+        path: the file to write; an existing one is replaced whole.
+        title: what stands above.
+
+    Returns:
+        The `matplotlib.figure.Figure` that was written.
+
+    Raises:
+        SettingError: if there is no row, or images are not of one size.
+        FileError: if the file cannot be written.
+    """
+    canvas, centers = _tile([np.asarray(images, np.float32) for _, images in rows])
+    label_inches = 0.3 + 0.085 * max(len(label) for label, _ in rows)
+    width = WIDTH_INCHES - label_inches - 0.1
+    # Whole screen pixels for each image pixel, if they fit, keep the edges sharp.
+    widest = max(np.shape(images)[2] for _, images in rows)
+    scale = min(width / canvas.shape[1], _MOST_IMAGE_INCHES / widest) * DPI
+    scale = math.floor(scale) if scale >= 1 else scale
+    width, height = (scale * pixels / DPI for pixels in (canvas.shape[1], canvas.shape[0]))
+    total = (max(label_inches + width, 0.11 * len(title)) + 0.1, height + 0.6)
+    figure = new_figure(total[1], total[0])
+    box = (label_inches / total[0], 0.1 / total[1], width / total[0], height / total[1])
+    axes = figure.add_axes(box)
+    axes.imshow(canvas, aspect="auto")
+    axes.set_yticks(centers, [label for label, _ in rows], fontsize=11)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.text(0.1 / total[0], 1 - 0.3 / total[1], title, fontsize=13, va="center")
+    save(figure, path)
+    return figure
+
+
+def _tile(rows):
+    """Return all images on one white canvas (height, width, 3), and each row's middle."""
+    sizes = {images.shape[1:] for images in rows if images.ndim == 4}
+    if len(sizes) != 1 or any(images.ndim != 4 for images in rows):
+        shapes = ", ".join(str(images.shape) for images in rows) or "no row"
+        raise SettingError(f"Rows must hold images (n, h, w, c) of one size. Received: {shapes}.")
+    height, width, _ = sizes.pop()
+    gap = max(1, width // 16)
+    columns = max(len(images) for images in rows)
+    canvas = np.ones((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3))
+    tops = [row * (height + gap) for row in range(len(rows))]
+    for top, images in zip(tops, rows, strict=True):
+        for column, image in enumerate(images):
+            left = column * (width + gap)
+            canvas[top : top + height, left : left + width] = np.clip((image + 1) / 2, 0, 1)
+    return canvas, [top + (height - 1) / 2 for top in tops]
+
+
+def _applies(run):
+    return (run.path / REAL).exists()
+
+
+def _draw(run, path):
+    rows = [("real", read_strip(run.path / REAL))]
+    for record in _illustrated(run.records, run.winner and run.winner.round):
+        stage = run.path / pathlib.Path(record["ticket"]).parent
+        rows.append((_label(record), read_strip(stage / SAMPLES)))
+    kind = run.records[0]["protocol"]["generated"]  # samples or reconstructions
+    image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+
+
+def _illustrated(records, winning_round):
+    """Return the first seed's dense record, and all arms of a few rounds up to the last."""
+    last = max(records.rounds)
+    few = np.linspace(1, last, min(_MOST_ROUNDS, last)).round().astype(int)
+    rounds, arms = {0, *few, winning_round}, list(ARMS)
+    chosen = [r for r in records.where(seed=records.seeds[0]) if r["round"] in rounds]
+    return sorted(chosen, key=lambda r: (r["round"], arms.index(r["arm"])))
+
+
+def _label(record):
+    if record["arm"] == "dense":
+        return "dense"
+    return f"{record['weight_sparsity']:.1%} {record['arm']}".replace("%", " %")
+
+
+FIGURE = Figure("images", _applies, _draw)
