@@ -235,7 +235,7 @@ def _find(options, recipe, metric, strategy):
         if not tt.is_chief(strategy):
             return
         comparisons = tt.compare_arms(
-            records, metric, options.tolerance, tt.metrics.HIGHER_IS_BETTER[metric]
+            records, metric, options.tolerance, tt.metrics.METRICS[metric].higher_is_better
         )
         winner = tt.choose_winning_ticket(comparisons)
         chosen = winner or tt.results.sparsest(comparisons)

@@ -98,7 +98,7 @@ def main():
         commands.print_line(console, line)
     with folder:
         records = commands.run(search, experiment, source.seeds, folder, console)
-        higher = tt.metrics.HIGHER_IS_BETTER[metric]
+        higher = tt.metrics.METRICS[metric].higher_is_better
         comparisons = tt.compare_arms(records, metric, options.tolerance, higher, "transferred")
         chosen = tt.choose_winning_ticket(comparisons)
         number = chosen and chosen.round

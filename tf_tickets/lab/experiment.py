@@ -268,7 +268,7 @@ def decisive_metric(name: str, inception: str | None, absent: Collection[str] = 
     """Return the metric's name, "frechet" being `fid` with an Inception network, else `fcd`.
 
     Args:
-        name: "frechet" or a name in `metrics.HIGHER_IS_BETTER`.
+        name: "frechet" or a name in `metrics.METRICS`.
         inception: as `Experiment` takes it.
         absent: the metrics that are not measured of the model.
 
@@ -280,7 +280,8 @@ def decisive_metric(name: str, inception: str | None, absent: Collection[str] = 
     of_other_features = ("fcd", "kcd", "classifier_score", "classifier_accuracy")
     if not inception:
         of_other_features = ("fid", "kid", "inception_score")
-    known = [m for m in metrics.HIGHER_IS_BETTER if m not in (*of_other_features, *absent)]
+    known = [m.name for m in metrics.METRICS.values() if m.higher_is_better is not None]
+    known = [m for m in known if m not in (*of_other_features, *absent)]
     if name not in known:
         hint = "" if inception else " (fid, kid and inception_score need --inception)"
         hint = f" ({name} is not measured of a GAN)" if name in absent else hint

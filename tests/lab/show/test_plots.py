@@ -201,7 +201,9 @@ def test_directions_are_those_of_the_metrics_and_told(tmp_path):
     directions = {name: higher for name, (_, _, higher) in plots.METRICS.items()}
     without = [name for name, higher in directions.items() if higher is None]
     assert {"discriminator_loss", "generator_loss", "sample_deviation"} < set(without)
-    assert directions == dict.fromkeys(without) | metrics.HIGHER_IS_BETTER
+    assert directions == dict.fromkeys(without) | {
+        m.name: m.higher_is_better for m in metrics.METRICS.values()
+    }
     for metric, words in (
         ("classifier_accuracy", "higher is better; mean ± standard deviation over 2 seeds"),
         ("reconstruction_loss", "lower is better; mean ± standard deviation over 2 seeds"),

@@ -250,15 +250,15 @@ def new_search(search, options: SearchOptions, experiment, **specifics):
         **specifics: what the one script sets.
     """
     _check_steps(options, experiment)
-    higher = [name for name, is_better in tt.metrics.HIGHER_IS_BETTER.items() if is_better]
+    cards = tt.metrics.METRICS.values()
     return search(
         experiment.build,
         experiment.train,
         experiment.evaluate,
         num_steps=experiment.num_steps,
         evaluations=experiment.recipe.evaluations,
-        higher_is_better=higher,
-        undirected=tt.metrics.UNDIRECTED,
+        higher_is_better=[card.name for card in cards if card.higher_is_better],
+        undirected=[card.name for card in cards if card.higher_is_better is None],
         refuse=tt.metrics.refuse_collapse,
         prepare=experiment.prepare,
         illustrate=experiment.illustrate,
