@@ -205,7 +205,7 @@ def main():
         _find(options, recipe, metric, strategy)
     elif tt.is_chief(strategy):
         named = {"model": recipe.model, "dataset": recipe.dataset}
-        described = {**named, **tt.describe(recipe, options.scope)}
+        described = {**named, **tt.describe(recipe, options.scope, options.data_dir)}
         print(json.dumps({**described, "recipe": dataclasses.asdict(recipe)}))
 
 

@@ -76,7 +76,7 @@ def main():
     source = _Source(options)
     recipe = source.target_recipe(options)
     metric = commands.decisive_metric(options, recipe)
-    source.meet(recipe)
+    source.meet(recipe, options.data_dir)
     console = commands.new_console()
     limit = source.limit(options)
     experiment = tt.Experiment(recipe, limit, options.data_dir, options.inception)
@@ -152,9 +152,11 @@ class _Source:
             network={name: value for name, value in network.items() if value is not None},
         )
 
-    def meet(self, recipe):
+    def meet(self, recipe, data_dir):
         """Build the part that both models have; SettingError where it is not of the same layers."""
-        shapes = [tt.data.image_shape(r.dataset, r.image_size) for r in (self.recipe, recipe)]
+        shapes = [
+            tt.data.image_shape(r.dataset, r.image_size, data_dir) for r in (self.recipe, recipe)
+        ]
         self._parts = [
             tt.models.build(r.model, shape, **r.network).components[_PART[r.model]]
             for r, shape in zip((self.recipe, recipe), shapes, strict=True)

@@ -32,7 +32,7 @@ class Experiment:
     Args:
         recipe: what to build, and how to train it.
         limit: use only so many training images, and at most as many test images.
-        data_dir: folder of tensorflow_datasets.
+        data_dir: folder of the data, as `data.load` takes it.
         inception: address or folder of an Inception network; without it a classifier trained on
             the data set's labels gives the features.
         callbacks: Keras callbacks for every training.
@@ -118,11 +118,11 @@ class Experiment:
         Raises:
             FileError: if the Inception network cannot be loaded, or no classifier be kept.
         """
-        extractor = (
-            metrics.load_inception(self._inception)
-            if self._inception
-            else metrics.load_classifier(self.train_images, progress=progress)
-        )
+        extractor = None  # images without labels train no classifier
+        if self._inception:
+            extractor = metrics.load_inception(self._inception)
+        elif self.train_images.num_classes >= 2:
+            extractor = metrics.load_classifier(self.train_images, progress=progress)
         self._evaluator = metrics.Evaluator(self.train_images, self.test_images, extractor)
 
     def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
@@ -238,7 +238,7 @@ def _optimizer(recipe):
     return keras.optimizers.get({"class_name": recipe.optimizer, "config": config})
 
 
-def describe(recipe: Recipe, scope: str | None = None) -> dict:
+def describe(recipe: Recipe, scope: str | None = None, data_dir: str | None = None) -> dict:
     """Return the network's parameter counts, in all and by component, and what an image takes.
 
     Weights, biases, and the scales and shifts of batch normalisation, as the paper counts; not its
@@ -249,8 +249,10 @@ def describe(recipe: Recipe, scope: str | None = None) -> dict:
     Args:
         recipe: of the network.
         scope: the component that may be pruned, or None for all.
+        data_dir: as `data.load` takes it.
     """
-    model = build_model(recipe, data.image_shape(recipe.dataset, recipe.image_size), seed=0)
+    shape = data.image_shape(recipe.dataset, recipe.image_size, data_dir)
+    model = build_model(recipe, shape, seed=0)
     dataset, params = COUNTS[recipe.model]
     return {
         "params": num_values(model.trainable_variables),

@@ -34,7 +34,7 @@ class Recipe:
 
     Attributes:
         model: a name of `models.NAMES`.
-        dataset: a name of `data.NAMES`.
+        dataset: a name of `data.DATASETS`.
         image_size: height and width in pixels.
         network: options of the network, such as `width`; the paper's where it is empty.
         epochs: passes over the training images.
@@ -110,7 +110,7 @@ def resolve(model: str, dataset: str, **overrides) -> Recipe:
 
     Args:
         model: a name of `models.NAMES`.
-        dataset: a name of `data.NAMES`.
+        dataset: a name of `data.DATASETS`.
         **overrides: fields of Recipe; one that is None is left as the recipe has it.
 
     Raises:

@@ -19,7 +19,7 @@ from tf_tickets.lab.commands.parser import option, quiet_start
 AUTOENCODERS = ("linear-ae", "conv-ae", "vae", "beta-vae", "resnet-vae")
 GANS = ("dcgan", "dcgan-table2", "dcgan-shared", "sngan", "wgan", "resnet-dcgan", "sngan-resnet")
 AT_INITIALIZATION = ("snip", "grasp", "synflow", "magnitude", "random")
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
+DATASETS = tuple(tt.data.DATASETS)
 
 _OF_GANS = ("critic_steps", "gradient_penalty", "ema_decay")
 
@@ -31,7 +31,9 @@ _NOT_OF_GANS = ("loss", "reconstruction_loss", "classifier_accuracy")
 class SearchOptions:
     """How the trainings of a search are done and judged; None comes from a recipe."""
 
-    data_dir: str | None = option(None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR)")
+    data_dir: str | None = option(
+        None, "folder of tensorflow_datasets (default: $TFDS_DATA_DIR), or of images"
+    )
     limit: int | None = option(
         None, "use only so many training images, and at most as many test images (default: all)"
     )
@@ -177,7 +179,7 @@ def resolve_recipe(options: SearchOptions, model: str, dataset: str, **overrides
     Args:
         options: of the command.
         model: a name of `models.NAMES`.
-        dataset: a name of `data.NAMES`.
+        dataset: a name of `data.DATASETS`.
         **overrides: fields of Recipe, in place of the recipe's own.
 
     Raises:
@@ -203,7 +205,7 @@ def resolve_recipe(options: SearchOptions, model: str, dataset: str, **overrides
     )
     keras.config.set_dtype_policy(recipe.precision)
     # Built to be refused now, not after minutes in which the classifier of the metrics is trained.
-    shape = tt.data.image_shape(recipe.dataset, recipe.image_size)
+    shape = tt.data.image_shape(recipe.dataset, recipe.image_size, options.data_dir)
     tt.models.build(recipe.model, shape, **recipe.network)
     return recipe
 
@@ -215,7 +217,12 @@ def decisive_metric(options: SearchOptions, recipe) -> str:
         SettingError: if there is no such metric, or the recipe's model has none of it.
     """
     absent = _NOT_OF_GANS if recipe.model in GANS else ()
-    return tt.decisive_metric(recipe.metric, options.inception, absent)
+    metric = tt.decisive_metric(recipe.metric, options.inception, absent)
+    offers = {"samples"} if recipe.model in GANS else {"reconstructions"}
+    features = "inception" if options.inception else "classifier"
+    has_labels = tt.data.DATASETS[recipe.dataset].at(options.data_dir).num_classes >= 2
+    tt.metrics.check_metric(metric, offers, features, has_labels)
+    return metric
 
 
 def common_settings(options: SearchOptions, experiment) -> dict:
