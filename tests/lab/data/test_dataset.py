@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.data import digest, pixels
+from tf_tickets.lab.data import pixels
 
 REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "../shared/tfds"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no prepared data here")

@@ -91,7 +91,8 @@ def _walk(folder: pathlib.Path, prefix: str) -> Iterator[_File]:
 @functools.lru_cache(maxsize=4)
 def _study_files(path: pathlib.Path, found: tuple[_File, ...]) -> _Folder:
     files = [file for file in found if file.name.lower().endswith(_READ)]
-    _warn(path, [file for file in found if file not in set(files)], "are neither PNG nor JPEG")
+    others = [file for file in found if file.name.lower().endswith(_LEFT_OUT)]
+    _warn(path, others, "are neither PNG nor JPEG")
     splits, depth = _split(files)
     used = {file for split in splits.values() for file in split}
     _warn(path, [file for file in files if file not in used], "are in neither train nor test")
