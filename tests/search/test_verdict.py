@@ -7,7 +7,6 @@ import pytest
 import scipy.stats
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.metrics import UNDIRECTED
 from tf_tickets.runs.records import Records
 from tf_tickets.search.verdict import (
     choose_winning_ticket,
@@ -184,7 +183,9 @@ def test_every_metric_is_followed_by_itself():
 
 
 def test_what_has_no_direction_has_no_best_value():
-    followed = follow_curve(curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), (), UNDIRECTED)
+    followed = follow_curve(
+        curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), (), ["generator_loss"]
+    )
     assert followed == {"best": {"fcd": 1.0}, "early_stopping_step": {"fcd": 20}}
 
 

@@ -139,7 +139,7 @@ class Experiment:
         """
         if self._inception:
             extractor = metrics.load_inception(self._inception)
-        elif self.train_images.num_classes:
+        elif self.train_images.num_classes >= 2:  # images without labels train no classifier
             extractor = metrics.load_classifier(self.train_images, progress=progress)
         else:
             extractor = None

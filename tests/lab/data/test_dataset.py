@@ -13,8 +13,9 @@ import tensorflow_datasets as tfds
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.lab.data import dataset as data
+from tf_tickets.lab.data import pixels
 
-REAL_DATA = pathlib.Path(__file__).resolve().parents[1] / "../shared/tfds"
+REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "../shared/tfds"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no prepared data here")
 
 
@@ -170,7 +171,7 @@ def test_all_of_mnist_is_held_as_bytes():
 @needs_real_data
 def test_a_stream_answers_as_memory_does(monkeypatch):
     held = data.load("cifar10", "test", 16, 500, REAL_DATA)
-    monkeypatch.setattr(data, "_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(pixels, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(data, "_SHUFFLE_BYTES", 200 * 16 * 16 * 3)
     stream = data.load("cifar10", "test", 16, 500, REAL_DATA)
     assert not stream.in_memory and stream.digest == held.digest
@@ -191,7 +192,7 @@ def test_a_stream_answers_as_memory_does(monkeypatch):
 @needs_real_data
 def test_memory_stays_flat_over_a_stream(monkeypatch):
     resource = pytest.importorskip("resource")
-    monkeypatch.setattr(data, "_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(pixels, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(data, "_SHUFFLE_BYTES", 2**20)
     # Held, these float images would take 10,000 x 64 x 64 x 3 x 4 = 491 MB.
     stream = iter(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics import (
-    HIGHER_IS_BETTER,
+    METRICS,
     Evaluator,
     FeatureExtractor,
     Moments,
@@ -386,7 +386,7 @@ def test_a_gan_that_has_diverged_is_refused_by_the_metric(tiny, extractor, damag
 def test_a_gan_that_has_collapsed_to_one_image_is_seen(tiny, extractor):
     evaluate = Evaluator(*tiny, extractor, batch_size=25)
     collapsed, varied = (evaluate(GAN(contrast=contrast))[0] for contrast in (1e-4, 1.0))
-    with pytest.raises(DivergedError, match=r"nearly one image.*--retries"):
+    with pytest.raises(DivergedError, match=r"nearly one image.*more `retries`"):
         refuse_collapse(collapsed)
     refuse_collapse(varied)
 
@@ -406,8 +406,10 @@ def test_settings_that_cannot_work(tiny, extractor, option):
 
 def test_the_direction_of_every_metric(tiny, extractor, inception):
     metrics = Evaluator(*tiny, extractor)(VAE())[0] | Evaluator(*tiny, inception)(VAE())[0]
-    assert set(metrics) == set(HIGHER_IS_BETTER)
+    directed = {m.name for m in METRICS.values() if m.higher_is_better is not None}
+    assert set(metrics) == directed
     choose_no_model = {"discriminator_loss", "generator_loss", "sample_deviation"}
-    assert set(Evaluator(*tiny, extractor)(GAN())[0]) - set(HIGHER_IS_BETTER) == choose_no_model
-    higher = {name for name, is_higher in HIGHER_IS_BETTER.items() if is_higher}
+    assert set(Evaluator(*tiny, extractor)(GAN())[0]) - directed == choose_no_model
+    assert set(METRICS) == directed | choose_no_model
+    higher = {metric.name for metric in METRICS.values() if metric.higher_is_better}
     assert higher == {"classifier_score", "inception_score", "classifier_accuracy"}

@@ -1,12 +1,24 @@
-"""Image data sets, by name."""
+"""Image data sets, by name.
 
-from tf_tickets.lab.data.dataset import (
-    NAMES,
-    ImageDataset,
-    image_shape,
-    load,
-    steps_per_epoch,
-    training_batches,
+`DATASETS` holds a card for each; a new one is a file and a line here, or one of tensorflow_datasets
+a card in `tfds`. Functions are loaded when they are first used: to import this module loads no
+TensorFlow.
+"""
+
+import lazy_loader
+
+from tf_tickets.lab.data import digits, images, tfds
+from tf_tickets.lab.data.card import DatasetCard
+from tf_tickets.lab.registry import Registry
+
+DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, images.CARD])
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["dataset"],
+    submod_attrs={
+        "dataset": ["ImageDataset", "load", "steps_per_epoch", "training_batches"],
+        "facts": ["digest", "image_shape"],
+    },
 )
-
-__all__ = ["NAMES", "ImageDataset", "image_shape", "load", "steps_per_epoch", "training_batches"]
+__all__ += ["DATASETS", "DatasetCard"]

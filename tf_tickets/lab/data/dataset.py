@@ -1,50 +1,18 @@
-"""Image data sets as `tf.data`, with pixels in [-1, 1] and an order that can be repeated.
+"""Image data sets as `tf.data`, with pixels in [-1, 1] and an order that can be repeated."""
 
-`digits` comes with scikit-learn; `mnist`, `cifar10` and `celeb_a` come through
-tensorflow_datasets, from a folder that holds them already or by a download.
-"""
-
-import contextlib
 import dataclasses
-import os
-import pathlib
-import sys
-import urllib.error
-import urllib.request
 
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.errors import FileError, SettingError
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.data.facts import digest_of, image_shape, resolve_card, resolve_size
+from tf_tickets.lab.data.pixels import to_float
 
-# Decoded images smaller than this are held in memory, larger data stays a stream.
-_MEMORY_BYTES = 2**30
+__all__ = ["ImageDataset", "image_shape", "load", "steps_per_epoch", "training_batches"]
+
 # What a stream may hold back in order to shuffle: about 5,000 images of 64x64x3.
 _SHUFFLE_BYTES = 2**26
-
-
-@dataclasses.dataclass(frozen=True)
-class _Source:
-    """What is known of a data set before any of it is read."""
-
-    channels: int
-    num_classes: int
-    splits: tuple[str, ...] = ("train", "test")
-    host: str | None = None  # where tensorflow_datasets downloads it from
-    attribute: str | None = None  # the yes/no attribute that serves as label
-
-
-_SOURCES = {
-    "digits": _Source(1, 10),
-    "mnist": _Source(1, 10, host="https://storage.googleapis.com"),
-    "cifar10": _Source(3, 10, host="https://www.cs.toronto.edu"),
-    # Smiling is the attribute closest to one half (48 %), so that accuracy means something.
-    "celeb_a": _Source(
-        3, 2, ("train", "validation", "test"), "https://drive.google.com", attribute="Smiling"
-    ),
-}
-
-NAMES = tuple(_SOURCES)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,15 +20,15 @@ class ImageDataset:
     """One split of a data set, decoded and resized; made by `load`.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `DATASETS`.
         split: "train", "test" or, for Celeb-A, "validation".
         num_images: how many images it holds, after any limit.
         image_shape: (height, width, channels).
-        num_classes: number of different labels.
+        num_classes: number of different labels; 0 if the images have none.
         digest: names data, split, image size and limit, as in "mnist-train-32-all".
-        stored: where all of it fits in memory, two tensors: images (uint8, or float32 in
-            [-1, 1]) of shape (num_images, height, width, channels) and int64 labels; else a
-            `tf.data.Dataset` of such pairs, one image at a time.
+        stored: if all of it fits in memory, two tensors: images (uint8, or float32 in
+            [-1, 1]) of shape (num_images, height, width, channels) and int64 labels, -1 of an image
+            without; else a `tf.data.Dataset` of such pairs, one image at a time.
     """
 
     name: str
@@ -101,47 +69,31 @@ def load(
 
     Args:
         name: "digits" (1,437 train and 360 test images, a fixed stratified split), "mnist",
-            "cifar10" or "celeb_a", whose label says whether the face smiles.
+            "cifar10", "celeb_a", whose label says whether the face smiles, or "images", a folder
+            of PNG and JPEG files of your own.
         split: "train" or "test"; Celeb-A also has "validation".
         image_size: height and width in pixels, at least 8; 32 by default.
         limit: keep the first so many images only; no others are decoded.
         data_dir: the folder of tensorflow_datasets; by default the environment's
-            `TFDS_DATA_DIR`, else `~/tensorflow_datasets`. What is not there is downloaded.
+            `TFDS_DATA_DIR`, else `~/tensorflow_datasets`. What is not there is downloaded. For
+            "images", the folder that holds them.
 
     Raises:
         SettingError: if an argument has a value that cannot work.
         FileError: if the data can be neither found nor downloaded, or is damaged.
     """
-    source = _choose("dataset", name, _SOURCES)
-    _choose("split", split, dict.fromkeys(source.splits))
-    size = 32 if image_size is None else _at_least("image_size", image_size, 8)
-    if limit is not None:
-        _at_least("limit", limit, 1)
-    if name == "digits":
-        stored, num_available = _read_digits(split, size, limit)
-    else:
-        stored, num_available = _read_tfds(name, split, size, limit, data_dir)
-    num_images = min(limit or num_available, num_available)
-    amount = "all" if num_images == num_available else num_images
+    card = resolve_card(name, split, limit, data_dir)
+    size = resolve_size(image_size)
+    stored, num_available = card.read(split, size, limit, data_dir)
     return ImageDataset(
         name=name,
         split=split,
-        num_images=num_images,
-        image_shape=image_shape(name, size),
-        num_classes=source.num_classes,
-        digest=f"{name}-{split}-{size}-{amount}",
+        num_images=min(limit or num_available, num_available),
+        image_shape=(size, size, card.channels),
+        num_classes=card.num_classes,
+        digest=digest_of(card, split, size, limit, num_available),
         stored=stored,
     )
-
-
-def image_shape(name: str, image_size: int) -> tuple[int, int, int]:
-    """Return the (height, width, channels) that `load` gives, without reading any data.
-
-    Args:
-        name: of the data set, as `load` takes it.
-        image_size: height and width in pixels.
-    """
-    return (image_size, image_size, _choose("dataset", name, _SOURCES).channels)
 
 
 def steps_per_epoch(dataset: ImageDataset, batch_size: int) -> int:
@@ -200,7 +152,7 @@ def training_batches(
     if dataset.in_memory:
         images = dataset.stored[0]
         batches = batches.map(lambda rows: tf.gather(images, rows), tf.data.AUTOTUNE)
-    return _finish(batches.map(_to_float, tf.data.AUTOTUNE), stop_step - start_step)
+    return _finish(batches.map(to_float, tf.data.AUTOTUNE), stop_step - start_step)
 
 
 def _shuffled_rows(dataset, batch_size, seed, epoch) -> tf.data.Dataset:
@@ -229,143 +181,8 @@ def _finish(dataset: tf.data.Dataset, length: int) -> tf.data.Dataset:
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def _to_float(images: tf.Tensor) -> tf.Tensor:
-    """Return 8-bit pixels as float32 in [-1, 1]; float images are in that range already."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0 if images.dtype == tf.uint8 else images
-
-
 def _with_float_image(images, labels):
-    return _to_float(images), labels
-
-
-def _square(images: tf.Tensor, size: int) -> tf.Tensor:
-    """Return the central square of one image or a batch, resized, as uint8 if it came so."""
-    height, width = images.shape[-3:-1]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    images = images[..., top : top + side, left : left + side, :]
-    if side == size:
-        return images
-    resized = tf.image.resize(images, (size, size), antialias=True)
-    return tf.cast(tf.round(resized), tf.uint8) if images.dtype == tf.uint8 else resized
-
-
-def _read_digits(split: str, size: int, limit: int | None):
-    from sklearn import datasets, model_selection  # here, as only this data set needs it
-
-    digits = datasets.load_digits()
-    rows = model_selection.train_test_split(
-        np.arange(len(digits.target)), test_size=360, stratify=digits.target, random_state=0
-    )[("train", "test").index(split)]
-    with tf.device("CPU"):  # where tf.data runs
-        # Values 0..16 stay exact as floats, which eight bits would round.
-        images = tf.constant(digits.images[rows[:limit], ..., np.newaxis] / 8.0 - 1.0, tf.float32)
-        labels = tf.constant(digits.target[rows[:limit]], tf.int64)
-        return (_square(images, size), labels), len(rows)
-
-
-def _read_tfds(name: str, split: str, size: int, limit: int | None, data_dir: str | None):
-    folder = pathlib.Path(
-        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    ).expanduser()
-    with _one_line_errors(name, folder):
-        stream = _open_tfds(name, split, folder)
-        num_available = int(stream.cardinality())
-        num_images = min(limit or num_available, num_available)
-        shape = (num_images, size, size, _SOURCES[name].channels)
-        stream = stream.take(num_images)
-        if np.prod(shape, dtype=np.int64) < _MEMORY_BYTES:
-            return _decode(stream, shape), num_available
-    square = stream.map(lambda image, label: (_square(image, size), label), tf.data.AUTOTUNE)
-    return square, num_available
-
-
-def _open_tfds(name: str, split: str, folder: pathlib.Path) -> tf.data.Dataset:
-    """Return (uint8 image, int64 label) pairs in file order, downloaded first if need be."""
-    import tensorflow_datasets as tfds  # here, as `digits` needs none of it
-
-    attribute = _SOURCES[name].attribute
-    wanted = {"attributes": {attribute}} if attribute else {"label": True}
-    builder = tfds.builder(name, data_dir=str(folder))
-
-    def open_split():
-        return builder.as_dataset(
-            split=split,
-            shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding({"image": True, **wanted}),
-            # What fits is kept by us, as one tensor; a second copy would only cost memory.
-            read_config=tfds.ReadConfig(try_autocache=False),
-        )
-
-    try:
-        examples = open_split()
-    except AssertionError:  # what tensorflow_datasets raises where nothing is prepared
-        _download(builder, _SOURCES[name].host)
-        examples = open_split()
-
-    def to_pair(example):
-        label = example["attributes"][attribute] if attribute else example["label"]
-        return example["image"], tf.cast(label, tf.int64)
-
-    return examples.map(to_pair, tf.data.AUTOTUNE)
-
-
-def _download(builder, host: str) -> None:
-    import tensorflow_datasets as tfds
-
-    # Without a network tensorflow_datasets tries again for minutes: look first.
-    with contextlib.suppress(urllib.error.HTTPError):  # refused, but there
-        urllib.request.urlopen(host, timeout=10).close()
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    builder.download_and_prepare()
-
-
-def _decode(stream: tf.data.Dataset, shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-    batches = stream.batch(512).map(
-        lambda images, labels: (_square(images, shape[1]), labels), tf.data.AUTOTUNE
-    )
-    images, labels = np.empty(shape, np.uint8), np.empty(shape[0], np.int64)
-    filled = 0
-    for some_images, some_labels in batches.prefetch(2).as_numpy_iterator():
-        rows = slice(filled, filled + len(some_labels))
-        images[rows], labels[rows] = some_images, some_labels
-        filled = rows.stop
-    with tf.device("CPU"):  # where tf.data runs
-        return tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
-
-
-@contextlib.contextmanager
-def _one_line_errors(name: str, folder: pathlib.Path):
-    """Turn what tensorflow_datasets raises over missing or damaged files into a FileError."""
-    from google.protobuf.json_format import ParseError
-    from tensorflow_datasets.core import download
-
-    failures = (
-        OSError,  # no network, no such folder, no permission, no space
-        KeyError,  # a prepared folder without its description
-        tf.errors.OpError,  # a missing, truncated or damaged record file
-        ParseError,
-        download.DownloadError,
-        download.download_manager.NonMatchingChecksumError,
-        download.extractor.ExtractError,
-    )
-    try:
-        yield
-    except failures as error:
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(
-            f"The data set {name} could not be read from {folder} or downloaded to it "
-            f"({type(error).__name__}: {reason}). Give the folder that holds it with --data-dir "
-            f"or TFDS_DATA_DIR, delete {folder / name} if it is damaged, or use the data set "
-            "digits, which needs no download."
-        ) from error
-
-
-def _choose(what: str, value: str, choices: dict):
-    if value not in choices:
-        raise SettingError(f"Unknown {what} {value!r}. Choose one of: {', '.join(choices)}.")
-    return choices[value]
+    return to_float(images), labels
 
 
 def _at_least(what: str, value: int, minimum: int) -> int:

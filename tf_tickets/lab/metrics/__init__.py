@@ -2,26 +2,43 @@
 
 Nothing here knows of pruning. Distances, scores and accuracy rest on the features of a network,
 either a classifier trained on the data set itself or Inception; the names tell which.
+
+`METRICS` holds a card for each metric, in the order of records. The file of a new one ends with its
+cards, `CARDS`, and is named here twice. Functions and classes are loaded when they are first used:
+to import this module loads no TensorFlow.
 """
 
-from tf_tickets.lab.metrics.accuracy import classifier_accuracy, classifier_score
-from tf_tickets.lab.metrics.collapse import refuse_collapse
-from tf_tickets.lab.metrics.evaluation import HIGHER_IS_BETTER, UNDIRECTED, Evaluator
-from tf_tickets.lab.metrics.features import FeatureExtractor, load_classifier, load_inception
-from tf_tickets.lab.metrics.frechet import Moments, frechet_distance
-from tf_tickets.lab.metrics.kernel import kernel_distance
+import lazy_loader
 
-__all__ = [
-    "HIGHER_IS_BETTER",
-    "UNDIRECTED",
-    "Evaluator",
-    "FeatureExtractor",
-    "Moments",
-    "classifier_accuracy",
-    "classifier_score",
-    "frechet_distance",
-    "kernel_distance",
-    "load_classifier",
-    "load_inception",
-    "refuse_collapse",
-]
+from tf_tickets.lab.metrics import accuracy, collapse, frechet, kernel, losses, score
+from tf_tickets.lab.metrics.card import Metric
+from tf_tickets.lab.registry import Registry
+
+METRICS = Registry(
+    "metric",
+    [
+        *losses.CARDS,
+        *accuracy.CARDS,
+        *collapse.CARDS,
+        *frechet.CARDS,
+        *kernel.CARDS,
+        *score.CARDS,
+    ],
+)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["classifier", "evaluation", "features"],
+    submod_attrs={
+        "accuracy": ["classifier_accuracy"],
+        "choice": ["check_metric", "measured_metrics"],
+        "collapse": ["refuse_collapse"],
+        "evaluation": ["Evaluator"],
+        "evidence": ["Evidence", "ImageEvidence", "ReconstructionEvidence"],
+        "features": ["FeatureExtractor", "load_classifier", "load_inception"],
+        "frechet": ["Moments", "frechet_distance"],
+        "kernel": ["kernel_distance"],
+        "score": ["classifier_score"],
+    },
+)
+__all__ += ["METRICS", "Metric"]

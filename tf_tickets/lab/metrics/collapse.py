@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_tickets.errors import DivergedError
+from tf_tickets.lab.metrics.card import Metric
 
 # One of 256 grey levels, for pixels in [-1, 1]: images that differ by less look the same.
 _GREY_LEVEL = 1 / 127.5
@@ -15,7 +16,8 @@ class PixelDeviation:
     """The standard deviation of each pixel value over images that come batch by batch.
 
     Sums and sums of squares are enough, so no image is kept. In float64 their rounding, for pixels
-    in [-1, 1], is far below a grey level. NaN and infinity are left for the distances to refuse.
+    in [-1, 1], is far below a grey level. NaN and infinity pass through, which the distances then
+    refuse; scikit-learn's `StandardScaler` would skip the one and stop at the other.
     """
 
     def __init__(self):
@@ -56,6 +58,20 @@ def refuse_collapse(metrics: Mapping[str, float]) -> None:
         raise DivergedError(
             f"The model has collapsed, or is hardly trained: its samples are all nearly one image, "
             f"with a standard deviation of {deviation:.2g} on average, less than a grey level "
-            f"({_GREY_LEVEL:.2g}). Try another seed, --retries, a lower learning rate or more "
+            f"({_GREY_LEVEL:.2g}). Try another seed, more `retries`, a lower learning rate or more "
             "epochs."
         )
+
+
+CARDS = (
+    Metric(
+        name="sample_deviation",
+        title="Standard deviation over samples",
+        unit="pixels in [-1, 1]",
+        higher_is_better=None,
+        of="samples",
+        # One that reconstructs may well give one image if it is very sparse, which is a result.
+        only_without="reconstructions",
+        compute=lambda evidence: evidence.deviation,
+    ),
+)

@@ -10,82 +10,33 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.lab.metrics.accuracy import classifier_accuracy, classifier_score, score_splits
+from tf_tickets.lab.metrics import METRICS
+from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.collapse import PixelDeviation
+from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
 from tf_tickets.lab.metrics.features import FeatureExtractor
-from tf_tickets.lab.metrics.frechet import Moments, frechet_distance
-from tf_tickets.lab.metrics.kernel import kernel_distance
 
-# The metrics by which a model may be chosen. The two losses of a GAN are not among them: each tells
-# how one network stands against the other, and a discriminator's is high where its generator is
-# good as well as where it is itself poor.
-HIGHER_IS_BETTER = {
-    "loss": False,
-    "reconstruction_loss": False,
-    "fcd": False,
-    "fid": False,
-    "kcd": False,
-    "kid": False,
-    "classifier_score": True,
-    "inception_score": True,
-    "classifier_accuracy": True,
-}
-
-# The metrics of which neither direction is better.
-UNDIRECTED = ("discriminator_loss", "generator_loss", "sample_deviation")
-
-# What a model's `evaluate()` may give that is a metric.
-_LOSSES = ("loss", "discriminator_loss", "generator_loss")
-
-# The names of the Frechet distance, the kernel distance and the score, by the network behind them.
-_NAMES = {
-    "classifier": ("fcd", "kcd", "classifier_score"),
-    "inception": ("fid", "kid", "inception_score"),
-}
+# A model whose losses or reconstructions are not finite has diverged, whatever its samples are:
+# these metrics are looked at first.
+_TURNS = (("losses", "reconstructions"), ("samples", "generated"))
 
 
-class _Judged:
-    """What the extractor said of a stream of images: all that the metrics ask.
-
-    Only the first `most` images enter the moments and the features, which take 4 bytes times their
-    length for each image; logits are short, and kept of all.
-    """
-
-    def __init__(self, extractor: FeatureExtractor, most: int):
-        self._extractor = extractor
-        self._most = most
-        self._features = []
-        self._logits = []
-        self.moments = Moments(extractor.num_features)
-
-    def add(self, images):
-        """Look at a batch."""
-        features, logits = self._extractor(images)
-        room = self._most - self.moments.count
-        self._features.append(features[:room].copy())  # a view would keep the others in memory
-        self._logits.append(logits)
-        self.moments.update(features[:room])
-
-    @property
-    def features(self) -> np.ndarray:
-        return np.concatenate(self._features)
-
-    @property
-    def logits(self) -> np.ndarray:
-        return np.concatenate(self._logits)
+# What a model can make, and the method that makes it.
+_METHODS = {"reconstructions": "reconstruct", "samples": "sample"}
 
 
 class Evaluator:
     """Evaluates models on one data set, by one protocol.
 
-    Calling it with a model returns `(metrics, protocol)`, two flat dictionaries. The metrics:
+    Calling it with a model returns `(metrics, protocol)`, two flat dictionaries. The metrics are
+    those of `METRICS` that can be measured of the model, in that order:
 
     - `loss`: the model's own objective on the test split; of a GAN instead `discriminator_loss`
       and `generator_loss`, which are shown but choose no model;
     - `reconstruction_loss`: mean squared error per pixel value there, pixels in [-1, 1];
     - `classifier_accuracy` (only with a classifier): how many reconstructed test images are still
       recognised;
-    - `fcd` or `fid`, by the extractor's kind: Frechet distance of samples, where the model can
+    - `fcd` or `fid`, by the extractor's kind: Frechet distance of samples, if the model can
       sample, or else of reconstructed test images, to as many real training images;
     - `kcd` or `kid`: kernel distance between the same images; it may be slightly negative;
     - `classifier_score` or `inception_score` of the same generated images.
@@ -93,7 +44,8 @@ class Evaluator:
     A GAN cannot reconstruct, so it has no `reconstruction_loss`, and no `classifier_accuracy`
     either: its samples have no labels that a classifier could find again. It has
     `sample_deviation`, the standard deviation over its samples averaged over all pixel values,
-    which is near 0 where it has collapsed to one image (see `refuse_collapse`).
+    which is near 0 if it has collapsed to one image (see `refuse_collapse`). Without an extractor
+    there are only the losses, the `reconstruction_loss` and the `sample_deviation`.
 
     Numbers depend on the model's weights alone: all that is random in an evaluation derives from
     `seed`, and the model's own random state is afterwards what it was before.
@@ -105,7 +57,8 @@ class Evaluator:
     Args:
         train: the training split, as `tf_tickets.lab.data.dataset.load` returns it.
         test: the test split of the same data set.
-        extractor: the network behind all but the losses.
+        extractor: the network behind all but the losses, or None: images without labels cannot
+            train a classifier, and Inception may be out of reach.
         num_images: most images, of either kind, that the two distances compare. It bounds the
             memory too: the kernel distance needs the features of all these images at once.
         batch_size: how many images are in work at once.
@@ -120,7 +73,7 @@ class Evaluator:
         self,
         train,
         test,
-        extractor: FeatureExtractor,
+        extractor: FeatureExtractor | None,
         num_images: int = 10_000,
         batch_size: int = 500,
         seed: int = 0,
@@ -140,47 +93,52 @@ class Evaluator:
         self._seed = seed
         self._test_batches = test.examples.batch(batch_size)
         self._test_images = self._test_batches.map(lambda images, labels: images)
-        self._real_judged: dict[int, _Judged] = {}
+        self._real_judged: dict[int, ImageEvidence] = {}
         self._reconstructors = weakref.WeakKeyDictionary()
 
     def __call__(self, model) -> tuple[dict[str, float], dict]:
         """Return the model's metrics, name -> value, and the protocol, fit for JSON."""
+        offers = [name for name, method in _METHODS.items() if hasattr(model, method)]
         with _fixed_random_state(model, self._seed):
             losses = model.evaluate(self._test_images, verbose=0, return_dict=True)
-            metrics = {name: float(losses[name]) for name in _LOSSES if name in losses}
-            if hasattr(model, "reconstruct"):
-                of_reconstructions, judged = self._reconstruct(model)
-                metrics |= of_reconstructions
-            _check_finite(metrics)
-            if hasattr(model, "sample"):
+            measured = self._measured(offers, losses)
+            judged, reconstructions, deviation = None, None, None
+            if "reconstructions" in offers:
+                judged, reconstructions = self._reconstruct(model, offers, measured)
+            if "samples" in offers:
                 judged, deviation = self._sample(model)
-                if not hasattr(model, "reconstruct"):
-                    metrics["sample_deviation"] = deviation
-        metrics |= self._compare(judged)
-        _check_finite(metrics)
-        generated = "samples" if hasattr(model, "sample") else "reconstructions"
-        return metrics, self._protocol(generated, judged.moments.count)
+        real = self._real(judged.count)
+        evidence = Evidence(losses, real, judged, reconstructions, deviation)
+        metrics = {}
+        for turn in _TURNS:
+            of_turn = [metric for metric in measured if metric.of in turn]
+            metrics |= {metric.name: float(metric.compute(evidence)) for metric in of_turn}
+            _check_finite(metrics)
+        generated = "samples" if "samples" in offers else "reconstructions"
+        return metrics, self._protocol(generated, judged.count, measured)
 
-    def _reconstruct(self, model) -> tuple[dict[str, float], _Judged]:
-        """Return what is known of the test images once reconstructed, and them judged."""
+    def _measured(self, offers, losses) -> list[Metric]:
+        features = self._extractor and self._extractor.kind
+        has_labels = self._train.num_classes >= 2
+        return [m for m in METRICS.values() if m.applies(offers, features, has_labels, losses)]
+
+    def _reconstruct(self, model, offers, measured) -> tuple[ImageEvidence, ReconstructionEvidence]:
+        """Return the test images once reconstructed, as any images and beside the originals."""
         reconstruct = self._reconstructor(model)
-        # Those of a model that can sample are looked at only for their labels' sake.
-        most = 0 if hasattr(model, "sample") else self._num_images
-        has_labels = self._extractor.kind == "classifier"
-        judged = _Judged(self._extractor, most)
-        squared_error, num_values, labels = 0.0, 0, []
-        for images, batch_labels in self._test_batches:
+        # Those of a model that can sample are looked at only if a metric is of them in particular.
+        most = 0 if "samples" in offers else self._num_images
+        is_judged = any(m.of == "reconstructions" and m.features for m in measured)
+        judged = ImageEvidence(self._extractor, most)
+        reconstructions = ReconstructionEvidence()
+        for images, labels in self._test_batches:
             reconstructed = reconstruct(images)
-            squared_error += float(tf.reduce_sum(tf.math.squared_difference(reconstructed, images)))
-            num_values += math.prod(images.shape)
-            labels.append(batch_labels.numpy())
-            if most or has_labels:
+            error = float(tf.reduce_sum(tf.math.squared_difference(reconstructed, images)))
+            reconstructions.add(reconstructed, images, labels, error)
+            if most or is_judged:
                 judged.add(reconstructed)
-        metrics = {"reconstruction_loss": squared_error / num_values}
-        if has_labels:
-            accuracy = classifier_accuracy(judged.logits, np.concatenate(labels))
-            metrics["classifier_accuracy"] = accuracy
-        return metrics, judged
+        if is_judged:
+            reconstructions.judge(judged)
+        return judged, reconstructions
 
     def _reconstructor(self, model):
         """Return the model's `reconstruct`, compiled; once per model, for as long as it lives."""
@@ -194,8 +152,8 @@ class Evaluator:
             self._reconstructors[model] = reconstruct
         return self._reconstructors[model]
 
-    def _sample(self, model) -> tuple[_Judged, float]:
-        judged = _Judged(self._extractor, self._num_images)
+    def _sample(self, model) -> tuple[ImageEvidence, float]:
+        judged = ImageEvidence(self._extractor, self._num_images)
         deviation = PixelDeviation()
         sizes = _batch_sizes(self._num_images, self._batch_size)
         seeds = np.random.default_rng(self._seed).integers(2**31, size=len(sizes))
@@ -205,39 +163,32 @@ class Evaluator:
             deviation.update(images)
         return judged, deviation.mean
 
-    def _compare(self, judged: _Judged) -> dict[str, float]:
-        """Return the distances between generated and as many real images, and the score."""
-        count = judged.moments.count
-        real = self._real(count)
-        frechet, kernel, score = _NAMES[self._extractor.kind]
-        return {
-            frechet: frechet_distance(real.moments, judged.moments),
-            kernel: kernel_distance(real.features, judged.features),
-            score: classifier_score(judged.logits[:count]),
-        }
-
-    def _real(self, num_images: int) -> _Judged:
+    def _real(self, num_images: int) -> ImageEvidence:
         """Return the first training images judged; they are looked at only once."""
         if num_images not in self._real_judged:
-            judged = _Judged(self._extractor, num_images)
+            judged = ImageEvidence(self._extractor, num_images)
             for images, _ in self._train.examples.take(num_images).batch(self._batch_size):
                 judged.add(images)
             self._real_judged[num_images] = judged
         return self._real_judged[num_images]
 
-    def _protocol(self, generated: str, num_images: int) -> dict:
+    def _protocol(self, generated: str, num_images: int, measured) -> dict:
+        of_metrics = {}
+        for metric in measured:
+            of_metrics |= metric.protocol(num_images) if metric.protocol else {}
+        extractor = self._extractor
         return {
-            "features": self._extractor.kind,
-            "features_digest": self._extractor.digest,
+            "features": extractor and extractor.kind,
+            "features_digest": extractor and extractor.digest,
             "real": self._train.digest,
             "num_real_images": num_images,
             "generated": generated,
             "num_generated_images": num_images,
-            "score_splits": score_splits(num_images),
+            **of_metrics,
             "test": self._test.digest,
             "num_test_images": self._test.num_images,
             "image_shape": list(self._test.image_shape),
-            "resize": self._extractor.image_size,
+            "resize": extractor and extractor.image_size,
             "seed": self._seed,
         }
 

@@ -22,7 +22,7 @@ from tf_tickets.files import sha256_of, sha256_of_json, write_whole
 from tf_tickets.lab.metrics import classifier
 
 _DIGEST_LENGTH = 16
-_INCEPTION_HINT = "Give `--inception` a local SavedModel folder, or leave it out and get fcd."
+_INCEPTION_HINT = "Give `inception` a local SavedModel folder, or leave it out and get fcd."
 
 
 class FeatureExtractor:
@@ -34,7 +34,7 @@ class FeatureExtractor:
         digest: start of a SHA-256 of the network's weights.
         num_features: d.
         batch_size: how many images pass through the network at once.
-        image_size: the side to which the network resizes images, or None where it does not.
+        image_size: the side to which the network resizes images, or None if it does not.
     """
 
     def __init__(
@@ -84,13 +84,14 @@ def load_classifier(
         progress: called while training with the number of steps done and of all steps.
 
     Raises:
-        SettingError: if the images have fewer than two classes.
+        SettingError: if the images have no labels, or fewer than two classes.
         FileError: if the cache folder cannot be written.
     """
     if train.num_classes < 2:
         raise SettingError(
             f"The classifier needs a data set of at least 2 classes. Received: {train.name} with "
-            f"{train.num_classes}. Use another data set, or give `--inception`."
+            f"{train.num_classes or 'no labels'}. Use another data set, give `inception`, or be "
+            "content with the metrics that need no features."
         )
     network = classifier.build_network(train.image_shape, train.num_classes, train.num_images)
     with _in_cache_folder(cache_dir) as folder:

@@ -1,10 +1,9 @@
 """The Frechet distance between two sets of images, from the moments of their features."""
 
 import numpy as np
-import tensorflow as tf
 
-from tf_tickets import interop
 from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.lab.metrics.card import Metric
 
 
 class Moments:
@@ -48,19 +47,12 @@ class Moments:
         with np.errstate(invalid="ignore"):
             mean = features.mean(axis=0)
             centred = features - mean
-            self._add(len(features), mean, centred.T @ centred)
-
-    def merge(self, other: "Moments"):
-        """Add all images that `other` has seen."""
-        if other.count:
-            self._add(other.count, other.mean, other._scatter)
-
-    def _add(self, count: int, mean: np.ndarray, scatter: np.ndarray):
-        total = self.count + count
-        step = mean - self.mean
-        self._scatter += scatter + np.outer(step, step) * (self.count * count / total)
-        self.mean = self.mean + step * (count / total)
-        self.count = total
+            scatter = centred.T @ centred
+            total = self.count + len(features)
+            step = mean - self.mean
+            self._scatter += scatter + np.outer(step, step) * (self.count * len(features) / total)
+            self.mean = self.mean + step * (len(features) / total)
+            self.count = total
 
 
 def frechet_distance(real: Moments, generated: Moments) -> float:
@@ -80,6 +72,10 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
 
     Source: Heusel et al., 2017, arXiv:1706.08500; the trace is TF-GAN's `trace_sqrt_product`.
     """
+    import tensorflow as tf
+
+    from tf_tickets import interop
+
     for name, moments in (("real", real), ("generated", generated)):
         if not np.all(np.isfinite(moments.covariance)):
             raise DivergedError(
@@ -97,3 +93,27 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
     shift = np.sum(np.square(real.mean - generated.mean))
     # Rounding can leave a set's distance to itself a little below zero, which no distance is.
     return max(float(shift + spread), 0.0)
+
+
+def _of_generated(evidence) -> float:
+    return frechet_distance(evidence.real.moments, evidence.generated.moments)
+
+
+CARDS = (
+    Metric(
+        name="fcd",
+        title="Fréchet classifier distance",
+        unit="FCD",
+        higher_is_better=False,
+        features="classifier",
+        compute=_of_generated,
+    ),
+    Metric(
+        name="fid",
+        title="Fréchet Inception distance",
+        unit="FID",
+        higher_is_better=False,
+        features="inception",
+        compute=_of_generated,
+    ),
+)

@@ -4,10 +4,9 @@ import contextlib
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
-from tf_tickets import interop
 from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.lab.metrics.card import Metric
 
 
 def kernel_distance(real, generated) -> float:
@@ -32,6 +31,10 @@ def kernel_distance(real, generated) -> float:
     Source: Binkowski et al., 2018, arXiv:1801.01401; the blocks are TF-GAN's, after Zaremba et
     al., 2013, arXiv:1307.1954.
     """
+    import tensorflow as tf
+
+    from tf_tickets import interop
+
     real, generated = np.asarray(real), np.asarray(generated)
     if real.shape != generated.shape or len(real) < 2:
         raise SettingError(
@@ -53,6 +56,8 @@ def kernel_distance(real, generated) -> float:
 @contextlib.contextmanager
 def _no_deprecation_warnings() -> Iterator[None]:
     """Keep TensorFlow from telling our user that TF-GAN calls `tf.map_fn` in an old way."""
+    import tensorflow as tf
+
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
@@ -60,3 +65,27 @@ def _no_deprecation_warnings() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _of_generated(evidence) -> float:
+    return kernel_distance(evidence.real.features, evidence.generated.features)
+
+
+CARDS = (
+    Metric(
+        name="kcd",
+        title="Kernel classifier distance",
+        unit="KCD",
+        higher_is_better=False,
+        features="classifier",
+        compute=_of_generated,
+    ),
+    Metric(
+        name="kid",
+        title="Kernel Inception distance",
+        unit="KID",
+        higher_is_better=False,
+        features="inception",
+        compute=_of_generated,
+    ),
+)

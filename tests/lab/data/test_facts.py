@@ -1,0 +1,76 @@
+"""What is said of data sets without TensorFlow, against what is loaded with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.data import DATASETS, DatasetCard, dataset, digest, image_shape
+
+
+def test_cards_digests_and_shapes_need_no_tensorflow():
+    code = """if True:
+        import sys
+        from tf_tickets.lab.data import DATASETS, digest, image_shape
+        print(digest("celeb_a", "validation", 64, 10**6), image_shape("cifar10", 28))
+        for name in ("tensorflow", "tensorflow.python", "keras", "sklearn", "PIL", "numpy"):
+            assert name not in sys.modules, name
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "celeb_a-validation-64-all (28, 28, 3)\n"
+
+
+def test_the_data_sets_and_their_sizes():
+    assert list(DATASETS) == ["digits", "mnist", "cifar10", "celeb_a", "images"]
+    sizes = {name: dict(card.num_images or {}) for name, card in DATASETS.items()}
+    assert sizes == {
+        "digits": {"train": 1437, "test": 360},
+        "mnist": {"train": 60_000, "test": 10_000},
+        "cifar10": {"train": 50_000, "test": 10_000},
+        "celeb_a": {"train": 162_770, "validation": 19_867, "test": 19_962},
+        "images": {},
+    }
+    assert DATASETS["celeb_a"].splits == ("train", "validation", "test")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("size", [None, 8])
+@pytest.mark.parametrize("limit", [None, 1, 359, 360, 1437, 5000])
+def test_the_digest_is_that_of_what_is_loaded(split, size, limit):
+    loaded = dataset.load("digits", split, size, limit)
+    assert digest("digits", split, size, limit) == loaded.digest
+    assert image_shape("digits", size) == loaded.image_shape
+
+
+@pytest.mark.parametrize("limit", [None, 2, 3])
+def test_a_data_set_of_ones_own_is_a_card(limit):
+    def read(split, size, limit, data_dir):
+        import tensorflow as tf
+
+        images = tf.zeros((3, size, size, 1), tf.uint8)
+        return (images[:limit], tf.range(3, dtype=tf.int64)[:limit]), 3
+
+    card = DATASETS.add(DatasetCard("zeros", "Zeros", read, channels=1, num_classes=3))
+    try:
+        loaded = dataset.load("zeros", "train", 8, limit)
+        assert digest("zeros", "train", 8, limit) == loaded.digest
+        assert loaded.digest == f"zeros-train-8-{2 if limit == 2 else 'all'}"
+        assert len(list(loaded.examples)) == loaded.num_images == (limit or 3)
+    finally:
+        del DATASETS._cards[card.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nope", "train"), "Unknown data set 'nope'. Choose one of: digits, mnist"),
+        (("digits", "validation"), "Unknown split 'validation'. Choose one of: train, test"),
+        (("digits", "train", 7), "`image_size` must be at least 8. Received: image_size=7"),
+        (("digits", "train", 32, 0), "`limit` must be at least 1. Received: limit=0"),
+    ],
+)
+def test_bad_settings_are_refused(arguments, message):
+    with pytest.raises(SettingError, match=message):
+        digest(*arguments)

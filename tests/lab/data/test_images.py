@@ -1,0 +1,318 @@
+"""Folders of images made up here: sizes, colours, classes, splits, and what can be wrong."""
+
+import os
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from tf_tickets.errors import FileError, SettingError
+from tf_tickets.lab.data import dataset, digest, image_shape, images, pixels, training_batches
+from tf_tickets.lab.metrics import load_classifier
+
+
+def save(folder, name, size=(12, 10), mode="RGB", seed=0, **options):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = {"RGB": 3, "RGBA": 4, "LA": 2}.get(mode)
+    shape = size if channels is None else (*size, channels)
+    values = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    PIL.Image.fromarray(values, mode=None).save(path, **options)
+    return path
+
+
+def fill(folder, count, names="{:03d}.png", **options):
+    for number in range(count):
+        size = (12, 10) if number % 2 else (9, 16)
+        save(folder, names.format(number), size, seed=number, **options)
+    return folder
+
+
+def load_both(folder, size=8, limit=None):
+    return [dataset.load("images", s, size, limit, folder) for s in ("train", "test")]
+
+
+def one_line(error, *words):
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert str(word) in message
+    return message
+
+
+def test_200_files_of_two_sizes(tmp_path):
+    fill(tmp_path, 200)
+    train, test = load_both(tmp_path)
+    assert train.num_images + test.num_images == 200
+    assert 20 <= test.num_images <= 60  # about one in five
+    assert train.image_shape == image_shape("images", 8, tmp_path) == (8, 8, 3)
+    assert train.num_classes == 0 and set(train.stored[1].numpy()) == {-1}
+    assert train.stored[0].dtype == tf.uint8
+    (batch,) = training_batches(train, 16, 0, 0, 1)
+    assert batch.shape == (16, 8, 8, 3) and -1 <= np.min(batch) < np.max(batch) <= 1
+
+
+def test_images_are_the_central_square_of_the_file_resized(tmp_path):
+    fill(tmp_path, 10)
+    pixels_of = {}
+    for path in tmp_path.iterdir():
+        image = np.asarray(PIL.Image.open(path))
+        top, left = ((side - min(image.shape[:2])) // 2 for side in image.shape[:2])
+        image = image[top:, left:][: min(image.shape[:2]), : min(image.shape[:2])]
+        resized = tf.image.resize(image, (8, 8), antialias=True)
+        pixels_of[np.rint(resized).astype(np.uint8).tobytes()] = path.name
+    found = [image.tobytes() for part in load_both(tmp_path) for image in part.stored[0].numpy()]
+    assert {pixels_of[image] for image in found} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_file_of_the_size_asked_for_is_left_as_it_is(tmp_path):
+    values = {save(tmp_path, f"{n}.png", (16, 16), seed=n).read_bytes(): n for n in range(4)}
+    assert len(values) == 4
+    originals = {np.asarray(PIL.Image.open(p)).tobytes() for p in tmp_path.iterdir()}
+    found = [i.tobytes() for part in load_both(tmp_path, 16) for i in part.stored[0].numpy()]
+    assert set(found) == originals
+
+
+def test_subfolders_are_classes(tmp_path):
+    for name in ("cats", "dogs", "birds"):
+        fill(tmp_path / name, 20, names="deep/{:03d}.jpg" if name == "dogs" else "{:03d}.png")
+    train, test = load_both(tmp_path)
+    assert train.num_classes == test.num_classes == 3
+    labels = np.concatenate([train.stored[1], test.stored[1]])
+    assert np.array_equal(np.bincount(labels), [20, 20, 20])
+    # The first images are of all classes, in memory as in a stream.
+    assert len(set(train.stored[1].numpy()[:12])) == 3
+
+
+def test_labels_belong_to_their_images(tmp_path):
+    for number, name in enumerate(("black", "white")):
+        for index in range(10):
+            (tmp_path / name).mkdir(exist_ok=True)
+            PIL.Image.new("RGB", (8, 8), (255 * number,) * 3).save(tmp_path / name / f"{index}.png")
+    for part in load_both(tmp_path):
+        images, labels = part.stored
+        assert np.array_equal(images[:, 0, 0, 0] == 255, labels == 1)
+
+
+@pytest.mark.parametrize("names", ["only/{:03d}.png", "a/b/c/{:03d}.png"])
+def test_one_subfolder_or_images_beside_subfolders_are_no_classes(tmp_path, names):
+    fill(tmp_path, 10, names=names)
+    assert load_both(tmp_path)[0].num_classes == 0
+    fill(tmp_path / "other", 3)
+    assert load_both(tmp_path)[0].num_classes == 2
+    save(tmp_path, "beside.png")
+    assert load_both(tmp_path)[0].num_classes == 0
+
+
+@pytest.mark.parametrize("names", ["{:03d}.png", "{}/x.png"])
+def test_folders_named_train_and_test_are_the_splits(tmp_path, names):
+    fill(tmp_path / "train", 6, names)
+    fill(tmp_path / "test", 2, names)
+    train, test = load_both(tmp_path)
+    assert (train.num_images, test.num_images) == (6, 2)
+    assert train.num_classes == test.num_classes == (6 if "/" in names else 0)
+    save(tmp_path, "validation/1.png")
+    with pytest.warns(UserWarning, match=r"1 images .* in neither train nor test, .*validation/1"):
+        assert load_both(tmp_path)[0].num_images == 6
+
+
+def test_a_folder_named_train_alone_is_a_folder(tmp_path):
+    fill(tmp_path / "train", 10)
+    train, test = load_both(tmp_path)
+    assert train.num_images + test.num_images == 10 and test.num_images >= 1
+
+
+def test_a_file_stays_in_its_split_whatever_others_come(tmp_path):
+    fill(tmp_path, 40)
+    before = {split: set(images._study(tmp_path)[1].names[split]) for split in ("train", "test")}
+    fill(tmp_path, 80)
+    after = {split: set(images._study(tmp_path)[1].names[split]) for split in ("train", "test")}
+    assert before["train"] < after["train"] and before["test"] < after["test"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_few_images_are_in_both_splits(tmp_path, count):
+    for attempt in range(6):
+        folder = fill(tmp_path / str(attempt), count, f"{attempt}-{{}}.png")
+        train, test = load_both(folder)
+        assert train.num_images >= 1 and test.num_images >= 1
+        assert train.num_images + test.num_images == count
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_files_have_one_channel(tmp_path, mode):
+    fill(tmp_path, 6, mode=mode)
+    train, _ = load_both(tmp_path)
+    assert train.image_shape == (8, 8, 1)
+    save(tmp_path, "colour.jpg")
+    assert {part.image_shape for part in load_both(tmp_path)} == {(8, 8, 3)}
+
+
+@pytest.mark.parametrize("mode", ["1", "I;16", "P", "CMYK", "RGBA"])
+def test_other_kinds_of_pixels(tmp_path, mode):
+    """Halves of black and white survive, whatever a file stores them as."""
+    half = np.zeros((16, 16), np.uint8)
+    half[:, 8:] = 255
+    image = PIL.Image.fromarray(half)
+    if mode == "I;16":
+        image = PIL.Image.fromarray(half.astype(np.uint16) * 257)
+    elif mode == "RGBA":
+        image = image.convert("RGB")
+        image.putalpha(255)
+    else:
+        image = image.convert("RGB").convert(mode) if mode in ("P", "CMYK") else image.convert(mode)
+    assert image.mode == mode
+    for number in range(3):
+        image.save(tmp_path / (f"{number}.jpg" if mode == "CMYK" else f"{number}.png"), quality=100)
+    train, _ = load_both(tmp_path, 16)
+    assert train.image_shape[-1] == (1 if mode in ("1", "I;16") else 3)
+    close = np.abs(train.stored[0].numpy().astype(int) - half[None, :, :, None]) <= 6
+    assert close.all()
+
+
+def test_the_limit_keeps_the_first_images(tmp_path):
+    fill(tmp_path, 30)
+    whole, few = load_both(tmp_path)[0], load_both(tmp_path, limit=5)[0]
+    assert np.array_equal(few.stored[0], whole.stored[0][:5])
+    assert few.digest.endswith("-train-8-5") and whole.digest.endswith("-train-8-all")
+    assert load_both(tmp_path, limit=10**6)[0].digest == whole.digest
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_place(tmp_path):
+    first = fill(tmp_path / "first", 6)
+    shutil.copytree(first, tmp_path / "second")
+    arguments = ("images", "train", 8, None)
+    before = digest(*arguments, first)
+    assert before == dataset.load(*arguments, first).digest == digest(*arguments, str(first))
+    assert before == digest(*arguments, tmp_path / "second")
+    name, identity, *rest = before.split("-")
+    assert (name, len(identity), rest) == ("images", 12, ["train", "8", "all"])
+    save(first, "000.png", (9, 16), seed=99)
+    changed = digest(*arguments, first)
+    assert changed != before
+    (first / "001.png").rename(first / "renamed.png")
+    assert digest(*arguments, first) not in (before, changed)
+
+
+def test_of_very_many_bytes_names_and_sizes_are_the_identity(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_HASHED_BYTES", 100)
+    images._study_files.cache_clear()
+    fill(tmp_path, 6, mode="L")
+    before = digest("images", "train", 8, None, tmp_path)
+    path = tmp_path / "000.png"
+    with open(path, "ab") as file:
+        file.write(b"more")
+    assert digest("images", "train", 8, None, tmp_path) != before
+    path.write_bytes(b"no image")
+    with pytest.raises(FileError, match=r"000\.png"):
+        digest("images", "train", 8, None, tmp_path)
+
+
+def test_a_stream_answers_as_memory_does(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        fill(tmp_path / name, 30)
+    held = load_both(tmp_path)
+    monkeypatch.setattr(pixels, "MEMORY_BYTES", 1000)
+    for stream, kept in zip(load_both(tmp_path), held, strict=True):
+        assert kept.in_memory and not stream.in_memory and stream.digest == kept.digest
+        pairs = zip(stream.examples, kept.examples, strict=True)
+        for (image, label), (kept_image, kept_label) in pairs:
+            assert np.array_equal(image, kept_image) and label == kept_label
+    epoch = [b.numpy() for b in training_batches(stream, 2, 0, 0, stream.num_images // 2)]
+    assert np.shape(epoch)[1:] == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "header alone", "gif inside"])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_broken_file_is_named(tmp_path, monkeypatch, damage, suffix, in_memory):
+    fill(tmp_path, 200)
+    path = save(tmp_path, f"broken.{suffix}", (40, 40))
+    content = path.read_bytes()
+    if damage == "gif inside":
+        PIL.Image.new("L", (8, 8)).save(path, format="GIF")
+        content = path.read_bytes()
+    damaged = {"empty": b"", "text": b"hello", "cut": content[: len(content) // 2]}
+    path.write_bytes(damaged.get(damage, content[:40] if damage == "header alone" else content))
+    if not in_memory:
+        monkeypatch.setattr(pixels, "MEMORY_BYTES", 1000)
+    with pytest.raises(FileError) as caught:
+        load_both(tmp_path)
+    one_line(caught, path, "Cannot read the image", "Replace the file, or delete it.")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: None, ["holds 0 PNG or JPEG files", "`data_dir`"]),
+        (lambda folder: save(folder, "one.png"), ["holds 1 PNG or JPEG files"]),
+        (lambda folder: folder.rmdir(), ["No such file or directory", "`data_dir`"]),
+        (lambda folder: (folder.rmdir(), folder.write_text("x")), ["Not a directory"]),
+    ],
+    ids=["none", "one", "absent", "file"],
+)
+def test_folders_that_hold_no_data_set(tmp_path, make, words):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    make(folder)
+    for ask in (dataset.load, digest):
+        with pytest.raises(FileError) as caught:
+            ask("images", "train", 8, None, folder)
+        one_line(caught, folder, *words)
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    fill(tmp_path, 4)
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    (tmp_path / "secret").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(FileError) as caught:
+        load_both(tmp_path)
+    one_line(caught, tmp_path / "secret", "Permission denied")
+
+
+def test_no_folder_is_one_line():
+    with pytest.raises(SettingError) as caught:
+        digest("images", "train")
+    one_line(caught, "`data_dir`", "data_dir=None")
+
+
+def test_links_hidden_files_and_other_kinds_are_left_out(tmp_path):
+    fill(tmp_path / "data", 10)
+    before = digest("images", "train", 8, None, tmp_path / "data")
+    outside = save(tmp_path, "outside/1.png")
+    (tmp_path / "data" / "link.png").symlink_to(outside)
+    (tmp_path / "data" / "folder").symlink_to(outside.parent)
+    save(tmp_path / "data", ".hidden.png")
+    save(tmp_path / "data", ".thumbnails/1.png")
+    (tmp_path / "data" / "notes.txt").write_text("x")
+    assert digest("images", "train", 8, None, tmp_path / "data") == before
+    for name in ("a.gif", "b.bmp"):
+        save(tmp_path / "data", name, mode="L")
+    with pytest.warns(
+        UserWarning, match=r"2 images in .* left out: .* neither PNG nor JPEG.*a.gif"
+    ):
+        assert digest("images", "train", 8, None, tmp_path / "data") == before
+
+
+def test_upper_case_names_and_names_in_other_letters(tmp_path):
+    fill(tmp_path / "ä", 4, "{}.PNG")
+    fill(tmp_path / "日本", 4, "{}.JPEG")
+    train, test = load_both(tmp_path)
+    assert train.num_images + test.num_images == 8 and train.num_classes == 2
+
+
+def test_data_without_labels_train_no_classifier(tmp_path):
+    fill(tmp_path / "images", 10)
+    train, _ = load_both(tmp_path / "images")
+    with pytest.raises(SettingError) as caught:
+        load_classifier(train, tmp_path / "cache")
+    one_line(caught, "at least 2 classes", "images with no labels", "`inception`")

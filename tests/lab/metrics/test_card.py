@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.metrics import METRICS, Metric
+from tf_tickets.lab.show import plots
+
+BOTH = {"samples", "reconstructions"}
+
+
+def card(**fields):
+    fields = {"title": "T", "unit": "u", "higher_is_better": True, "compute": len, **fields}
+    return Metric("mine", **fields)
+
+
+def test_neither_cards_nor_the_choice_among_them_load_tensorflow():
+    code = """if True:
+        import sys
+        from tf_tickets.lab.metrics import METRICS, check_metric, frechet_distance
+        check_metric("fid", {"samples"}, "inception", False)
+        for name in ("tensorflow.python", "keras", "PIL", "sklearn", "matplotlib"):
+            assert name not in sys.modules, name
+        print(*METRICS)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "inception_score"
+
+
+def test_they_are_in_the_order_of_records():
+    assert list(METRICS) == [
+        *("loss", "discriminator_loss", "generator_loss", "reconstruction_loss"),
+        *("classifier_accuracy", "sample_deviation"),
+        *("fcd", "fid", "kcd", "kid", "classifier_score", "inception_score"),
+    ]
+
+
+def test_titles_and_units_are_those_of_the_figures():
+    of_cards = {m.name: (m.title, m.unit, m.higher_is_better) for m in METRICS.values()}
+    of_figures = dict(plots.METRICS)
+    del of_figures["early_stopping_step"]
+    assert of_cards == of_figures
+
+
+@pytest.mark.parametrize(
+    ("fields", "situation", "applies"),
+    [
+        ({}, (BOTH, None, False), True),
+        ({"features": "inception"}, (BOTH, None, True), False),
+        ({"features": "inception"}, (BOTH, "inception", False), True),
+        ({"needs_labels": True}, (BOTH, "classifier", False), False),
+        ({"of": "samples"}, ({"reconstructions"}, None, True), False),
+        ({"of": "reconstructions"}, ({"reconstructions"}, None, True), True),
+        ({"only_with": "samples"}, ({"reconstructions"}, None, True), False),
+        ({"only_without": "samples"}, (BOTH, None, True), False),
+        ({"only_without": "samples"}, ({"reconstructions"}, None, True), True),
+        # What a model's `evaluate` returns is known for certain once it has been asked.
+        ({"of": "losses", "only_with": "samples"}, (BOTH, None, True, ["other"]), False),
+        ({"of": "losses", "only_without": "samples"}, (BOTH, None, True, ["mine"]), True),
+    ],
+)
+def test_what_a_metric_needs(fields, situation, applies):
+    assert card(**fields).applies(*situation) is applies
+
+
+@pytest.mark.parametrize(
+    "fields", [{"of": "sounds"}, {"features": "vgg"}, {"only_with": "loss"}, {"only_without": "x"}]
+)
+def test_a_card_that_asks_for_what_there_is_not(fields):
+    (name,) = fields
+    with pytest.raises(SettingError, match=f"`{name}` of the metric mine must be one of") as caught:
+        card(**fields)
+    assert "\n" not in str(caught.value)

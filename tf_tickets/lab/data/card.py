@@ -1,0 +1,49 @@
+"""What is known of a data set before any of it is read."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetCard:
+    """A data set by name: what its images are like, and how they are read.
+
+    What depends on the folder that the user gives is None in the card of the registry; `at` returns
+    a card in which it is filled in.
+
+    Attributes:
+        name: in settings and digests, such as "mnist".
+        title: in texts, such as "MNIST".
+        read: `read(split, size, limit, data_dir)` returns `(stored, num_available)`: the first
+            `limit` images (None for all) in the form of `ImageDataset.stored`, square and of the
+            side `size`, and how many the split holds in all. It imports TensorFlow itself: to
+            import a card must stay quick.
+        channels: 1 or 3.
+        num_classes: number of different labels; 0 if the images have none.
+        num_images: split -> how many images it holds; None if that is known from reading alone.
+        splits: "train", "test" and others.
+        identity: a word for the content, where the name alone does not say it; part of digests.
+        look: `look(data_dir)` returns the fields that depend on the folder, by name, without
+            TensorFlow; None if none does.
+    """
+
+    name: str
+    title: str
+    read: Callable
+    channels: int | None
+    num_classes: int | None
+    num_images: Mapping[str, int] | None = None
+    splits: tuple[str, ...] = ("train", "test")
+    identity: str = ""
+    look: Callable[[str | None], Mapping] | None = None
+
+    def at(self, data_dir: str | None) -> "DatasetCard":
+        """Return the card with all that depends on the folder.
+
+        Raises:
+            SettingError, FileError: if the data set is a folder of the user's own, and it is not
+                given or cannot be read.
+        """
+        if self.look is None:
+            return self
+        return dataclasses.replace(self, look=None, **self.look(data_dir))

@@ -1,0 +1,74 @@
+"""What can be said of a data set without reading its images, nor loading TensorFlow."""
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.data import DATASETS
+from tf_tickets.lab.data.card import DatasetCard
+
+_IMAGE_SIZE = 32
+
+
+def image_shape(
+    name: str, image_size: int | None = None, data_dir: str | None = None
+) -> tuple[int, int, int]:
+    """Return the (height, width, channels) that `load` gives, without reading any data.
+
+    Args:
+        name: of the data set, as `load` takes it.
+        image_size: height and width in pixels; 32 by default.
+        data_dir: as `load` takes it; only the data set "images" depends on it.
+    """
+    size = resolve_size(image_size)
+    return (size, size, DATASETS[name].at(data_dir).channels)
+
+
+def digest(
+    name: str,
+    split: str,
+    image_size: int | None = None,
+    limit: int | None = None,
+    data_dir: str | None = None,
+) -> str:
+    """Return the digest of the data set that `load` would return, as in "mnist-train-32-all".
+
+    Of a data set whose card does not know how many images there are, `load` has to read them.
+
+    Args:
+        name, split, image_size, limit, data_dir: as `load` takes them.
+
+    Raises:
+        SettingError, FileError: as `load` does, but for faults that only the images show.
+    """
+    card = resolve_card(name, split, limit, data_dir)
+    size = resolve_size(image_size)
+    if card.num_images is None:
+        from tf_tickets.lab.data.dataset import load
+
+        return load(name, split, image_size, limit, data_dir).digest
+    return digest_of(card, split, size, limit, card.num_images[split])
+
+
+def resolve_card(name: str, split: str, limit: int | None, data_dir: str | None) -> DatasetCard:
+    """Return the card of a data set in a folder, if it has the split; arguments as of `load`."""
+    card = DATASETS[name]
+    if split not in card.splits:
+        raise SettingError(f"Unknown split {split!r}. Choose one of: {', '.join(card.splits)}.")
+    if limit is not None and limit < 1:
+        raise SettingError(f"`limit` must be at least 1. Received: limit={limit}.")
+    return card.at(data_dir)
+
+
+def resolve_size(image_size: int | None) -> int:
+    """Return the side of images in pixels, 32 by default."""
+    size = _IMAGE_SIZE if image_size is None else image_size
+    if size < 8:
+        raise SettingError(f"`image_size` must be at least 8. Received: image_size={size}.")
+    return size
+
+
+def digest_of(
+    card: DatasetCard, split: str, size: int, limit: int | None, num_available: int
+) -> str:
+    """Return the digest of so many images of a split."""
+    amount = "all" if limit is None or limit >= num_available else limit
+    parts = [card.name, card.identity, split, str(size), str(amount)]
+    return "-".join(part for part in parts if part)

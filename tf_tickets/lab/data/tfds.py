@@ -1,0 +1,165 @@
+"""Data sets of tensorflow_datasets, from a folder that holds them already or by a download.
+
+Another one is one more line in `CARDS`.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+from tf_tickets.errors import FileError
+from tf_tickets.lab.data.card import DatasetCard
+
+
+def _card(
+    name: str,
+    title: str,
+    channels: int,
+    num_classes: int,
+    num_images: Mapping[str, int],
+    host: str,
+    attribute: str | None = None,
+) -> DatasetCard:
+    """Return the card of a data set of tensorflow_datasets.
+
+    Args:
+        name: there and here.
+        title, channels, num_classes, num_images: as in the card.
+        host: where tensorflow_datasets downloads it from.
+        attribute: the yes/no attribute that serves as label, if there is no class.
+    """
+    return DatasetCard(
+        name=name,
+        title=title,
+        read=functools.partial(_read, name, channels, host, attribute),
+        channels=channels,
+        num_classes=num_classes,
+        num_images=num_images,
+        splits=tuple(num_images),
+    )
+
+
+def _read(name, channels, host, attribute, split, size, limit, data_dir):
+    import tensorflow as tf
+
+    from tf_tickets.lab.data.pixels import fits_in_memory, hold, square
+
+    def to_square(images, labels):
+        return square(images, size), labels
+
+    folder = pathlib.Path(
+        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    ).expanduser()
+    with _one_line_errors(name, folder):
+        stream = _open(name, split, folder, host, attribute)
+        num_available = int(stream.cardinality())
+        num_images = min(limit or num_available, num_available)
+        shape = (num_images, size, size, channels)
+        stream = stream.take(num_images)
+        if fits_in_memory(shape):
+            return hold(stream.batch(512).map(to_square, tf.data.AUTOTUNE), shape), num_available
+    return stream.map(to_square, tf.data.AUTOTUNE), num_available
+
+
+def _open(name, split, folder, host, attribute):
+    """Return (uint8 image, int64 label) pairs in file order, downloaded first if need be."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    wanted = {"attributes": {attribute}} if attribute else {"label": True}
+    builder = tfds.builder(name, data_dir=str(folder))
+
+    def open_split():
+        return builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders=tfds.decode.PartialDecoding({"image": True, **wanted}),
+            # What fits is kept by us, as one tensor; a second copy would only cost memory.
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
+
+    try:
+        examples = open_split()
+    except AssertionError:  # what tensorflow_datasets raises where nothing is prepared
+        _download(builder, host)
+        examples = open_split()
+
+    def to_pair(example):
+        label = example["attributes"][attribute] if attribute else example["label"]
+        return example["image"], tf.cast(label, tf.int64)
+
+    return examples.map(to_pair, tf.data.AUTOTUNE)
+
+
+def _download(builder, host: str) -> None:
+    import tensorflow_datasets as tfds
+
+    # Without a network tensorflow_datasets tries again for minutes: look first.
+    with contextlib.suppress(urllib.error.HTTPError):  # refused, but there
+        urllib.request.urlopen(host, timeout=10).close()
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    builder.download_and_prepare()
+
+
+@contextlib.contextmanager
+def _one_line_errors(name: str, folder: pathlib.Path):
+    """Turn what tensorflow_datasets raises over missing or damaged files into a FileError."""
+    import tensorflow as tf
+    from google.protobuf.json_format import ParseError
+    from tensorflow_datasets.core import download
+
+    failures = (
+        OSError,  # no network, no such folder, no permission, no space
+        KeyError,  # a prepared folder without its description
+        tf.errors.OpError,  # a missing, truncated or damaged record file
+        ParseError,
+        download.DownloadError,
+        download.download_manager.NonMatchingChecksumError,
+        download.extractor.ExtractError,
+    )
+    try:
+        yield
+    except failures as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FileError(
+            f"The data set {name} could not be read from {folder} or downloaded to it "
+            f"({type(error).__name__}: {reason}). Give the folder that holds it as `data_dir` or "
+            f"in the environment's TFDS_DATA_DIR, delete {folder / name} if it is damaged, or use "
+            "the data set digits, which needs no download."
+        ) from error
+
+
+CARDS = (
+    _card(
+        "mnist",
+        "MNIST",
+        channels=1,
+        num_classes=10,
+        num_images={"train": 60_000, "test": 10_000},
+        host="https://storage.googleapis.com",
+    ),
+    _card(
+        "cifar10",
+        "CIFAR-10",
+        channels=3,
+        num_classes=10,
+        num_images={"train": 50_000, "test": 10_000},
+        host="https://www.cs.toronto.edu",
+    ),
+    _card(
+        "celeb_a",
+        "Celeb-A",
+        channels=3,
+        num_classes=2,
+        num_images={"train": 162_770, "validation": 19_867, "test": 19_962},
+        host="https://drive.google.com",
+        # The attribute closest to one half (48 %), so that accuracy means something.
+        attribute="Smiling",
+    ),
+)
