@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "tf_tickets"
 
 # From the ground up: each part may import those before it, and no other.
 LIBRARY = (
-    *("errors", "files", "interop", "keras_internals", "strategy", "optimizers"),
+    *("errors", "files", "interop", "keras_internals", "strategy", "optimizers", "names"),
     *("pruning", "channels", "tickets", "callbacks", "costs", "shipping", "runs", "search"),
 )
 

@@ -1,11 +1,11 @@
 """How many floating-point operations (FLOPs) a network, a training and its pruning take.
 
 One multiplication and one addition count as two. Convolutional, dense and batch normalisation
-layers count, as in K29, and multi-head attention; activations, pooling, resizing, losses,
+layers count, as in paper K, and multi-head attention; activations, pooling, resizing, losses,
 optimizers and the division by a spectral norm do not. Whatever the precision, the count is the
 same: only time changes.
 
-Source: paper K for what counts, rules F1 to F8 for how.
+Source: paper K for what counts.
 """
 
 import collections
@@ -20,6 +20,7 @@ from keras import layers
 
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import calls_of, graph_of
+from tf_tickets.names import names_of, place_names, under_names
 
 # Every weight of a kernel is used once at each place of the output, or of a transposed
 # convolution's input: the rest of its output is overlap, or zeros that nobody multiplies.
@@ -50,7 +51,8 @@ class LayerFlops:
     """What one call of a layer takes for one image.
 
     Attributes:
-        path: names of the networks and of the layer, joined by "/".
+        path: the component, and the layer's place in it, as in the names of its variables; for a
+            call within a shared network, the place of that call.
         kind: the layer's class.
         component: the part of the model that it belongs to.
         forward: FLOPs of the forward pass.
@@ -72,8 +74,8 @@ class FlopsCount:
 
     Attributes:
         layers: a row for each call of each layer that counts, in an order of computation.
-        uncounted: paths of layers, or of a model's own weights, that hold weights but are of no
-            known kind: what they take comes on top of all sums here.
+        uncounted: paths of layers, or names of a model's own weights, that hold weights but are of
+            no known kind: what they take comes on top of all sums here.
         batch_size: images that the sums are for; the rows are for one.
     """
 
@@ -93,7 +95,7 @@ class FlopsCount:
 
     @property
     def sparse_ideal(self) -> int:
-        """FLOPs of the forward pass of a batch, if pruned weights took no time (F6)."""
+        """FLOPs of the forward pass of a batch, if pruned weights took no time."""
         return self.batch_size * sum(layer.sparse_ideal for layer in self.layers)
 
     @property
@@ -129,7 +131,7 @@ def count_flops(
     each of its four dense layers, and one for its two products: 2 for each pair of a query and a
     key, each head and each of the key's and the value's sizes. Backward, each layer takes as much
     for the gradient of its weights, if they are trained, and as much again for the gradient of its
-    input, if there is anything to train before it (F1 to F3).
+    input, if there is anything to train before it.
 
     A Functional or Sequential model is counted along its graph, every call of a shared layer and
     every nested model included. Its input's gradient is not needed. A model with `components`
@@ -143,9 +145,9 @@ def count_flops(
     Args:
         model: a built Keras model, whose images have a known size.
         batch_size: how many images the sums are for.
-        density: variable path -> fraction of its weights that are kept, in [0, 1], such as
-            `{path: mask.mean() for path, mask in masks.items()}`; only those of the kernels of
-            counted layers matter, and a path that is absent is not pruned.
+        density: variable name -> fraction of its weights that are kept, in [0, 1], such as
+            `{name: mask.mean() for name, mask in masks.items()}`; only those of the kernels of
+            counted layers matter, and a name that is absent is not pruned.
 
     Raises:
         SettingError: if the model is not built, a size is unknown or an argument cannot work.
@@ -157,12 +159,14 @@ def count_flops(
     _at_least("batch_size", batch_size, 1)
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no sizes yet. Call it once first.")
-    _check_density(density or {}, model)
-    counter = _Counter(density or {})
+    names = names_of(model)
+    density = under_names(model, density or {})
+    _check_density(density, model, names)
+    counter = _Counter(density, names)
     components = getattr(model, "components", None) or {model.name: model}
     for name, network in components.items():
         counter.add_component(name, network, input_gradient=name == "decoder")
-    return counter.result(batch_size, _own_weights(model, components.values()))
+    return counter.result(batch_size, model, components.values())
 
 
 def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
@@ -175,7 +179,7 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
     F and B for a forward and a backward pass, each of the c updates of the discriminator takes
     F_G + 2 (F_D + B_D). The generator's update takes 2 F_D + B_G: its images are those of the last
     update before, and the discriminator gives the gradient of its input, none of its weights.
-    Where B is 2 F this makes (c + 2) F_G + (6 c + 2) F_D. The convention F4 has
+    Where B is 2 F this makes (c + 2) F_G + (6 c + 2) F_D. The usual convention has
     (c + 3) F_G + (6 c + 3) F_D, with new images for the generator and all of the discriminator's
     gradients; that is not what is done, and not what is reported. A gradient penalty adds 6 F_D to
     each of the c updates: a forward pass and its gradient, and twice as much to learn from both.
@@ -201,7 +205,7 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
 def pruning_flops(
     operations: Mapping[str, int], num_positions: int = 0, forward_flops: int = 0
 ) -> int:
-    """Return how many FLOPs the operations of pruning take, by convention (F5).
+    """Return how many FLOPs the operations of pruning take, by convention.
 
     What a run takes in all is the sum of this and of `training_flops`. However an operation is
     programmed, its figure is the same: a threshold counts as a sort.
@@ -254,12 +258,20 @@ def _gan_step(model):
 class _Counter:
     """Collects rows while networks are walked through."""
 
-    def __init__(self, density):
+    def __init__(self, density, names):
         self._density = density
+        self._names = names
         self._rows, self._uncounted = [], []
 
-    def result(self, batch_size, own_weights) -> FlopsCount:
+    def result(self, batch_size, model, components) -> FlopsCount:
+        own_weights = self._own_weights(model, components)
         return FlopsCount(tuple(self._rows), (*self._uncounted, *own_weights), batch_size)
+
+    def _own_weights(self, network, parts):
+        """Return the names of a network's trained weights that none of its parts holds."""
+        held = {id(weight) for part in parts for weight in part.weights}
+        own = [weight for weight in network.trainable_weights if id(weight) not in held]
+        return [self._names.get(id(weight), weight.path) for weight in own]
 
     def add_component(self, name, network, input_gradient):
         self._component = name
@@ -271,9 +283,10 @@ class _Counter:
         if graph is not None:
             self._add_graph(graph, path, [wanted] * len(graph.inputs))
             return
+        places = place_names(network)
         for layer in network.layers:
-            self._add_without_graph(layer, f"{path}/{layer.name}")
-        self._uncounted += _own_weights(network, network.layers)
+            self._add_without_graph(layer, f"{path}/{places[id(layer)]}")
+        self._uncounted += self._own_weights(network, network.layers)
 
     def _add_without_graph(self, layer, path):
         if isinstance(layer, keras.Model):
@@ -287,9 +300,11 @@ class _Counter:
     def _add_graph(self, graph, path, wanted) -> list[bool]:
         """Count a graph, given which of its inputs' gradients are needed; return which outputs'."""
         needed = {id(tensor): value for tensor, value in zip(graph.inputs, wanted, strict=True)}
+        places = place_names(graph)
         for node in calls_of(graph):
             given = [needed[id(tensor)] for tensor in node.input_tensors]
-            returned = self._add_call(node, f"{path}/{node.operation.name}", given)
+            place = places.get(id(node.operation), node.operation.name)
+            returned = self._add_call(node, f"{path}/{place}", given)
             for tensor, value in zip(node.outputs, returned, strict=True):
                 needed[id(tensor)] = value
         return [needed[id(tensor)] for tensor in graph.outputs]
@@ -318,9 +333,12 @@ class _Counter:
             self._add_attention(layer, path, shapes, wanted)
             return
         kernels, others = _flops_of_weights(layer, path, shapes[0])
-        ideal = others + sum(round(flops * self._density.get(v.path, 1)) for v, flops in kernels)
+        ideal = others + sum(round(flops * self._density_of(v)) for v, flops in kernels)
         forward = others + sum(flops for _, flops in kernels)
         self._add_row(layer, path, forward, ideal, wanted[0] + bool(layer.trainable_variables))
+
+    def _density_of(self, kernel):
+        return self._density.get(self._names.get(id(kernel)), 1)
 
     def _add_attention(self, layer, path, shapes, wanted):
         for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
@@ -413,21 +431,15 @@ def _sizes(tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
-def _own_weights(network, parts):
-    """Return the paths of a network's trained weights that none of its parts holds."""
-    held = {id(weight) for part in parts for weight in part.weights}
-    return [weight.path for weight in network.trainable_weights if id(weight) not in held]
-
-
-def _check_density(density, model):
-    paths = {variable.path for variable in model.variables}
-    for path, kept in density.items():
-        if path not in paths:
-            raise SettingError(f"`density` names {path!r}, which is no variable of {model.name}.")
+def _check_density(density, model, names):
+    known = set(names.values())
+    for name, kept in density.items():
+        if name not in known:
+            raise SettingError(f"`density` names {name!r}, which is no variable of {model.name}.")
         if not 0 <= kept <= 1:
             raise SettingError(
                 f"`density` must be in [0, 1], the fraction of weights that are kept. "
-                f"Received: {kept} for {path}."
+                f"Received: {kept} for {name}."
             )
 
 

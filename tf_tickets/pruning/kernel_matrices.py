@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tf_tickets.names import names_of
+
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
@@ -48,7 +50,7 @@ class KernelMatrix:
 
 
 def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
-    """Return the KernelMatrix of each kernel, by variable path.
+    """Return the KernelMatrix of each kernel, by its name in the model.
 
     Kernels of a layer that Keras does not have are taken for (..., inputs, outputs). So are those
     of depthwise convolutions, which are (..., channels, multiples): each output has one input.
@@ -63,7 +65,8 @@ def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
         for variable in layer.trainable_variables
         if any(value is variable for value in vars(layer).values())
     }
-    return {kernel.path: _matrix(layer_of.get(id(kernel)), len(kernel.shape)) for kernel in kernels}
+    names = names_of(model)
+    return {names[id(k)]: _matrix(layer_of.get(id(k)), len(k.shape)) for k in kernels}
 
 
 def _matrix(layer, ndim):
