@@ -15,7 +15,7 @@ def test_calls_come_after_what_they_need_and_shared_layers_for_each_call():
     assert [call.operation.name for call in calls] == ["shared", "relu", "shared", "add"]
     known = {id(inputs)}
     for call in calls:
-        assert all(id(tensor) in known for tensor in call.input_tensors)
+        assert all(id(tensor) in known for tensor in call.inputs)
         known |= {id(tensor) for tensor in call.outputs}
     assert {id(tensor) for tensor in model.outputs} <= known
 

@@ -52,7 +52,7 @@ _MODULE_OF = {
     "mean_metrics": "search.verdict",
     "normalized_scores": "pruning.scores.at_init",
     "prunable": "pruning.prunable",
-    "pruning_flops": "costs.flops",
+    "pruning_flops": "costs.pruning",
     "random_scores": "pruning.prunable",
     "rebuild_slim": "search.early_bird",
     "read_origin": "runs.folder",

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from tf_tickets.keras_internals import calls_of, graph_of
+from tf_tickets.keras_internals import calls_of, graph_of, kind_of
+from tf_tickets.protocols import HasChannelVectors, channel_vectors_of
 
 # A place in a normalisation's scale: its variable's path, and the channel's index in it.
 Scale = tuple[str, int]
@@ -130,9 +131,9 @@ class _Walk:
         if inputs is None:
             inputs = [self._fixed(x.shape, "it is an input of the network") for x in graph.inputs]
         flows = {id(tensor): flow for tensor, flow in zip(graph.inputs, inputs, strict=True)}
-        for node in calls_of(graph):
-            made = self._visit(node, [flows[id(tensor)] for tensor in node.input_tensors])
-            flows |= {id(tensor): flow for tensor, flow in zip(node.outputs, made, strict=True)}
+        for call in calls_of(graph):
+            made = self._visit(call, [flows[id(tensor)] for tensor in call.inputs])
+            flows |= {id(tensor): flow for tensor, flow in zip(call.outputs, made, strict=True)}
         return [flows[id(tensor)] for tensor in graph.outputs]
 
     def protect_all(self, flows, reason):
@@ -189,28 +190,28 @@ class _Walk:
 
     # --- layers
 
-    def _visit(self, node, inputs) -> list[Flow]:
+    def _visit(self, call, inputs) -> list[Flow]:
         """Return the flows out of one call of a layer or operation."""
-        operation = node.operation
+        operation = call.operation
         if isinstance(operation, keras.Model) and graph_of(operation):
             known = self.nested.setdefault(id(operation), [flow.channels for flow in inputs])
             for channels, flow in zip(known, inputs, strict=True):
                 self._join(channels, flow.channels)
             return self.network(operation, inputs)
-        handler, obstacle = _handler_of(operation, node)
+        handler, obstacle = _handler_of(operation, call)
         if handler is None:
-            return self._leave_whole(operation, node, inputs, obstacle)
-        return [handler(self, operation, node, inputs)]
+            return self._leave_whole(operation, call, inputs, obstacle)
+        return [handler(self, operation, call, inputs)]
 
-    def _leave_whole(self, operation, node, inputs, obstacle):
+    def _leave_whole(self, operation, call, inputs, obstacle):
         reason = f"{operation.name} ({type(operation).__name__}) {obstacle}"
         self.kept_whole.setdefault(operation.name, obstacle)
         self.protect_all(inputs, reason)
-        return [self._fixed(tensor.shape, reason) for tensor in node.outputs]
+        return [self._fixed(tensor.shape, reason) for tensor in call.outputs]
 
     def _own(self, layer, axes, makes=False, **channels):
         """Note a layer's channels; a shared layer has the same ones at each of its calls."""
-        axes = {**axes, **{name: {-1: "out"} for name in getattr(layer, "channel_vectors", ())}}
+        axes = {**axes, **{name: {-1: "out"} for name in channel_vectors_of(layer)}}
         known = self.layers.setdefault(id(layer), LayerChannels(layer, axes, channels, makes))
         for side, own in known.channels.items():
             if own is not channels[side]:
@@ -231,28 +232,28 @@ class _Walk:
             self._protect(out, f"the activation of {layer.name}, {activation}, may mix them")
         return Flow(out, [None] * len(out))
 
-    def _conv(self, layer, node, inputs):
+    def _conv(self, layer, call, inputs):
         return self._mix(layer, inputs[0], _CONV, layer.filters)
 
-    def _conv_transpose(self, layer, node, inputs):
+    def _conv_transpose(self, layer, call, inputs):
         return self._mix(layer, inputs[0], _TRANSPOSE, layer.filters)
 
-    def _separable(self, layer, node, inputs):
+    def _separable(self, layer, call, inputs):
         return self._mix(layer, inputs[0], _SEPARABLE, layer.filters)
 
-    def _dense(self, layer, node, inputs):
+    def _dense(self, layer, call, inputs):
         return self._mix(layer, inputs[0], _CONV, layer.units)
 
-    def _depthwise(self, layer, node, inputs):
+    def _depthwise(self, layer, call, inputs):
         (flow,) = inputs
         out = flow.read_as(np.repeat(np.arange(len(flow.channels)), layer.depth_multiplier))
         self._own(layer, _DEPTHWISE, **{"in": flow.channels, "out": out.channels})
         return out.never_zero() if layer.use_bias or not _keeps_zero(layer.activation) else out
 
-    def _batch_norm(self, layer, node, inputs):
+    def _batch_norm(self, layer, call, inputs):
         return self._scaled(layer, inputs[0])
 
-    def _group_norm(self, layer, node, inputs):
+    def _group_norm(self, layer, call, inputs):
         # A group's statistics are of all its channels: they go together.
         for group in inputs[0].channels.reshape(layer.groups, -1):
             self._join(group[:1].repeat(len(group)), group)
@@ -266,20 +267,20 @@ class _Walk:
         self.scales.setdefault(path, flow.channels)
         return Flow(flow.channels, [frozenset({(path, i)}) for i in range(len(flow.channels))])
 
-    def _pass(self, layer, node, inputs):
+    def _pass(self, layer, call, inputs):
         return inputs[0]
 
-    def _activation(self, layer, node, inputs):
+    def _activation(self, layer, call, inputs):
         return inputs[0] if _keeps_zero(layer) else inputs[0].never_zero()
 
-    def _prelu(self, layer, node, inputs):
+    def _prelu(self, layer, call, inputs):
         self._own(layer, _VECTORS, out=inputs[0].channels)
         return inputs[0]
 
-    def _sum(self, layer, node, inputs):
+    def _sum(self, layer, call, inputs):
         return self._merge(layer, inputs, _zero_if_all)
 
-    def _product(self, layer, node, inputs):
+    def _product(self, layer, call, inputs):
         return self._merge(layer, inputs, _zero_if_any)
 
     def _merge(self, layer, inputs, zero_if):
@@ -294,15 +295,15 @@ class _Walk:
             return full[0].never_zero()
         return Flow(full[0].channels, [zero_if(sets) for sets in zip(*_zeroed(full), strict=True)])
 
-    def _concatenate(self, layer, node, inputs):
-        if layer.axis not in (-1, len(node.outputs[0].shape) - 1):
+    def _concatenate(self, layer, call, inputs):
+        if layer.axis not in (-1, len(call.outputs[0].shape) - 1):
             return self._merge(layer, inputs, _zero_if_all)
         channels = np.concatenate([flow.channels for flow in inputs])
         return Flow(channels, [scales for flow in inputs for scales in flow.zeroed_by])
 
-    def _reshape(self, layer, node, inputs):
+    def _reshape(self, layer, call, inputs):
         """Return the channels of a tensor whose positions are arranged anew."""
-        before, after = node.input_tensors[0].shape[1:], node.outputs[0].shape[1:]
+        before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
         positions = np.arange(len(inputs[0].channels))
         # (positions that share the new last axis, new last axis)
         places = np.broadcast_to(positions, before).reshape(-1, after[-1])
@@ -398,7 +399,7 @@ _HANDLERS = {
 }
 
 
-# What `x + y`, `x * y` and `keras.ops` make of two tensors; these classes have no public name.
+# What `x + y`, `x * y` and `keras.ops` make of two tensors, as `kind_of` calls it.
 _HANDLERS_OF_OPERATIONS = {
     **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), _Walk._sum),
     "Multiply": _Walk._product,
@@ -406,23 +407,23 @@ _HANDLERS_OF_OPERATIONS = {
 }
 
 
-def _handler_of(operation, node):
+def _handler_of(operation, call):
     """Return how a layer treats channels, or None and why that is not known."""
     kind = type(operation)
-    if not isinstance(operation, layers.Layer) and len(node.input_tensors) > 1:
-        handler = _HANDLERS_OF_OPERATIONS.get(kind.__name__)
+    if not isinstance(operation, layers.Layer) and len(call.inputs) > 1:
+        handler = _HANDLERS_OF_OPERATIONS.get(kind_of(operation))
         return handler, None if handler else "is of a kind that cannot be slimmed"
-    if kind not in _HANDLERS and hasattr(operation, "channel_vectors"):
+    if kind not in _HANDLERS and isinstance(operation, HasChannelVectors):
         kind = next((base for base in kind.__mro__ if base in _HANDLERS), kind)
     if kind not in _HANDLERS:
         return None, "is of a kind that cannot be slimmed"
-    obstacle = _obstacle(operation, kind, node)
+    obstacle = _obstacle(operation, kind, call)
     return (None, obstacle) if obstacle else (_HANDLERS[kind], None)
 
 
-def _obstacle(layer, kind, node):
+def _obstacle(layer, kind, call):
     """Return why a layer of a known kind cannot be looked into, or None."""
-    shape = node.input_tensors[0].shape
+    shape = call.inputs[0].shape
     if getattr(layer, "data_format", "channels_last") not in ("channels_last", None):
         return "has its channels first"
     if getattr(layer, "groups", 1) != 1 and kind is not layers.GroupNormalization:
@@ -436,7 +437,7 @@ def _obstacle(layer, kind, node):
     if kind in norms and layer.axis not in (-1, len(shape) - 1):
         return f"normalises along axis {layer.axis}"
     if kind in (layers.Reshape, layers.Flatten):
-        before, after = shape[1:], node.outputs[0].shape[1:]
+        before, after = shape[1:], call.outputs[0].shape[1:]
         if None in before or None in after or not after or not math.prod(after):
             return "reshapes images of a size that is not known"
     return None

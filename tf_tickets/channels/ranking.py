@@ -8,6 +8,7 @@ import numpy as np
 from tf_tickets.channels.graph import ChannelGraph
 from tf_tickets.errors import SettingError, check_sparsity
 from tf_tickets.keras_internals import check_model, graph_of
+from tf_tickets.protocols import components_of
 from tf_tickets.pruning.masks import Masks, by_path
 from tf_tickets.pruning.selection import global_masks
 
@@ -241,7 +242,7 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
         SettingError: if it is not made of such.
     """
     check_model(model)
-    networks = getattr(model, "components", {model.name: model})
+    networks = components_of(model)
     for network in networks.values():
         if not network.built:
             raise SettingError(

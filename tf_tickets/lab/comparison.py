@@ -2,22 +2,19 @@
 
 import dataclasses
 import pathlib
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tf_tickets.channels.ranking import ChannelRanking
-from tf_tickets.costs.flops import count_flops, pruning_flops, training_flops
+from tf_tickets.costs.flops import count_flops, training_flops
+from tf_tickets.costs.pruning import pruning_flops
+from tf_tickets.costs.timing import step_seconds
 from tf_tickets.lab.data.dataset import training_batches
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.methods.scoring import SCORINGS, num_pruning_steps
 from tf_tickets.runs.folder import read_settings
 from tf_tickets.search.early_bird import rebuild_slim
-
-_TURNS = 5
-_STEPS_PER_TURN = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +126,7 @@ def _mean(values):
 
 
 class _Costs:
-    """What the stages of one run cost, by the rules of `metrics.flops`."""
+    """What the stages of one run cost, by the rules of `costs`."""
 
     def __init__(self, method, folder, experiment, records, step_of_whole):
         self.method = method
@@ -140,7 +137,7 @@ class _Costs:
         self._batch_size = experiment.recipe.batch_size
         # By a record's ticket; empty where tickets are no smaller models.
         self._slims = {r["ticket"]: self._slim(r) for r in records if self._is_slimmed(r)}
-        seen = step_seconds({None: self._model, **self._slims}, experiment)
+        seen = step_seconds({None: self._model, **self._slims}, first_batches(experiment))
         told = 1 if step_of_whole is None else step_of_whole / seen[None]
         self._step_seconds = {key: told * seconds for key, seconds in seen.items()}
 
@@ -214,45 +211,16 @@ class _Costs:
         return self.method.startswith("early-bird") and record["arm"] == "winning"
 
 
-def step_seconds(models: Mapping, experiment: Experiment) -> dict:
-    """Return the median seconds of a training step of each model, timed in turns.
+def first_batches(experiment: Experiment) -> Callable:
+    """Return a function of a number that returns so many batches of the training images."""
 
-    The step is the one that `fit` compiles, on batches of the training images. What `fit` does
-    besides, such as to begin a data set, is not in the time: among a few steps it would weigh far
-    more than in a training, and as much for a small model as for a large one.
+    def batches(num_steps):
+        return training_batches(
+            experiment.train_images,
+            experiment.images_per_step,
+            seed=0,
+            start_step=0,
+            stop_step=num_steps,
+        )
 
-    Args:
-        models: key -> a compiled model of the experiment's recipe, whole or slim.
-        experiment: whose images they are trained on.
-    """
-    turns = {key: _turn_of(model, experiment) for key, model in models.items()}
-    for turn in turns.values():
-        turn()  # traces, and warms up
-    seen = {key: [] for key in models}
-    for _ in range(_TURNS):
-        for key, turn in turns.items():
-            begun = time.perf_counter()
-            turn()
-            seen[key].append((time.perf_counter() - begun) / _STEPS_PER_TURN)
-    return {key: float(np.median(seconds)) for key, seconds in seen.items()}
-
-
-def _turn_of(model, experiment):
-    """Return a function that takes the next few training steps of a model."""
-    num_steps = (1 + _TURNS) * _STEPS_PER_TURN
-    batches = training_batches(
-        experiment.train_images,
-        experiment.images_per_step,
-        seed=0,
-        start_step=0,
-        stop_step=num_steps,
-    )
-    iterator = iter(batches)
-    step = model.make_train_function() or model.train_function
-
-    def turn():
-        for _ in range(_STEPS_PER_TURN):
-            logs = step(iterator)
-        tf.nest.map_structure(np.asarray, logs)  # waits for a device that works on its own
-
-    return turn
+    return batches

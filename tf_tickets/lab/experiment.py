@@ -19,6 +19,7 @@ from tf_tickets.lab import metrics, models
 from tf_tickets.lab.data import dataset as data
 from tf_tickets.lab.recipes import COUNTS, Recipe
 from tf_tickets.lab.training import fit_steps
+from tf_tickets.protocols import Samples, Settles
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.strategy import check_agreement
 from tf_tickets.tickets.snapshot import take_snapshot
@@ -180,7 +181,7 @@ class Experiment:
         Raises:
             SettingError: if workers that train together do not hold the same weights.
         """
-        if hasattr(model, "settle"):
+        if isinstance(model, Settles):
             model.settle()
         if self._distills:
             model.distill(None if dense is None else self._teacher_with(dense))
@@ -203,7 +204,7 @@ class Experiment:
         Samples of a fixed seed where it can sample, reconstructions of test images otherwise.
         """
         model = self._on_one_device(model)
-        if hasattr(model, "sample"):
+        if isinstance(model, Samples):
             images = model.sample(_NUM_PICTURES, seed=0)
         else:
             images = model.reconstruct(self.real_pictures())

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tf_tickets.keras_internals import holders_of
+
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
@@ -57,13 +59,11 @@ def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
         model: built.
         kernels: variables of the model, of two axes or more.
     """
-    layer_of = {
-        id(variable): layer
-        for layer in model._flatten_layers()
-        for variable in layer.trainable_variables
-        if any(value is variable for value in vars(layer).values())
+    holders = holders_of(model)
+    return {
+        kernel.path: _matrix(holders.get(id(kernel), [None])[-1], len(kernel.shape))
+        for kernel in kernels
     }
-    return {kernel.path: _matrix(layer_of.get(id(kernel)), len(kernel.shape)) for kernel in kernels}
 
 
 def _matrix(layer, ndim):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
+from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks, by_path
 
 
@@ -101,7 +102,7 @@ def _parts_in_scope(model, scope) -> list:
 def _part(model, scope):
     if isinstance(scope, keras.layers.Layer):
         return scope
-    components = getattr(model, "components", {})
+    components = named_components(model)
     if isinstance(scope, str) and scope in components:
         return components[scope]
     hint = ""

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import resource
-import sys
 from collections.abc import Callable, Sequence
 
 from tf_tickets.errors import SettingError
@@ -85,13 +83,3 @@ def run_stages(
     records = with_spread(records)
     folder.write_results(records)
     return records
-
-
-def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held so far, in bytes.
-
-    It is not that of one stage, and to let Linux begin the peak anew would not make it so: what
-    earlier trainings freed stays with the process, even through `malloc_trim`.
-    """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

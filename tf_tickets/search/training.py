@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from tf_tickets.costs.memory import peak_memory_bytes
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.optimizers import optimizers_of
+from tf_tickets.protocols import named_components
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.selection import pooled_masks, pools_by
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.stages import Stage, peak_memory_bytes
+from tf_tickets.search.stages import Stage
 from tf_tickets.search.verdict import follow_curve
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
@@ -54,7 +56,7 @@ class Trainer:
         paths = {variable.path for variable in self.prunable}
         if self.search.pool != "component":
             return pools_by(self.search.pool, self.prunable)
-        components = getattr(self.model, "components", {})
+        components = named_components(self.model)
         held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
         if set().union(*held) != paths:
             raise SettingError(
@@ -64,7 +66,7 @@ class Trainer:
         return [pool for pool in held if pool]
 
     def _component(self, name):
-        components = getattr(self.model, "components", {})
+        components = named_components(self.model)
         if name not in components:
             raise SettingError(
                 f"`starts` names {name!r}, which is no component of {self.model.name}. "

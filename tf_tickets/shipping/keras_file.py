@@ -5,13 +5,13 @@ import contextlib
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.pruning.hold import HeldMasks, MaskConstraint, make_train_function_anew
+from tf_tickets.keras_internals import constraints_of, holders_of, retrace
+from tf_tickets.pruning.hold import HeldMasks, MaskConstraint
 from tf_tickets.pruning.masks import by_path, masks_for
 from tf_tickets.pruning.prunable import masks_of_zeros
 
@@ -137,20 +137,21 @@ def release_held(model: keras.Model) -> None:
     Args:
         model: a model whose file `save_held` wrote.
     """
-    for layer, attribute, constraint in _constraints(model):
+    for layer, attribute, constraint in constraints_of(model):
         if isinstance(constraint, FixedMask):
             setattr(layer, attribute, constraint.inner)
     for variable in model.variables:
         if isinstance(variable.constraint, FixedMask):
             variable.constraint = variable.constraint.inner
-    make_train_function_anew(model)
+    retrace(model)
 
 
 @contextlib.contextmanager
 def _holding_layers(model, masks):
     """Give each masked kernel's layer a FixedMask for the time of a `with` block."""
     variables = by_path(variable for variable in model.variables if variable.path in masks)
-    places = {path: _place_of(model, variable) for path, variable in variables.items()}
+    holders = holders_of(model)
+    places = {path: _place_of(variable, holders) for path, variable in variables.items()}
     before = {path: getattr(*place) for path, place in places.items()}
     try:
         for path, place in places.items():
@@ -163,15 +164,14 @@ def _holding_layers(model, masks):
             setattr(*place, before[path])
 
 
-def _place_of(model, variable) -> tuple:
+def _place_of(variable, holders) -> tuple:
     """Return the layer that a variable is of, and the name of its attribute for a constraint."""
-    for layer in model._flatten_layers():
-        if any(value is variable for value in vars(layer).values()):
-            # A depthwise layer's kernel goes by either name.
-            stem = variable.name.removesuffix("kernel").removesuffix("_")
-            for name in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
-                if hasattr(layer, name):
-                    return layer, name
+    # A depthwise layer's kernel goes by either name.
+    stem = variable.name.removesuffix("kernel").removesuffix("_")
+    for layer in holders.get(id(variable), []):
+        for name in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
+            if hasattr(layer, name):
+                return layer, name
     raise SettingError(f"{variable.path} cannot be held by a file: {_NO_PLACE}")
 
 
@@ -188,11 +188,3 @@ _NO_PLACE = (
     "no layer of its own in the model's description takes a constraint for it. Leave it out of "
     "`masks`, or write the model by model.save(path) and hold it with `HoldMasks` after loading."
 )
-
-
-def _constraints(model) -> Iterator[tuple]:
-    """Yield the constraints that layers have: layer, attribute, constraint."""
-    for layer in model._flatten_layers():
-        for attribute, value in list(vars(layer).items()):
-            if isinstance(value, keras.constraints.Constraint):
-                yield layer, attribute, value

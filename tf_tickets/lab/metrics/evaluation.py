@@ -15,6 +15,7 @@ from tf_tickets.lab.metrics.collapse import PixelDeviation
 from tf_tickets.lab.metrics.features import FeatureExtractor
 from tf_tickets.lab.metrics.frechet import Moments, frechet_distance
 from tf_tickets.lab.metrics.kernel import kernel_distance
+from tf_tickets.protocols import Reconstructs, Samples
 
 # The metrics by which a model may be chosen. The two losses of a GAN are not among them: each tells
 # how one network stands against the other, and a discriminator's is high where its generator is
@@ -148,24 +149,24 @@ class Evaluator:
         with _fixed_random_state(model, self._seed):
             losses = model.evaluate(self._test_images, verbose=0, return_dict=True)
             metrics = {name: float(losses[name]) for name in _LOSSES if name in losses}
-            if hasattr(model, "reconstruct"):
+            if isinstance(model, Reconstructs):
                 of_reconstructions, judged = self._reconstruct(model)
                 metrics |= of_reconstructions
             _check_finite(metrics)
-            if hasattr(model, "sample"):
+            if isinstance(model, Samples):
                 judged, deviation = self._sample(model)
-                if not hasattr(model, "reconstruct"):
+                if not isinstance(model, Reconstructs):
                     metrics["sample_deviation"] = deviation
         metrics |= self._compare(judged)
         _check_finite(metrics)
-        generated = "samples" if hasattr(model, "sample") else "reconstructions"
+        generated = "samples" if isinstance(model, Samples) else "reconstructions"
         return metrics, self._protocol(generated, judged.moments.count)
 
     def _reconstruct(self, model) -> tuple[dict[str, float], _Judged]:
         """Return what is known of the test images once reconstructed, and them judged."""
         reconstruct = self._reconstructor(model)
         # Those of a model that can sample are looked at only for their labels' sake.
-        most = 0 if hasattr(model, "sample") else self._num_images
+        most = 0 if isinstance(model, Samples) else self._num_images
         has_labels = self._extractor.kind == "classifier"
         judged = _Judged(self._extractor, most)
         squared_error, num_values, labels = 0.0, 0, []

@@ -13,6 +13,7 @@ from tf_tickets.files import write_whole
 from tf_tickets.lab.comparison import Row
 from tf_tickets.lab.experiment import Experiment, read_pictures
 from tf_tickets.lab.show import plots
+from tf_tickets.protocols import ForInference
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.search.early_bird import rebuild_slim
 from tf_tickets.search.stages import ARMS
@@ -129,7 +130,7 @@ def save_ticket(
         with folder.stage("export", [stage]) as path:
             model = _trained_model(folder.path / stage, experiment, slim)
             # Of a GAN only the generator is of use.
-            exported = model.inference_model() if hasattr(model, "inference_model") else model
+            exported = model.inference_model() if isinstance(model, ForInference) else model
             weights = "dense" if slim else "packed"
             export_saved_model(exported, path / "saved_model", weights=weights)
     return folder.path / "export" / "saved_model"
