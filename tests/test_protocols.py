@@ -249,9 +249,9 @@ class Normed(keras.layers.Dense):
         return keras.layers.Dense.from_config(self.get_config())
 
 
-def normed_model(name):
+def normed_model(name, layer=Normed):
     layers = [keras.layers.Dense(6, name="first"), keras.layers.BatchNormalization(name="norm")]
-    layers += [Normed(5, name="normed"), keras.layers.BatchNormalization(name="after")]
+    layers += [layer(5, name="normed"), keras.layers.BatchNormalization(name="after")]
     layers += [keras.layers.Dense(8, name="last")]
     return compiled(keras.Sequential([keras.Input((8,)), *layers], name=name))
 
@@ -268,17 +268,10 @@ def test_a_layer_with_channel_vectors_is_slimmed_and_settled():
 
 
 def test_synflow_looks_through_what_divides_by_a_norm():
-    model = normed_model("scored_model")
-    kernels = tt.prunable(model)
-    scores = tt.synflow_scores(model, kernels)
-    plain = keras.models.clone_model(
-        model, clone_function=lambda x: getattr(x, "without_normalization", lambda: x)()
-    )
-    plain = keras.models.clone_model(plain)
-    plain.build((None, 8))
-    plain.set_weights([w for v, w in zip(model.variables, model.get_weights(), strict=True)
-                       if v.name != "norms"])  # fmt: skip
-    expected = tt.synflow_scores(plain, tt.prunable(plain))
+    model, plain = normed_model("normed_model"), normed_model("plain_model", keras.layers.Dense)
+    weights = [v.numpy() for v in model.weights if v.name != "norms"]
+    plain.set_weights(weights)
+    scores, expected = (tt.synflow_scores(each, tt.prunable(each)) for each in (model, plain))
     for ours, theirs in zip(scores.values(), expected.values(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
