@@ -155,10 +155,11 @@ class _Source:
     def meet(self, recipe):
         """Build the part that both models have; SettingError where it is not of the same layers."""
         shapes = [tt.data.image_shape(r.dataset, r.image_size) for r in (self.recipe, recipe)]
-        self._parts = [
-            tt.models.build(r.model, shape, **r.network).components[_PART[r.model]]
+        self._models = [
+            tt.models.build(r.model, shape, **r.network)
             for r, shape in zip((self.recipe, recipe), shapes, strict=True)
         ]
+        self._parts = [_PART[r.model] for r in (self.recipe, recipe)]
         try:
             self.ticket(self.seeds[0], self.rounds)
         except SettingError as error:
@@ -178,7 +179,7 @@ class _Source:
     def ticket(self, seed: int, number: int):
         """Return one round's ticket, for the other model."""
         path = self.path / f"seed-{seed}/round-{number:02d}/winning/ticket.safetensors"
-        return tt.transfer_ticket(tt.Ticket.load(path), *self._parts)
+        return tt.transfer_ticket(tt.Ticket.load(path), *self._models, *self._parts)
 
 
 def _show(console, options, records, comparisons, chosen, metric, folder):

@@ -148,6 +148,29 @@ def test_layers_at_any_depth_come_after_what_holds_them():
     assert layers.index(inside) < layers.index(nested) < layers.index(nested.inner)
 
 
+def test_the_parts_of_a_layer_are_those_right_within_it():
+    class Noisy(Nested):
+        def __init__(self):
+            super().__init__()
+            self.seeds = keras.random.SeedGenerator(0)
+
+        def build(self, shape):
+            super().build(shape)
+            self.fixed = self.add_weight(shape=(3,), trainable=False)
+
+    noisy = Noisy()
+    noisy(np.ones((1, 2)))
+    parts = [noisy.scale, noisy.fixed, noisy.seeds, noisy.inner]
+    assert [id(part) for part in keras_internals.parts_of(noisy)] == [id(part) for part in parts]
+    attributes = dict(keras_internals.attributes_of(noisy))
+    for name in ("scale", "fixed", "seeds", "inner"):
+        assert attributes[name] is getattr(noisy, name)
+    # No list that Keras keeps has them too.
+    lists = [value for value in attributes.values() if isinstance(value, list | tuple)]
+    held = {id(value) for each in lists for value in each}
+    assert not held & {id(part) for part in parts}
+
+
 def test_the_layer_that_has_a_variable_as_its_attribute_holds_it():
     nested = Nested()
     model = keras.Sequential([keras.Input((2,)), nested])

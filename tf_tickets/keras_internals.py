@@ -96,10 +96,33 @@ def kind_of(operation: keras.Operation) -> str:
 
 # --- layers
 
+# What Keras keeps of a layer's parts, besides the attributes that hold them.
+_BOOKKEEPING = {
+    *("_trainable_variables", "_non_trainable_variables", "_seed_generators", "_layers"),
+    *("_metrics", "_tracker", "_functional", "_operations", "_operations_by_depth"),
+    *("_nodes", "_nodes_by_depth", "_inbound_nodes", "_outbound_nodes"),
+}
+_OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin
+
 
 def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     """Return a model and all layers in it, at any depth; each comes after one that holds it."""
     return model._flatten_layers()
+
+
+def parts_of(layer: keras.layers.Layer) -> list:
+    """Return the variables, seed generators and layers right within a layer, not those in these."""
+    variables = layer._trainable_variables + layer._non_trainable_variables
+    return [*variables, *layer._seed_generators, *layer._layers]
+
+
+def attributes_of(layer: keras.layers.Layer) -> list[tuple]:
+    """Return name and value of a layer's attributes, except for what Keras itself notes of it."""
+    return [
+        (name, value)
+        for name, value in vars(layer).items()
+        if name not in _BOOKKEEPING and not name.startswith(_OF_TENSORFLOW)
+    ]
 
 
 def holders_of(model: keras.Model) -> dict[int, list[keras.layers.Layer]]:

@@ -46,7 +46,7 @@ class EarlyBird(keras.callbacks.Callback):
 
     Each training begins to look anew, one that is resumed too.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1 (K8).
+    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1.
     """
 
     def __init__(

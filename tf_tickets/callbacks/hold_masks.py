@@ -19,9 +19,9 @@ class HoldMasks(keras.callbacks.Callback):
     this callback begins another training or is gone.
 
     Args:
-        masks: `Masks` or a `Ticket`, of a model with the same variable paths; by default the zeros
-            that the kernels have before the first batch, those included that `BackupAndRestore`
-            brings back.
+        masks: `Masks` or a `Ticket`, of a model whose variables have the same names; by default
+            the zeros that the kernels have before the first batch, those included that
+            `BackupAndRestore` brings back.
 
     Raises:
         SettingError: if `masks` are neither; before the first batch, if they are for another model.

@@ -13,8 +13,8 @@ class PruningReport(keras.callbacks.Callback):
 
     The log is what `fit` prints and returns and what callbacks after this one see, `CSVLogger` or
     `EarlyStopping` for instance: it gets `weight_sparsity`, that of all kernels in `scope`
-    together, a fraction in [0, 1]. TensorBoard gets it too, and that of each kernel, at the epoch's
-    number.
+    together, a fraction in [0, 1]. TensorBoard gets it too, and that of each kernel by its name, at
+    the epoch's number.
 
     Args:
         log_dir: folder for TensorBoard, a run of it by itself; None to write none. Of several
@@ -41,16 +41,18 @@ class PruningReport(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Count the zeros."""
-        num_zeros = {k.path: np.count_nonzero(k.numpy() == 0) for k in self._kernels}
-        sparsity = sum(num_zeros.values()) / num_values(self._kernels)
+        num_zeros = [np.count_nonzero(kernel.numpy() == 0) for kernel in self._kernels]
+        sparsity = sum(num_zeros) / num_values(self._kernels)
         if logs is not None:
             logs["weight_sparsity"] = sparsity
         if self._writer:
             with self._writer.as_default():
                 tf.summary.scalar("weight_sparsity", sparsity, epoch)
-                for kernel in self._kernels:
-                    value = num_zeros[kernel.path] / num_values([kernel])
-                    tf.summary.scalar(f"weight_sparsity/{kernel.path}", value, epoch)
+                for name, kernel, zeros in zip(
+                    self._kernels.names, self._kernels, num_zeros, strict=True
+                ):
+                    value = zeros / num_values([kernel])
+                    tf.summary.scalar(f"weight_sparsity/{name}", value, epoch)
             self._writer.flush()
 
     def on_train_end(self, logs=None):

@@ -6,7 +6,7 @@ import keras
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.optimizers import UpdateCounter
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.strategy import is_chief
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
@@ -30,9 +30,9 @@ class RewindPoint(keras.callbacks.Callback):
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
-        weights: variable path -> array, as `tt.take_snapshot` returns them; None before the step.
+        weights: variable name -> array, as `tt.take_snapshot` returns them; None before the step.
 
-    Source: Frankle et al., 2020, arXiv:1912.05671; paper K, section 3.1 (K5).
+    Source: Frankle et al., 2020, arXiv:1912.05671; paper K, section 3.1.
 
     Example:
         rewind = tt.callbacks.RewindPoint(step=10)
@@ -60,6 +60,7 @@ class RewindPoint(keras.callbacks.Callback):
             SettingError: if the step was not reached yet, or a mask has no weights of its shape.
         """
         self._check_reached()
+        masks = masks_for(self.model, masks)
         return Ticket(masks, self.weights, {"rewind_step": self.step, **(config or {})})
 
     def rewind(self) -> None:

@@ -32,7 +32,7 @@ class EarlyBirdCriterion:
         history: for each mask drawn, its distances to those before it, the latest first.
         masks: the newest masks; None before the first.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K for delta and look-back (K8).
+    Source: You et al., 2020, arXiv:1909.11957; paper K for delta and look-back.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class _Penalty(keras.regularizers.Regularizer):
 def penalised_scales(model: keras.Model, ranking: ChannelRanking, weight: float) -> Iterator[None]:
     """Push the scales of a model's normalisations towards zero while it is trained.
 
-    Without it all scales stay near where they began, and their order is noise (S5).
+    Without it all scales stay near where they began, and their order is noise.
 
     Args:
         model: whose training step adds `model.losses`, or those of its parts, to its own.

@@ -8,8 +8,9 @@ import numpy as np
 from tf_tickets.channels.graph import ChannelGraph
 from tf_tickets.errors import SettingError, check_sparsity
 from tf_tickets.keras_internals import check_model, graph_of
+from tf_tickets.names import names_of, variable_names
 from tf_tickets.protocols import components_of
-from tf_tickets.pruning.masks import Masks, by_path
+from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.pruning.selection import global_masks
 
 POOLS = ("model", "component", "layer")
@@ -34,7 +35,7 @@ class ChannelRanking:
         whole_groups: whether channels may go that several normalisations have to mask together,
             such as those that a residual block adds to its input; they are ranked by the mean of
             their scales. By default only channels with one normalisation of their own may.
-        pool: "model" ranks all channels together (K8); "component" those of each network, and
+        pool: "model" ranks all channels together; "component" those of each network, and
             "layer" those of each layer or group, by themselves, to the same sparsity. Ranked
             together, a layer whose scales are all somewhat smaller than the others' can be left
             with one channel or two.
@@ -50,15 +51,15 @@ class ChannelRanking:
     def __init__(self, model: keras.Model, whole_groups: bool = False, pool: str = "model"):
         if pool not in POOLS:
             raise SettingError(f"`pool` must be one of {', '.join(POOLS)}. Received: {pool!r}")
-        self.graphs = [ChannelGraph(network) for network in networks_of(model).values()]
+        self.graphs = list(graphs_of(model).values())
         self._gammas = _gammas(model, self.graphs)
         self._groups = {}
         for graph in self.graphs:
-            order = {path: place for place, path in enumerate(graph.scales)}
+            order = {name: place for place, name in enumerate(graph.scales)}
             for channel, scales in graph.zeroed_by.items():
-                paths = tuple(sorted({path for path, _ in scales}, key=order.get))
-                if len(paths) == 1 or whole_groups:
-                    group = self._groups.setdefault(paths, [])
+                names = tuple(sorted({name for name, _ in scales}, key=order.get))
+                if len(names) == 1 or whole_groups:
+                    group = self._groups.setdefault(names, [])
                     group.append(_Candidate(channel, tuple(sorted(scales))))
         if not self._groups:
             raise SettingError(_why_none(model, self.graphs))
@@ -73,12 +74,12 @@ class ChannelRanking:
     @property
     def scales(self) -> list[keras.Variable]:
         """The scales that have a channel which may go, in the model's order."""
-        return [gamma for path, gamma in self._gammas.items() if self._may_lose(path)]
+        return [gamma for name, gamma in self._gammas.items() if self._may_lose(name)]
 
     def _pools_by(self, pool) -> list[list]:
-        """Return the groups, each by its paths, that are ranked together."""
+        """Return the groups, each by its names, that are ranked together."""
         if pool == "layer":
-            return [[paths] for paths in self._groups]
+            return [[names] for names in self._groups]
         if pool == "model":
             return [list(self._groups)]
         held = [[g for g in self._groups if g[0] in graph.scales] for graph in self.graphs]
@@ -92,40 +93,40 @@ class ChannelRanking:
                 go. Each group of layers keeps one channel at least.
 
         Returns:
-            Masks: path of each scale that has a channel which may go -> bool (channels,).
+            Masks: name of each scale that has a channel which may go -> bool (channels,).
 
         Raises:
             SettingError: if the sparsity is out of range or would empty a group.
             DivergedError: if a scale is NaN or infinite.
 
-        Source: paper K, section 3.1 (K8); Liu et al., 2017, arXiv:1708.06519.
+        Source: paper K, section 3.1; Liu et al., 2017, arXiv:1708.06519.
         """
         check_sparsity("channel_sparsity", channel_sparsity)
-        gammas = {path: np.abs(gamma.numpy()) for path, gamma in self._gammas.items()}
+        gammas = {name: np.abs(gamma.numpy()) for name, gamma in self._gammas.items()}
         scores = {
-            paths: np.array([_mean_scale(gammas, each.scales) for each in group])
-            for paths, group in self._groups.items()
+            names: np.array([_mean_scale(gammas, each.scales) for each in group])
+            for names, group in self._groups.items()
         }
         kept = {}
         for pool in self._pools:
             most = channel_sparsity
             if self._by_layer:  # a layer with few channels keeps its last one
                 most = min(most, 1 - 1 / len(self._groups[pool[0]]))
-            kept |= _largest({paths: scores[paths] for paths in pool}, most)
-        masks = {path: np.ones(gammas[path].shape, bool) for path in gammas if self._may_lose(path)}
-        for paths, group in self._groups.items():
-            for candidate, stays in zip(group, kept[paths], strict=True):
-                for path, index in candidate.scales:
-                    masks[path][index] = stays
+            kept |= _largest({names: scores[names] for names in pool}, most)
+        masks = {name: np.ones(gammas[name].shape, bool) for name in gammas if self._may_lose(name)}
+        for names, group in self._groups.items():
+            for candidate, stays in zip(group, kept[names], strict=True):
+                for name, index in candidate.scales:
+                    masks[name][index] = stays
         return Masks(masks)
 
-    def _may_lose(self, path):
-        return any(path in paths for paths in self._groups)
+    def _may_lose(self, name):
+        return any(name in names for names in self._groups)
 
 
 def _largest(scores, channel_sparsity) -> dict:
     """Return for the groups of one pool which channels stay."""
-    named = {" + ".join(paths): scale for paths, scale in scores.items()}
+    named = {" + ".join(names): scale for names, scale in scores.items()}
     return dict(zip(scores, global_masks(named, channel_sparsity).values(), strict=True))
 
 
@@ -142,7 +143,7 @@ def channel_masks(
         whole_groups, pool: as `ChannelRanking` takes them.
 
     Returns:
-        Masks: path of each scale that has a channel which may go -> bool (channels,).
+        Masks: name of each scale that has a channel which may go -> bool (channels,).
 
     Raises:
         SettingError: if no channel may go, or the sparsity is out of range or empties a group.
@@ -163,11 +164,11 @@ def channel_masks_of_zeros(model: keras.Model) -> Masks:
         model: a built model of any kind.
 
     Returns:
-        Masks: path of each scale -> bool (channels,); empty where no channel is zero, or the
+        Masks: name of each scale -> bool (channels,); empty where no channel is zero, or the
         model has none that could be followed.
     """
     try:
-        graphs = [ChannelGraph(network) for network in networks_of(model).values()]
+        graphs = graphs_of(model).values()
     except SettingError:
         return Masks({})
     kept = {}
@@ -178,7 +179,7 @@ def channel_masks_of_zeros(model: keras.Model) -> Masks:
                 mask = gamma.numpy() != 0
                 if beta is not None:
                     mask |= beta.numpy() != 0
-                kept[gamma.path] = mask if mask.any() else ~mask
+                kept[graph.names[id(gamma)]] = mask if mask.any() else ~mask
     return Masks({} if all(mask.all() for mask in kept.values()) else kept)
 
 
@@ -192,13 +193,13 @@ def weight_masks(model: keras.Model, masks: Masks) -> Masks:
 
     Args:
         model: as `ChannelRanking` takes it.
-        masks: path of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
+        masks: name of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
 
     Raises:
         SettingError: if the masks are for another model, or of something that is no such scale.
     """
-    graphs = [ChannelGraph(network) for network in networks_of(model).values()]
-    check_channel_masks(model, graphs, masks)
+    graphs = graphs_of(model).values()
+    masks = channel_masks_for(model, graphs, masks)
     found = {}
     for graph in graphs:
         gone = removed_channels(graph, masks)
@@ -208,27 +209,28 @@ def weight_masks(model: keras.Model, masks: Masks) -> Masks:
                 for axis, side in each.axes.get(variable.name, {}).items():
                     along = _along(~np.isin(each.channels[side], gone), variable.shape, axis)
                     mask &= along
-                found[variable.path] = mask
+                found[graph.names[id(variable)]] = mask
             if getattr(each.layer, "gamma", None) is not None:
-                mask_scale(each.layer, masks, found)
-    return Masks({path: mask for path, mask in found.items() if not mask.all()})
+                _mask_scale(graph, each.layer, masks, found)
+    return Masks({name: mask for name, mask in found.items() if not mask.all()})
 
 
-def mask_scale(layer, masks: Masks, found: dict) -> None:
-    """Add what the masks remove of a normalisation's scale and shift to masks by path."""
-    mask = masks.get(layer.gamma.path)
+def _mask_scale(graph, layer, masks: Masks, found: dict) -> None:
+    """Add what the masks remove of a normalisation's scale and shift to masks by name."""
+    mask = masks.get(graph.names[id(layer.gamma)])
     if mask is not None:
         for variable in (layer.gamma, layer.beta):
             if variable is not None:
-                found[variable.path] = found.get(variable.path, mask) & mask  # none where frozen
+                name = graph.names[id(variable)]
+                found[name] = found.get(name, mask) & mask  # none where frozen
 
 
 def removed_channels(graph: ChannelGraph, masks: Masks) -> np.ndarray:
     """Return the channels that can go, all scales that let them go being masked."""
     masked = {
-        (path, int(index))
-        for path, mask in masks.items()
-        if path in graph.scales
+        (name, int(index))
+        for name, mask in masks.items()
+        if name in graph.scales
         for index in np.flatnonzero(~mask)
     }
     gone = [channel for channel, scales in graph.zeroed_by.items() if scales and scales <= masked]
@@ -258,27 +260,42 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
     return networks
 
 
-def check_channel_masks(model, graphs, masks: Masks) -> None:
-    """Raise SettingError, naming the first difference, unless masks are of a model's scales."""
+def graphs_of(model: keras.Model) -> dict[str, ChannelGraph]:
+    """Return the ChannelGraph of each network of a model, by the network's name.
+
+    Raises:
+        SettingError: as `networks_of` does.
+    """
+    networks = networks_of(model)
+    names = names_of(model)
+    return {name: ChannelGraph(network, names) for name, network in networks.items()}
+
+
+def channel_masks_for(model, graphs, masks: Masks) -> Masks:
+    """Return channel masks under the names that the model's variables have.
+
+    Raises:
+        SettingError: unless they are of the model's scales; the message names the first difference.
+    """
     if masks is None:
         raise SettingError(
             "There are no channel masks: no early-bird ticket was drawn. Train longer, or take "
             "those of now, tt.channel_masks(model, channel_sparsity)."
         )
-    masks.check_fits(model.variables)
-    for path in masks:
-        if not any(path in graph.scales for graph in graphs):
-            raise SettingError(f"{path} is not the scale of a normalisation: no channel mask.")
+    masks = masks_for(model, masks)
+    for name in masks:
+        if not any(name in graph.scales for graph in graphs):
+            raise SettingError(f"{name} is not the scale of a normalisation: no channel mask.")
+    return masks
 
 
 def _gammas(model, graphs) -> dict:
-    paths = [path for graph in graphs for path in graph.scales]
-    named = by_path(variable for variable in model.variables if variable.path in paths)
-    return {path: named[path] for path in paths}
+    variables = variable_names(model)
+    return {name: variables[name] for graph in graphs for name in graph.scales}
 
 
 def _mean_scale(gammas, scales):
-    return np.mean([gammas[path][index] for path, index in scales])
+    return np.mean([gammas[name][index] for name, index in scales])
 
 
 def _along(keep, shape, axis):

@@ -11,7 +11,12 @@ import keras
 import numpy as np
 
 from tf_tickets.channels.graph import ChannelGraph, LayerChannels
-from tf_tickets.channels.ranking import check_channel_masks, networks_of, removed_channels
+from tf_tickets.channels.ranking import (
+    channel_masks_for,
+    graphs_of,
+    networks_of,
+    removed_channels,
+)
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import (
     compile_arguments,
@@ -81,7 +86,7 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     Args:
         model: a built Functional or Sequential model, or a model whose `components` are such and
             that can be made again of others by `with_networks(**components)`.
-        masks: path of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
+        masks: name of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
         round_to: widths are rounded up to multiples of this, 1 or more, which hardware may like
             better, by the channels of the largest scales.
 
@@ -95,8 +100,8 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     if not isinstance(round_to, numbers.Integral) or round_to < 1:
         raise SettingError(f"`round_to` must be a whole number >= 1. Received: {round_to!r}.")
     networks = networks_of(model)
-    graphs = {name: ChannelGraph(network) for name, network in networks.items()}
-    check_channel_masks(model, graphs.values(), masks)
+    graphs = graphs_of(model)
+    masks = channel_masks_for(model, graphs.values(), masks)
     masks = functools.reduce(
         lambda kept, graph: _rounded(graph, kept, round_to), graphs.values(), masks
     )
@@ -117,10 +122,11 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
 
 def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
     """Return masks in which enough channels came back, those of the largest scales first."""
-    kept = {path: mask.copy() for path, mask in masks.items()}
-    gammas = {each.layer.gamma.path: np.abs(each.layer.gamma.numpy()) for each in _scaled(graph)}
+    kept = {name: mask.copy() for name, mask in masks.items()}
+    scaled = [each.layer.gamma for each in _scaled(graph)]
+    gammas = {graph.names[id(gamma)]: np.abs(gamma.numpy()) for gamma in scaled}
     scale = {
-        channel: np.mean([gammas[path][index] for path, index in scales])
+        channel: np.mean([gammas[name][index] for name, index in scales])
         for channel, scales in graph.zeroed_by.items()
         if scales
     }
@@ -132,8 +138,8 @@ def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
             if each.makes or isinstance(each.layer, keras.layers.Reshape):
                 back += _coming_back(each.channels["out"].tolist(), gone, scale, round_to)
                 gone -= set(back)
-        for path, index in itertools.chain.from_iterable(graph.zeroed_by[c] for c in back):
-            kept[path][index] = True
+        for name, index in itertools.chain.from_iterable(graph.zeroed_by[c] for c in back):
+            kept[name][index] = True
     return Masks(kept)
 
 
@@ -202,7 +208,7 @@ class _Copy:
         if not any(channel in self._graph.zeroed_by for channel in channels):
             return "nothing reads what it makes"
         scales = {
-            path for channel in channels for path, _ in self._graph.zeroed_by.get(channel, ())
+            name for channel in channels for name, _ in self._graph.zeroed_by.get(channel, ())
         }
         if len(scales) > 1:
             return (
@@ -256,7 +262,7 @@ class _Copy:
     def _fill(self, layer, copy, masks):
         each = self._channels.get(id(layer))
         gamma = getattr(layer, "gamma", None) if each else None
-        mask = masks.get(gamma.path) if gamma is not None else None
+        mask = masks.get(self._graph.names[id(gamma)]) if gamma is not None else None
         for variable, target in zip(layer.variables, copy.variables, strict=True):
             value = variable.numpy()
             if mask is not None and variable.name in ("gamma", "beta"):

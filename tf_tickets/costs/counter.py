@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import keras
 from keras import layers
 
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import built_shapes, calls_of, graph_of, has_gate
+from tf_tickets.names import place_names
 
 # Every weight of a kernel is used once at each place of the output, or of a transposed
 # convolution's input: the rest of its output is overlap, or zeros that nobody multiplies.
@@ -40,7 +41,8 @@ class LayerFlops:
     """What one call of a layer takes for one image.
 
     Attributes:
-        path: names of the networks and of the layer, joined by "/".
+        path: the component, and the layer's place in it, as in the names of its variables; for a
+            call within a shared network, the place of that call.
         kind: the layer's class.
         component: the part of the model that it belongs to.
         forward: FLOPs of the forward pass.
@@ -60,15 +62,17 @@ class Counter:
     """Collects rows while networks are walked through.
 
     Args:
-        density: variable path -> fraction of its weights that are kept, as `count_flops` takes it.
+        density: variable name -> fraction of its weights that are kept, as `count_flops` takes it.
+        names: `id` of each variable of the model -> its name.
 
     Attributes:
         rows: a LayerFlops for each call of each layer that counts.
-        uncounted: paths of layers, or of networks' own weights, that are of no known kind.
+        uncounted: paths of layers, or names of networks' own weights, that are of no known kind.
     """
 
-    def __init__(self, density):
+    def __init__(self, density: Mapping[str, float], names: Mapping[int, str]):
         self._density = density
+        self._names = names
         self.rows: list[LayerFlops] = []
         self.uncounted: list[str] = []
 
@@ -77,15 +81,22 @@ class Counter:
         self._component = name
         self._add_network(network, name, input_gradient)
 
+    def own_weights(self, network: keras.Model, parts: Iterable) -> list[str]:
+        """Return the names of a network's trained weights that none of its parts holds."""
+        held = {id(weight) for part in parts for weight in part.weights}
+        own = [weight for weight in network.trainable_weights if id(weight) not in held]
+        return [self._names.get(id(weight), weight.path) for weight in own]
+
     def _add_network(self, network, path, wanted):
         """Count a network; `wanted` says whether the gradients of its inputs are needed."""
         graph = graph_of(network)
         if graph is not None:
             self._add_graph(graph, path, [wanted] * len(graph.inputs))
             return
+        places = place_names(network)
         for layer in network.layers:
-            self._add_without_graph(layer, f"{path}/{layer.name}")
-        self.uncounted += own_weights(network, network.layers)
+            self._add_without_graph(layer, f"{path}/{places[id(layer)]}")
+        self.uncounted += self.own_weights(network, network.layers)
 
     def _add_without_graph(self, layer, path):
         if isinstance(layer, keras.Model):
@@ -99,9 +110,11 @@ class Counter:
     def _add_graph(self, graph, path, wanted) -> list[bool]:
         """Count a graph, given which of its inputs' gradients are needed; return which outputs'."""
         needed = {id(tensor): value for tensor, value in zip(graph.inputs, wanted, strict=True)}
+        places = place_names(graph)
         for call in calls_of(graph):
             given = [needed[id(tensor)] for tensor in call.inputs]
-            returned = self._add_call(call, f"{path}/{call.operation.name}", given)
+            place = places.get(id(call.operation), call.operation.name)
+            returned = self._add_call(call, f"{path}/{place}", given)
             for tensor, value in zip(call.outputs, returned, strict=True):
                 needed[id(tensor)] = value
         return [needed[id(tensor)] for tensor in graph.outputs]
@@ -130,9 +143,12 @@ class Counter:
             self._add_attention(layer, path, shapes, wanted)
             return
         kernels, others = _flops_of_weights(layer, path, shapes[0])
-        ideal = others + sum(round(flops * self._density.get(v.path, 1)) for v, flops in kernels)
+        ideal = others + sum(round(flops * self._density_of(v)) for v, flops in kernels)
         forward = others + sum(flops for _, flops in kernels)
         self._add_row(layer, path, forward, ideal, wanted[0] + bool(layer.trainable_variables))
+
+    def _density_of(self, kernel):
+        return self._density.get(self._names.get(id(kernel)), 1)
 
     def _add_attention(self, layer, path, shapes, wanted):
         for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
@@ -220,9 +236,3 @@ def _size(shape, path):
 
 def _sizes(tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def own_weights(network: keras.Model, parts: Iterable) -> list[str]:
-    """Return the paths of a network's trained weights that none of its parts holds."""
-    held = {id(weight) for part in parts for weight in part.weights}
-    return [weight.path for weight in network.trainable_weights if id(weight) not in held]

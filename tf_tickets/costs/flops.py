@@ -14,8 +14,9 @@ from collections.abc import Mapping
 
 import keras
 
-from tf_tickets.costs.counter import Counter, LayerFlops, own_weights
+from tf_tickets.costs.counter import Counter, LayerFlops
 from tf_tickets.errors import SettingError, check_at_least
+from tf_tickets.names import names_of, under_names
 from tf_tickets.protocols import CountsSteps, components_of, components_with_input_gradient
 
 
@@ -25,8 +26,8 @@ class FlopsCount:
 
     Attributes:
         layers: a row for each call of each layer that counts, in an order of computation.
-        uncounted: paths of layers, or of a model's own weights, that hold weights but are of no
-            known kind: what they take comes on top of all sums here.
+        uncounted: paths of layers, or names of a model's own weights, that hold weights but are of
+            no known kind: what they take comes on top of all sums here.
         batch_size: images that the sums are for; the rows are for one.
     """
 
@@ -97,9 +98,9 @@ def count_flops(
     Args:
         model: a built Keras model, whose images have a known size.
         batch_size: how many images the sums are for.
-        density: variable path -> fraction of its weights that are kept, in [0, 1], such as
-            `{path: mask.mean() for path, mask in masks.items()}`; only those of the kernels of
-            counted layers matter, and a path that is absent is not pruned.
+        density: variable name -> fraction of its weights that are kept, in [0, 1], such as
+            `{name: mask.mean() for name, mask in masks.items()}`; only those of the kernels of
+            counted layers matter, and a name that is absent is not pruned.
 
     Raises:
         SettingError: if the model is not built, a size is unknown or an argument cannot work.
@@ -111,13 +112,15 @@ def count_flops(
     check_at_least("batch_size", batch_size, 1)
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no sizes yet. Call it once first.")
-    _check_density(density or {}, model)
-    counter = Counter(density or {})
+    names = names_of(model)
+    density = under_names(model, density or {})
+    _check_density(density, model, names)
+    counter = Counter(density, names)
     components = components_of(model)
     with_input_gradient = components_with_input_gradient(model)
     for name, network in components.items():
         counter.add_component(name, network, input_gradient=name in with_input_gradient)
-    uncounted = (*counter.uncounted, *own_weights(model, components.values()))
+    uncounted = (*counter.uncounted, *counter.own_weights(model, components.values()))
     return FlopsCount(tuple(counter.rows), uncounted, batch_size)
 
 
@@ -145,13 +148,13 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
     return num_steps * (count.forward + count.backward)
 
 
-def _check_density(density, model):
-    paths = {variable.path for variable in model.variables}
-    for path, kept in density.items():
-        if path not in paths:
-            raise SettingError(f"`density` names {path!r}, which is no variable of {model.name}.")
+def _check_density(density, model, names):
+    known = set(names.values())
+    for name, kept in density.items():
+        if name not in known:
+            raise SettingError(f"`density` names {name!r}, which is no variable of {model.name}.")
         if not 0 <= kept <= 1:
             raise SettingError(
                 f"`density` must be in [0, 1], the fraction of weights that are kept. "
-                f"Received: {kept} for {path}."
+                f"Received: {kept} for {name}."
             )

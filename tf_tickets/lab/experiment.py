@@ -19,6 +19,7 @@ from tf_tickets.lab import metrics, models
 from tf_tickets.lab.data import dataset as data
 from tf_tickets.lab.recipes import COUNTS, Recipe
 from tf_tickets.lab.training import fit_steps
+from tf_tickets.names import variable_names
 from tf_tickets.protocols import Samples, Settles
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.strategy import check_agreement
@@ -174,7 +175,7 @@ class Experiment:
 
         Args:
             model: as `build` returns it.
-            dense: the trained dense network's weights, by variable path; None where that is what
+            dense: the trained dense network's weights, by variable name; None where that is what
                 will be trained. A GAN's discriminator is taught by this one's with
                 `distill_discriminator`.
 
@@ -194,8 +195,8 @@ class Experiment:
         """Return the one discriminator that teaches, with these weights."""
         if self._teacher is None:
             self._teacher = self.build(seed=0).discriminator
-        for variable in self._teacher.variables:
-            variable.assign(weights[variable.path])
+        for name, variable in variable_names(self._teacher).items():
+            variable.assign(weights[f"discriminator/{name}"])
         return self._teacher
 
     def illustrate(self, model: keras.Model, path: pathlib.Path) -> None:

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from tf_tickets.keras_internals import check_model, moving_averages, nested_optimizers, retrace
+from tf_tickets.names import NamedVariables, variable_names
 from tf_tickets.protocols import averages_of
-from tf_tickets.pruning.masks import Masks, by_path, masks_for
+from tf_tickets.pruning.masks import Masks, masks_for
 
 
 class MaskConstraint(keras.constraints.Constraint):
@@ -41,6 +42,7 @@ class HeldMasks:
     """The masks that a model is held to; `assign` replaces them while training goes on.
 
     Attributes:
+        variables: the variables that have a mask, which know their names.
         pairs: list of (variable, mask variable); the mask variables are what TF-MOT's `Pruning`
             updates.
     """
@@ -48,9 +50,10 @@ class HeldMasks:
     def __init__(self, model: keras.Model, masks, optimizers=()):
         check_model(model)
         masks = masks_for(model, masks)
-        variables = by_path(variable for variable in model.variables if variable.path in masks)
+        variables = variable_names(model)
+        self.variables = NamedVariables({name: variables[name] for name in masks})
         with model.distribute_strategy.scope():
-            self.pairs = [(variables[path], _mask_variable(variables[path])) for path in masks]
+            self.pairs = [(variable, _mask_variable(variable)) for variable in self.variables]
         self._model = model
         self._optimizers = optimizers
         self._constraints = []
@@ -59,7 +62,7 @@ class HeldMasks:
     @property
     def masks(self) -> Masks:
         """The masks held at this moment."""
-        return Masks({v.path: mask.numpy() != 0 for v, mask in self.pairs})
+        return Masks({name: mask.numpy() != 0 for name, (_, mask) in self._named_pairs()})
 
     def assign(self, masks) -> None:
         """Hold the model to other masks of the same variables from now on.
@@ -68,9 +71,9 @@ class HeldMasks:
             SettingError: if the masks are not of these variables; the message names the first.
         """
         masks = masks_for(self._model, masks)
-        masks.check_covers([variable for variable, _ in self.pairs])
-        for variable, mask in self.pairs:
-            mask.assign(masks[variable.path].astype(variable.dtype))
+        masks.check_covers(self.variables)
+        for name, (variable, mask) in self._named_pairs():
+            mask.assign(masks[name].astype(variable.dtype))
         self.apply()
 
     def apply(self) -> None:
@@ -81,7 +84,11 @@ class HeldMasks:
 
     def check(self) -> None:
         """Warn, and set to zero again, where a removed weight is not zero."""
-        revived = [v.path for v, mask in self.pairs if np.any(v.numpy()[mask.numpy() == 0])]
+        revived = [
+            name
+            for name, (variable, mask) in self._named_pairs()
+            if np.any(variable.numpy()[mask.numpy() == 0])
+        ]
         if revived:
             self.apply()
             warnings.warn(
@@ -104,6 +111,9 @@ class HeldMasks:
         """Give the variables back the constraints that they had."""
         for (variable, _), constraint in zip(self.pairs, self._constraints, strict=True):
             variable.constraint = _without(variable.constraint, constraint)
+
+    def _named_pairs(self):
+        return zip(self.variables.names, self.pairs, strict=True)
 
     def _averages(self, variable) -> list:
         """Return the moving averages of a variable that the model or its optimizers keep."""

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tf_tickets.keras_internals import holders_of
+from tf_tickets.names import names_of
 
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
@@ -50,7 +51,7 @@ class KernelMatrix:
 
 
 def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
-    """Return the KernelMatrix of each kernel, by variable path.
+    """Return the KernelMatrix of each kernel, by its name in the model.
 
     Kernels of a layer that Keras does not have are taken for (..., inputs, outputs). So are those
     of depthwise convolutions, which are (..., channels, multiples): each output has one input.
@@ -59,9 +60,9 @@ def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
         model: built.
         kernels: variables of the model, of two axes or more.
     """
-    holders = holders_of(model)
+    names, holders = names_of(model), holders_of(model)
     return {
-        kernel.path: _matrix(holders.get(id(kernel), [None])[-1], len(kernel.shape))
+        names[id(kernel)]: _matrix(holders.get(id(kernel), [None])[-1], len(kernel.shape))
         for kernel in kernels
     }
 

@@ -1,21 +1,23 @@
-"""Masks: which weights are kept, by variable path."""
+"""Masks: which weights are kept, by variable name."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.names import NamedVariables, named, under_names, variable_names
 
 
 class Masks(Mapping):
-    """Immutable mapping from a variable's path to its mask.
+    """Immutable mapping from a variable's name to its mask.
 
-    A mask is a bool array shaped like its variable, `True` where the weight is kept. A variable
-    whose path is absent is not pruned. All masks together are the pool: sparsity and distance
-    count each weight once, so a large layer weighs more than a small one.
+    A name is the variable's place in its model, as `tt.prunable(model).names` has it. A mask is a
+    bool array shaped like its variable, `True` where the weight is kept. A variable whose name is
+    absent is not pruned. All masks together are the pool: sparsity and distance count each weight
+    once, so a large layer weighs more than a small one.
 
     Args:
-        masks: variable path -> bool array. The order of the paths is kept; it settles ties.
+        masks: variable name -> bool array. The order of the names is kept; it settles ties.
 
     Raises:
         SettingError: if an array is not boolean.
@@ -23,23 +25,23 @@ class Masks(Mapping):
 
     def __init__(self, masks: Mapping):
         self._masks = {}
-        for path, mask in masks.items():
+        for name, mask in masks.items():
             mask = np.array(mask)
             if mask.dtype != bool:
                 raise SettingError(
                     f"A mask must be a bool array, `True` where a weight is kept. "
-                    f"Received: dtype {mask.dtype} for {path}"
+                    f"Received: dtype {mask.dtype} for {name}"
                 )
             mask.flags.writeable = False
-            self._masks[path] = mask
+            self._masks[name] = mask
 
     @classmethod
     def all_kept(cls, variables) -> "Masks":
         """Return masks that keep every weight of the given Keras variables."""
-        return cls({variable.path: np.ones(variable.shape, bool) for variable in variables})
+        return cls({name: np.ones(v.shape, bool) for name, v in named(variables).items()})
 
-    def __getitem__(self, path):
-        return self._masks[path]
+    def __getitem__(self, name):
+        return self._masks[name]
 
     def __iter__(self):
         return iter(self._masks)
@@ -54,7 +56,7 @@ class Masks(Mapping):
         if not isinstance(other, Masks):
             return NotImplemented
         return self.keys() == other.keys() and all(
-            np.array_equal(mask, other[path]) for path, mask in self.items()
+            np.array_equal(mask, other[name]) for name, mask in self.items()
         )
 
     __hash__ = None
@@ -76,24 +78,24 @@ class Masks(Mapping):
 
     def __and__(self, other: "Masks") -> "Masks":
         self._check_same_variables(other)
-        return Masks({path: mask & other[path] for path, mask in self.items()})
+        return Masks({name: mask & other[name] for name, mask in self.items()})
 
     def __or__(self, other: "Masks") -> "Masks":
         self._check_same_variables(other)
-        return Masks({path: mask | other[path] for path, mask in self.items()})
+        return Masks({name: mask | other[name] for name, mask in self.items()})
 
     def __invert__(self) -> "Masks":
-        return Masks({path: ~mask for path, mask in self.items()})
+        return Masks({name: ~mask for name, mask in self.items()})
 
     def __le__(self, other: "Masks") -> bool:
         """Return whether every weight kept here is kept in `other` too."""
         self._check_same_variables(other)
-        return not any(np.any(mask & ~other[path]) for path, mask in self.items())
+        return not any(np.any(mask & ~other[name]) for name, mask in self.items())
 
     def shuffled(self, seed: int) -> "Masks":
         """Return masks that keep as many weights of each variable, at places drawn at random.
 
-        The control that asks whether a ticket is more than the sparsity of each of its layers (S6).
+        The control that asks whether a ticket is more than the sparsity of each of its layers.
 
         Args:
             seed: decides the places, together with the shapes and order of the variables.
@@ -102,7 +104,7 @@ class Masks(Mapping):
         """
         random = np.random.default_rng(seed)
         return Masks(
-            {path: random.permutation(m.ravel()).reshape(m.shape) for path, m in self.items()}
+            {name: random.permutation(m.ravel()).reshape(m.shape) for name, m in self.items()}
         )
 
     def distance(self, other: "Masks") -> float:
@@ -122,51 +124,57 @@ class Masks(Mapping):
         self._check_same_variables(other)
         if not self.size:
             raise SettingError("The distance of empty masks is not defined.")
-        differ = sum(int(np.count_nonzero(mask != other[path])) for path, mask in self.items())
+        differ = sum(int(np.count_nonzero(mask != other[name])) for name, mask in self.items())
         return differ / self.size
 
     def check_fits(self, variables) -> None:
-        """Raise SettingError, naming the first difference, unless each path is in `variables`.
+        """Raise SettingError, naming the first difference, unless each name is in `variables`.
 
         Args:
-            variables: Keras variables, of which some may have no mask.
+            variables: Keras variables, of which some may have no mask: a mapping of their names to
+                them, or as `tt.prunable` returns them.
         """
-        named = by_path(variable for variable in variables if variable.path in self)
-        shapes = {path: tuple(variable.shape) for path, variable in named.items()}
-        for path, mask in self.items():
-            if path not in shapes:
+        shapes = {name: tuple(v.shape) for name, v in _named_where(self, variables).items()}
+        for name, mask in self.items():
+            if name not in shapes:
                 raise SettingError(
                     f"These masks are for another model, or it is not built yet: it has no "
-                    f"variable {path}. Name the model and its layers, as Keras numbers those "
-                    "without a name over the whole process."
+                    f"variable {name}."
                 )
-            if shapes[path] != mask.shape:
+            if shapes[name] != mask.shape:
                 raise SettingError(
-                    f"These masks are for another model: the mask of {path} has shape "
-                    f"{mask.shape}, the variable has shape {shapes[path]}."
+                    f"These masks are for another model: the mask of {name} has shape "
+                    f"{mask.shape}, the variable has shape {shapes[name]}."
                 )
 
     def check_covers(self, variables) -> None:
         """Raise SettingError unless there is one mask for each of `variables` and no other."""
         self.check_fits(variables)
-        for variable in variables:
-            if variable.path not in self:
-                raise SettingError(f"There is no mask for {variable.path}.")
+        for name in variables if isinstance(variables, Mapping) else named(variables):
+            if name not in self:
+                raise SettingError(f"There is no mask for {name}.")
 
     def _check_same_variables(self, other):
         check_same_variables(self, other, "The masks")
 
 
 def check_same_variables(first: Mapping, second: Mapping, what: str) -> None:
-    """Raise SettingError, naming the first difference, unless paths and shapes are the same."""
-    for path in {**first, **second}:
-        here = first[path].shape if path in first else "absent"
-        there = second[path].shape if path in second else "absent"
+    """Raise SettingError, naming the first difference, unless names and shapes are the same."""
+    for name in {**first, **second}:
+        here = first[name].shape if name in first else "absent"
+        there = second[name].shape if name in second else "absent"
         if here != there:
             raise SettingError(
-                f"{what} are of different variables: {path} is {here} in the first and "
+                f"{what} are of different variables: {name} is {here} in the first and "
                 f"{there} in the second."
             )
+
+
+def _named_where(masks, variables) -> Mapping:
+    """Return name -> variable; of those that only their paths name, where there is a mask."""
+    if isinstance(variables, Mapping | NamedVariables):
+        return variables if isinstance(variables, Mapping) else named(variables)
+    return named([variable for variable in variables if variable.path in masks])
 
 
 def masks_of(masks) -> Masks:
@@ -179,13 +187,13 @@ def masks_of(masks) -> Masks:
     if not isinstance(masks, Masks):
         raise SettingError(
             "`masks` must be tt.Masks or a Ticket, such as tt.Ticket.load(path) or "
-            f"tt.Masks({{path: array}}). Received: {type(masks).__name__}"
+            f"tt.Masks({{name: array}}). Received: {type(masks).__name__}"
         )
     return masks
 
 
 def masks_for(model, masks) -> Masks:
-    """Return masks under the paths that the variables of a model have.
+    """Return masks under the names that the variables of a model have.
 
     Args:
         model: a built Keras model.
@@ -195,38 +203,8 @@ def masks_for(model, masks) -> Masks:
         SettingError: if they are something else, or for another model.
     """
     masks = masks_of(masks)
-    if not masks.keys() <= {variable.path for variable in model.variables}:
-        masks = Masks(under_own_paths(masks, model))
-    masks.check_fits(model.variables)
+    found = under_names(model, masks)
+    if any(found.get(name) is not mask for name, mask in masks.items()):
+        masks = Masks(found)
+    masks.check_fits(variable_names(model))
     return masks
-
-
-def under_own_paths(values: Mapping, model) -> dict:
-    """Return variable path -> value under the paths that the variables of a model have.
-
-    Keras leaves a Sequential's own name out of the paths of one that it loads from a file. A path
-    that has no variable either way is returned as it is.
-    """
-    paths = {variable.path for variable in model.variables}
-    prefix = f"{model.name}/"
-
-    def own(path):
-        other = path.removeprefix(prefix) if path.startswith(prefix) else prefix + path
-        return other if path not in paths and other in paths else path
-
-    return {own(path): value for path, value in values.items()}
-
-
-def by_path(variables) -> dict:
-    """Return variable path -> variable.
-
-    Raises:
-        SettingError: if two share a path, so that it cannot name one of them.
-    """
-    named = {}
-    for variable in variables:
-        if named.setdefault(variable.path, variable) is not variable:
-            raise SettingError(
-                f"Two variables are called {variable.path}: give their layers names of their own."
-            )
-    return named

@@ -26,25 +26,29 @@ def block_masks(
     be cut off. With (4, 1) four neighbouring inputs of one output go together.
 
     Args:
-        scores: variable path -> float array of two axes or more; higher means keep.
+        scores: variable name -> float array of two axes or more; higher means keep.
         sparsity: fraction of the blocks of each pool to remove, in [0, 1).
         within: masks of the same variables; what they remove stays removed.
-        pools: sets of variable paths, disjoint and together all that is scored.
+        pools: sets of variable names, disjoint and together all that is scored.
         block_size: inputs and outputs of a block.
-        matrices: variable path -> KernelMatrix.
+        matrices: variable name -> KernelMatrix.
 
     Raises:
         SettingError, DivergedError: as `global_masks` does, of blocks in place of weights.
 
     Source: TF-MOT, `block_size` with pooling "AVG", which takes kernels of two axes only.
     """
-    blocks = {p: _block_means(matrices[p].of(score), block_size) for p, score in scores.items()}
-    blocks_within = {p: _block_means(matrices[p].of(m), block_size) > 0 for p, m in within.items()}
+    blocks = {
+        name: _block_means(matrices[name].of(score), block_size) for name, score in scores.items()
+    }
+    blocks_within = {
+        name: _block_means(matrices[name].of(m), block_size) > 0 for name, m in within.items()
+    }
     kept = pooled_masks(blocks, sparsity, Masks(blocks_within), pools)
     masks = {}
-    for path, mask in within.items():
-        expanded = _expand(kept[path], block_size, matrices[path].of(mask).shape)
-        masks[path] = matrices[path].back(expanded, mask.shape) & mask
+    for name, mask in within.items():
+        expanded = _expand(kept[name], block_size, matrices[name].of(mask).shape)
+        masks[name] = matrices[name].back(expanded, mask.shape) & mask
     return Masks(masks)
 
 
@@ -80,11 +84,11 @@ def m_by_n_masks(
     cores know 2 of 4.
 
     Args:
-        scores: variable path -> float array of two axes or more; higher means keep.
+        scores: variable name -> float array of two axes or more; higher means keep.
         sparsity: not asked, nor are `pools`: the pattern says how many are removed of each layer.
         within: masks of the same variables; what they remove stays removed.
         m_by_n: how many are removed (m) of how many (n).
-        matrices: variable path -> KernelMatrix.
+        matrices: variable name -> KernelMatrix.
 
     Raises:
         DivergedError: if a score is NaN or infinite.
@@ -93,7 +97,7 @@ def m_by_n_masks(
     """
     check_scores(scores, within)
     return Masks(
-        {p: _m_by_n_mask(scores[p], m_by_n, matrices[p]) & mask for p, mask in within.items()}
+        {n: _m_by_n_mask(scores[n], m_by_n, matrices[n]) & mask for n, mask in within.items()}
     )
 
 

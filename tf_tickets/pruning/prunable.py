@@ -1,18 +1,18 @@
-"""Which weights may be pruned, and how much each is worth keeping."""
+"""Which weights may be pruned."""
 
 import math
 from collections.abc import Collection
 
 import keras
-import numpy as np
 
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
+from tf_tickets.names import NamedVariables, names_of
 from tf_tickets.protocols import named_components
-from tf_tickets.pruning.masks import Masks, by_path
+from tf_tickets.pruning.masks import Masks
 
 
-def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
+def prunable(model: keras.Model, scope=None) -> NamedVariables:
     """Return the kernels of a model that may be pruned, in the model's order.
 
     Only kernels: the trainable variables of two axes or more whose name ends in "kernel". Never a
@@ -24,9 +24,13 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             model within the model; a list of such names, layers and models; or a predicate that is
             given each kernel and says whether it may be pruned.
 
+    Returns:
+        A list of Keras variables. Its `names` are their places in the model: masks and scores are
+        kept by them.
+
     Raises:
         SettingError: if no kernel is left, as in a model that is not built yet, or the scope is
-            none of these; the message says what there is. If two kernels share a path.
+            none of these; the message says what there is.
     """
     check_model(model)
     parts = _parts_in_scope(model, scope)
@@ -45,7 +49,8 @@ def prunable(model: keras.Model, scope=None) -> list[keras.Variable]:
             f"There is no kernel to prune: scope={scope!r} matches none of the "
             f"{len(model.trainable_variables)} trainable variables of {model.name}."
         )
-    return list(by_path(kernels).values())
+    names = names_of(model)
+    return NamedVariables({names[id(kernel)]: kernel for kernel in kernels})
 
 
 def why_not_prunable(variable: keras.Variable) -> str:
@@ -83,7 +88,9 @@ def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
     Raises:
         SettingError: as `prunable` does.
     """
-    return Masks({kernel.path: kernel.numpy() != 0 for kernel in prunable(model, scope)})
+    kernels = prunable(model, scope)
+    zeros = zip(kernels.names, kernels, strict=True)
+    return Masks({name: kernel.numpy() != 0 for name, kernel in zeros})
 
 
 def num_values(variables) -> int:
@@ -96,10 +103,15 @@ def _parts_in_scope(model, scope) -> list:
     if scope is None or _is_predicate(scope):
         return [model]
     several = isinstance(scope, Collection) and not isinstance(scope, str)
-    return [_part(model, each) for each in (scope if several else [scope])]
+    return [part_of(model, each) for each in (scope if several else [scope])]
 
 
-def _part(model, scope):
+def part_of(model: keras.Model, scope):
+    """Return a layer or model within a model, given as such or as the name of a component.
+
+    Raises:
+        SettingError: if it is neither; the message says what there is.
+    """
     if isinstance(scope, keras.layers.Layer):
         return scope
     components = named_components(model)
@@ -121,34 +133,3 @@ def _is_predicate(scope):
 
 def _is_kernel(variable):
     return variable.name.endswith("kernel") and len(variable.shape) >= 2
-
-
-def magnitude_scores(variables) -> dict[str, np.ndarray]:
-    """Return the magnitude of every weight: variable path -> float array, higher means keep.
-
-    Args:
-        variables: Keras variables, as `prunable` returns them.
-
-    Raises:
-        SettingError: if they are a model.
-
-    Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
-    """
-    if isinstance(variables, keras.Model):
-        raise SettingError(
-            "`variables` must be kernels, as tt.prunable(model) returns them. Received: a model."
-        )
-    return {variable.path: np.abs(variable.numpy()) for variable in variables}
-
-
-def random_scores(variables, seed: int) -> dict[str, np.ndarray]:
-    """Return a random number in [0, 1) for every weight: variable path -> float64 array.
-
-    What any other scores have to beat.
-
-    Args:
-        variables: Keras variables, as `prunable` returns them.
-        seed: decides the scores, together with the shapes and order of the variables.
-    """
-    random = np.random.default_rng(seed)
-    return {variable.path: random.random(variable.shape) for variable in variables}

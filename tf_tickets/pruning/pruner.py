@@ -7,8 +7,8 @@ import tensorflow as tf
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.prunable import magnitude_scores
 from tf_tickets.pruning.schedules import check_schedule
+from tf_tickets.pruning.scores.magnitude import magnitude_scores
 from tf_tickets.pruning.selection import pooled_masks
 
 
@@ -22,7 +22,7 @@ class GlobalPruning(Pruning):
         step_fn: returns the schedule's step, a scalar integer: for `IterativeSparsity` the round.
         held: the masks to update, as `hold` yields them.
         schedule: any TF-MOT `PruningSchedule`.
-        pools: sets of variable paths, disjoint and together all that is held, each of which is
+        pools: sets of variable names, disjoint and together all that is held, each of which is
             pruned to the schedule's sparsity by a threshold of its own; one pool by default.
         select: draws the masks as `pooled_masks` does, from the same arguments.
 
@@ -82,6 +82,6 @@ def prune_by_magnitude(
         SettingError: if the sparsity is out of range or less than what is removed already.
         DivergedError: if a weight is NaN or infinite; the masks are left as they were.
     """
-    scores = magnitude_scores([variable for variable, _ in held.pairs])
+    scores = magnitude_scores(held.variables)
     masks = held.masks
     held.assign(select(scores, sparsity, masks, pools or [set(masks)]))

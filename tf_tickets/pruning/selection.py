@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from tf_tickets.errors import DivergedError, SettingError, check_sparsity
+from tf_tickets.names import named
 from tf_tickets.pruning.masks import Masks, check_same_variables
 
 
@@ -18,7 +19,7 @@ def global_masks(
     keeps its best weight, at the cost of the lowest that is kept elsewhere.
 
     Args:
-        scores: variable path -> float array shaped like the variable; higher means keep.
+        scores: variable name -> float array shaped like the variable; higher means keep.
         sparsity: fraction of the whole pool to remove, in [0, 1), what is already removed included.
         within: masks of the same variables; what they remove stays removed.
 
@@ -28,7 +29,7 @@ def global_masks(
             variables.
         DivergedError: if a score is NaN or infinite.
 
-    Source: paper K, sections 3.1 and 4 (K2, K4).
+    Source: paper K, sections 3.1 and 4.
     """
     check_scores(scores, within)
     pool = sum(score.size for score in scores.values())
@@ -41,8 +42,8 @@ def global_masks(
     kept = _keep_candidates(scores, within, num_kept)
     return Masks(
         {
-            path: mask.reshape(score.shape) if within is None else _expand(mask, within[path])
-            for mask, (path, score) in zip(kept, scores.items(), strict=True)
+            name: mask.reshape(score.shape) if within is None else _expand(mask, within[name])
+            for mask, (name, score) in zip(kept, scores.items(), strict=True)
         }
     )
 
@@ -58,10 +59,10 @@ def pooled_masks(
     A variable that is a pool by itself keeps one weight at least, however few it has.
 
     Args:
-        scores: variable path -> float array; higher means keep.
+        scores: variable name -> float array; higher means keep.
         sparsity: of each pool.
         within: masks of the same variables; what they remove stays removed.
-        pools: sets of variable paths, disjoint and together all that is scored.
+        pools: sets of variable names, disjoint and together all that is scored.
 
     Raises:
         SettingError, DivergedError: as `global_masks` does.
@@ -69,12 +70,12 @@ def pooled_masks(
     check_same_variables(scores, within, "The scores and the masks to stay within")
     pruned = {}
     for pool in pools:
-        of_pool = Masks({path: mask for path, mask in within.items() if path in pool})
+        of_pool = Masks({name: mask for name, mask in within.items() if name in pool})
         most = sparsity
         if len(of_pool) == 1 and 0 <= sparsity < 1:
             most = min(sparsity, 1 - 1 / of_pool.size)
-        pruned |= global_masks({path: scores[path] for path in of_pool}, most, of_pool)
-    return Masks({path: pruned[path] for path in within})
+        pruned |= global_masks({name: scores[name] for name in of_pool}, most, of_pool)
+    return Masks({name: pruned[name] for name in within})
 
 
 def check_pool(pool: str) -> None:
@@ -84,9 +85,9 @@ def check_pool(pool: str) -> None:
 
 
 def pools_by(pool: str, variables) -> list[set[str]]:
-    """Return the paths of all variables as one pool, or for "layer" each as a pool by itself."""
-    paths = [variable.path for variable in variables]
-    return [{path} for path in paths] if pool == "layer" else [set(paths)]
+    """Return the names of all variables as one pool, or for "layer" each as a pool by itself."""
+    names = list(named(variables))
+    return [{name} for name in names] if pool == "layer" else [set(names)]
 
 
 def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None:
@@ -98,17 +99,17 @@ def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None
     """
     if not isinstance(scores, Mapping):
         raise SettingError(
-            "`scores` must map variable paths to arrays, as tt.magnitude_scores(tt.prunable(model))"
+            "`scores` must map variable names to arrays, as tt.magnitude_scores(tt.prunable(model))"
             f" does. Received: a {type(scores).__name__}"
         )
     if not scores:
         raise SettingError("There are no scores to choose weights by.")
     if within is not None:
         check_same_variables(scores, within, "The scores and the masks to stay within")
-    for path, score in scores.items():
+    for name, score in scores.items():
         # The extremes show a NaN or an infinity at a fraction of the cost of `isfinite` on it all.
         if score.size and not (np.isfinite(score.max()) and np.isfinite(score.min())):
-            raise DivergedError(f"A score of {path} is NaN or infinite: nothing was pruned on it.")
+            raise DivergedError(f"A score of {name} is NaN or infinite: nothing was pruned on it.")
 
 
 def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:
@@ -131,8 +132,8 @@ def _keep_candidates(scores, within, num_kept) -> list:
     """Return for each variable a bool array over its weights that `within` has left."""
     # A copy of 10^8 scores is worth saving.
     candidates = [
-        score.ravel() if within is None or within[path].all() else score[within[path]]
-        for path, score in scores.items()
+        score.ravel() if within is None or within[name].all() else score[within[name]]
+        for name, score in scores.items()
     ]
     kept = _keep_highest(candidates, num_kept)
     if not all(mask.any() for mask in kept if mask.size):

@@ -12,6 +12,7 @@ import numpy as np
 
 from tf_tickets.costs.memory import peak_memory_bytes
 from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.names import names_of, under_names, variable_names
 from tf_tickets.optimizers import optimizers_of
 from tf_tickets.protocols import named_components
 from tf_tickets.pruning.hold import HeldMasks
@@ -43,7 +44,7 @@ class Trainer:
         self.prunable = prunable(self.model, search.scope)
         self.pools = self._pools()
         self._start_of = {
-            variable.path: start
+            names_of(self.model)[id(variable)]: start
             for name, start in search.starts.items()
             for variable in self._component(name).variables
         }
@@ -53,11 +54,11 @@ class Trainer:
 
     def _pools(self) -> list[set]:
         """Return the variable paths that are ranked together, for each ranking."""
-        paths = {variable.path for variable in self.prunable}
+        paths = set(self.prunable.names)
         if self.search.pool != "component":
             return pools_by(self.search.pool, self.prunable)
         components = named_components(self.model)
-        held = [{v.path for v in prunable(self.model, name)} & paths for name in components]
+        held = [set(prunable(self.model, name).names) & paths for name in components]
         if set().union(*held) != paths:
             raise SettingError(
                 f"`pool` can be 'component' only where all that may be pruned is in one of the "
@@ -76,7 +77,7 @@ class Trainer:
 
     def _check_shuffled_starts(self):
         """Refuse masks that would let weights go on that an earlier round has pruned to zero."""
-        pruned = {self._start_of.get(variable.path) for variable in self.prunable}
+        pruned = {self._start_of.get(name) for name in self.prunable.names}
         if "shuffled" in self.search.arms and "trained" in pruned:
             raise SettingError(
                 "The shuffled arm keeps weights that earlier rounds have pruned, which have no "
@@ -178,14 +179,17 @@ class Trainer:
             sparsity = 1 - density ** (step / num_steps)
             held.assign(pooled_masks(scores, sparsity, held.masks, self.pools))
             if step < num_steps:
-                scores = self.search.score(self.model, self.prunable, seed)
+                scores = self._score(seed)
         return held.masks
 
     def _scores_of_all(self, seed):
         """Return the scores of the rewind point, which are the same in all rounds of a seed."""
         if self._kept_scores[0] != seed:
-            self._kept_scores = (seed, self.search.score(self.model, self.prunable, seed))
+            self._kept_scores = (seed, self._score(seed))
         return self._kept_scores[1]
+
+    def _score(self, seed):
+        return under_names(self.model, self.search.score(self.model, self.prunable, seed))
 
     def _other_starts(self, stage, folder) -> dict:
         """Return the weights of the components that do not start as the rest does."""
@@ -304,10 +308,11 @@ def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
 
 def refuse_non_finite(model: keras.Model) -> None:
     """Raise DivergedError if a trained weight is NaN or infinite."""
-    for variable in model.trainable_variables:
-        if not np.isfinite(variable.numpy()).all():
+    trained = {id(variable) for variable in model.trainable_variables}
+    for name, variable in variable_names(model).items():
+        if id(variable) in trained and not np.isfinite(variable.numpy()).all():
             raise DivergedError(
-                f"Training diverged: {variable.path} is NaN or infinite. Nothing was pruned on "
+                f"Training diverged: {name} is NaN or infinite. Nothing was pruned on "
                 "it, and what was found before is kept. Try a lower learning rate, a larger batch, "
                 "float32, or the batches in another order."
             )

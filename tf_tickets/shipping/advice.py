@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import SettingError
+from tf_tickets.names import variable_names
 from tf_tickets.protocols import Slimmed
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.shipping.forms import Form
@@ -138,9 +139,9 @@ def advice_sentences(
 
 def _num_revived(model, masks) -> int:
     return sum(
-        int(np.count_nonzero(variable.numpy()[~masks[variable.path]]))
-        for variable in model.variables
-        if variable.path in masks
+        int(np.count_nonzero(variable.numpy()[~masks[name]]))
+        for name, variable in variable_names(model).items()
+        if name in masks
     )
 
 

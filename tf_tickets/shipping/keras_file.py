@@ -5,14 +5,16 @@ import contextlib
 import os
 import pathlib
 import zlib
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.keras_internals import constraints_of, holders_of, retrace
+from tf_tickets.names import variable_names
 from tf_tickets.pruning.hold import HeldMasks, MaskConstraint
-from tf_tickets.pruning.masks import by_path, masks_for
+from tf_tickets.pruning.masks import masks_for
 from tf_tickets.pruning.prunable import masks_of_zeros
 
 
@@ -27,7 +29,7 @@ class FixedMask(MaskConstraint):
         mask: bool array shaped like the weight, `True` where it is kept.
         dtype: of the weight.
         inner: the constraint that the layer had of its own, applied first, or `None`.
-        path: of the weight, for whoever reads the file.
+        path: the weight's name in its model, for whoever reads the file.
     """
 
     def __init__(self, mask, dtype: str = "float32", inner=None, path: str = ""):
@@ -149,39 +151,51 @@ def release_held(model: keras.Model) -> None:
 @contextlib.contextmanager
 def _holding_layers(model, masks):
     """Give each masked kernel's layer a FixedMask for the time of a `with` block."""
-    variables = by_path(variable for variable in model.variables if variable.path in masks)
+    variables = {name: v for name, v in variable_names(model).items() if name in masks}
     holders = holders_of(model)
-    places = {path: _place_of(variable, holders) for path, variable in variables.items()}
-    before = {path: getattr(*place) for path, place in places.items()}
+    places = {name: _place_of(name, variable, holders) for name, variable in variables.items()}
+    before = {name: getattr(*place) for name, place in places.items()}
     try:
-        for path, place in places.items():
+        for name, place in places.items():
             # One that the model was loaded with gives way to the masks of now.
-            inner = before[path].inner if isinstance(before[path], FixedMask) else before[path]
-            setattr(*place, FixedMask(masks[path], variables[path].dtype, inner, path))
+            inner = before[name].inner if isinstance(before[name], FixedMask) else before[name]
+            setattr(*place, FixedMask(masks[name], variables[name].dtype, inner, name))
         yield
     finally:
-        for path, place in places.items():
-            setattr(*place, before[path])
+        for name, place in places.items():
+            setattr(*place, before[name])
 
 
-def _place_of(variable, holders) -> tuple:
+def _place_of(name, variable, holders) -> tuple:
     """Return the layer that a variable is of, and the name of its attribute for a constraint."""
     # A depthwise layer's kernel goes by either name.
     stem = variable.name.removesuffix("kernel").removesuffix("_")
     for layer in holders.get(id(variable), []):
-        for name in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
-            if hasattr(layer, name):
-                return layer, name
-    raise SettingError(f"{variable.path} cannot be held by a file: {_NO_PLACE}")
+        for each in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
+            if hasattr(layer, each):
+                return layer, each
+    raise SettingError(f"{name} cannot be held by a file: {_NO_PLACE}")
 
 
 def _check_described(model, masks):
     """Raise SettingError, naming the first, unless all masks are in the model's description."""
-    described = keras.tree.flatten(keras.saving.serialize_keras_object(model))
-    texts = {value for value in described if isinstance(value, str)}
-    for path in masks:
-        if path not in texts:
-            raise SettingError(f"{path} cannot be held by a file: {_NO_PLACE}")
+    described = set(_described_masks(keras.saving.serialize_keras_object(model)))
+    for name in masks:
+        if name not in described:
+            raise SettingError(f"{name} cannot be held by a file: {_NO_PLACE}")
+
+
+def _described_masks(description) -> Iterator[str]:
+    """Yield the names of the weights that a model's description has a FixedMask for."""
+    inside = [description]
+    while inside:
+        value = inside.pop()
+        if isinstance(value, list | tuple):
+            inside += value
+        elif isinstance(value, dict):
+            inside += value.values()
+            if value.get("class_name") == FixedMask.__name__:
+                yield value["config"]["path"]
 
 
 _NO_PLACE = (

@@ -203,7 +203,7 @@ def _slim_call(channel_masks) -> str:
 def _count(model, masks, slim_model) -> tuple[dict, tuple]:
     """Return FLOPs by name, and what they leave out."""
     try:
-        dense = count_flops(model, density={path: mask.mean() for path, mask in masks.items()})
+        dense = count_flops(model, density={name: mask.mean() for name, mask in masks.items()})
         counts = {"dense": dense.forward, "sparse_ideal": dense.sparse_ideal}
         if slim_model is not None:
             counts["slim"] = count_flops(slim_model).forward

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tf_tickets.keras_internals import layers_of
+from tf_tickets.names import variable_names
 from tf_tickets.pruning.kernel_matrices import KernelMatrix, kernel_matrices
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import why_not_prunable
@@ -20,7 +21,8 @@ class WeightRow:
     """One variable of a model.
 
     Attributes:
-        path, shape: of the variable.
+        path: the variable's name, which is its place in the model.
+        shape: of the variable.
         kind: the class of the layer that holds it.
         size: how many weights it has.
         num_kept: how many of them its mask keeps; all, where it has none.
@@ -50,24 +52,25 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
         model: a built model.
         masks: of some of its variables.
     """
-    kernels = [v for v in model.variables if v.path in masks and len(v.shape) > 1]
+    variables = variable_names(model)
+    kernels = [v for name, v in variables.items() if name in masks and len(v.shape) > 1]
     matrices = kernel_matrices(model, kernels)
     # A layer comes after the one that holds it, so that the innermost has the last word.
     holders = {id(v): layer for layer in layers_of(model) for v in layer.variables}
     rows = []
-    for variable in model.variables:
+    for name, variable in variables.items():
         layer = holders[id(variable)]
         size = math.prod(variable.shape)
-        kept = masks.get(variable.path)
+        kept = masks.get(name)
         rows.append(
             WeightRow(
-                variable.path,
+                name,
                 tuple(variable.shape),
                 type(layer).__name__,
                 size,
                 size if kept is None else int(np.count_nonzero(kept)),
                 why_not_prunable(variable),
-                _pattern(layer, kept, matrices.get(variable.path)),
+                _pattern(layer, kept, matrices.get(name)),
             )
         )
     return tuple(rows)

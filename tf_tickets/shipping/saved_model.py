@@ -13,6 +13,7 @@ import tensorflow as tf
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole_folder
 from tf_tickets.keras_internals import built_shapes
+from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
 
 # What a variable of its own adds to the SavedModel, beside its values; 2600 were measured.
@@ -205,8 +206,9 @@ def _signature(model: keras.Model, specs, packed: _PackedWeights):
             if value is given.get(id(variable)):
                 continue
             if id(variable) in given:
+                name = names_of(model)[id(variable)]
                 raise SettingError(
-                    f"{variable.path} changes at inference, so it cannot be packed. "
+                    f"{name} changes at inference, so it cannot be packed. "
                     'Export with weights="dense".'
                 )
             variable.assign(value)

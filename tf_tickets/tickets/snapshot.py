@@ -1,32 +1,29 @@
 """A model's whole state at one step: what rewinding returns to."""
 
+import re
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.names import under_names, variable_names
 from tf_tickets.optimizers import optimizers_of
-from tf_tickets.pruning.masks import under_own_paths
 
 
 def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.ndarray]:
-    """Return a copy of the model's state: variable path -> array.
+    """Return a copy of the model's state: variable name -> array.
 
     Weights, moving statistics and the states of random generators; not the metrics.
 
     Args:
         model: a built Keras model.
-        optimizer: whether to add the optimizers' state, under paths that begin with "optimizer/".
+        optimizer: whether to add the optimizers' state, under names that begin with "optimizer/".
 
     Raises:
-        SettingError: if two variables share a path, so that the paths cannot name them, or if
-            there is no optimizer.
+        SettingError: if there is no optimizer.
     """
-    state = {}
-    for path, variable in _named_variables(model, optimizer):
-        if path in state:
-            raise SettingError(f"Two variables of {model.name} are called {path}: name the layers.")
-        state[path] = np.array(variable.numpy())
-    return state
+    return {name: np.array(variable.numpy()) for name, variable in _named_state(model, optimizer)}
 
 
 def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> None:
@@ -34,45 +31,67 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
 
     Args:
         model: a built Keras model with the same variables.
-        snapshot: variable path -> array, as `take_snapshot` returns it.
+        snapshot: variable name -> array, as `take_snapshot` returns it.
 
     Raises:
         SettingError: if the snapshot is of another model; the message names the first difference.
     """
-    snapshot = under_own_paths(snapshot, model)
-    optimizer = any(path.startswith("optimizer/") for path in snapshot)
-    variables = dict(_named_variables(model, optimizer))
+    snapshot = under_names(model, snapshot)
+    optimizer = any(name.startswith("optimizer/") for name in snapshot)
+    variables = dict(_named_state(model, optimizer))
     check_same_shapes(
-        {path: tuple(variable.shape) for path, variable in variables.items()},
-        {path: np.shape(value) for path, value in snapshot.items()},
+        {name: tuple(variable.shape) for name, variable in variables.items()},
+        {name: np.shape(value) for name, value in snapshot.items()},
         model.name,
     )
-    for path, variable in variables.items():
-        variable.assign(snapshot[path])
+    for name, variable in variables.items():
+        variable.assign(snapshot[name])
 
 
 def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
     """Raise SettingError, naming the first variable that is absent or has another shape."""
-    for path in {**expected, **received}:
-        if expected.get(path) != received.get(path):
+    for name in {**expected, **received}:
+        if expected.get(name) != received.get(name):
             raise SettingError(
-                f"These weights are for another network than {model_name}: {path} is "
-                f"{expected.get(path, 'absent')} in the model and "
-                f"{received.get(path, 'absent')} in the weights. If it is the same network, name "
-                "it and its layers, as Keras numbers those without a name over the whole process."
+                f"These weights are for another network than {model_name}: {name} is "
+                f"{expected.get(name, 'absent')} in the model and "
+                f"{received.get(name, 'absent')} in the weights."
             )
 
 
-def _named_variables(model, optimizer):
-    for variable in model.weights:
-        yield variable.path, variable
-    # Keras numbers random generators and optimizers over the whole process, so their own paths do
-    # not last.
+def _named_state(model, optimizer) -> Iterator[tuple]:
+    """Yield what a snapshot holds: name, variable."""
     weights = {id(variable) for variable in model.weights}
+    names = variable_names(model)
+    for name, variable in names.items():
+        if id(variable) in weights:
+            yield name, variable
     states = [variable for variable in model.variables if id(variable) not in weights]
     for number, variable in enumerate(states):
         yield f"random_state/{number}", variable
     if optimizer:
         states = [variable for each in optimizers_of(model) for variable in each.variables]
+        stems = {}
+        for name, variable in names.items():
+            stems.setdefault(_joined(variable.path), _joined(name))
         for number, variable in enumerate(states):
-            yield f"optimizer/{number}/{variable.name}", variable
+            yield f"optimizer/{number}/{_slot_name(variable.name, stems)}", variable
+
+
+def _joined(path):
+    return path.replace("/", "_")
+
+
+def _slot_name(name, stems) -> str:
+    """Return the name of an optimizer's variable, which Keras begins with a weight's path.
+
+    That path is of this process alone where Keras numbered the weight's layer.
+
+    Args:
+        name: such as "dense_7_kernel_momentum".
+        stems: how such names begin -> how they are to begin.
+    """
+    for end in reversed([match.start() for match in re.finditer("_", name)]):
+        if name[:end] in stems:
+            return stems[name[:end]] + name[end:]
+    return name

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole
-from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 
 _FORMAT = "tf_tickets.ticket.1"
@@ -23,7 +23,7 @@ class Ticket:
 
     Args:
         masks: which weights are kept.
-        weights: variable path -> array, for every variable of the model, as `take_snapshot` gives
+        weights: variable name -> array, for every variable of the model, as `take_snapshot` gives
             them. What the masks remove is set to zero.
         config: how the ticket was found; anything that JSON can hold.
 
@@ -52,7 +52,7 @@ class Ticket:
     @classmethod
     def of_model(cls, model: keras.Model, masks: Masks, config: Mapping) -> "Ticket":
         """Return a ticket of the weights that a model has now."""
-        return cls(masks, take_snapshot(model), config)
+        return cls(masks_for(model, masks), take_snapshot(model), config)
 
     def __repr__(self):
         return f"Ticket({self.masks.sparsity:.2%} sparse, {self.masks!r})"
@@ -63,7 +63,7 @@ class Ticket:
         Nothing holds the zeros while the model trains: use `hold` or `callbacks.HoldMasks`.
 
         Args:
-            model: a built model of the same architecture, with the same variable paths.
+            model: a built model of the same architecture, whose variables have the same names.
 
         Raises:
             SettingError: if the model has other variables or shapes; the message names the first.

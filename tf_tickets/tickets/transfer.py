@@ -6,7 +6,9 @@ import keras
 
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import layers_of
+from tf_tickets.names import names_of, under_names
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.prunable import part_of
 from tf_tickets.tickets.ticket import Ticket
 
 _HOLDERS = (keras.Model, keras.layers.InputLayer)
@@ -14,42 +16,60 @@ _NO_MATTER = ("name", "trainable", "dtype", "_initializer", "_regularizer", "_co
 _MOST_SHAPES = 4
 
 
-def transfer_ticket(ticket: Ticket, source: keras.Model, target: keras.Model) -> Ticket:
+def transfer_ticket(
+    ticket: Ticket, source: keras.Model, target: keras.Model, source_part=None, target_part=None
+) -> Ticket:
     """Return what a ticket says of one network, under the names of another.
 
     A VAE's decoder and a GAN's generator of the same layers can share a ticket: its masks, and the
     weights and moving statistics that its survivors start from.
 
+        tt.transfer_ticket(ticket, vae, gan, "decoder", "generator")
+
     Args:
-        ticket: of a model that `source` is a part of.
-        source: the network that the ticket was found in.
-        target: the network that it is for: layers of the same kinds, shapes and settings in the
-            same order. Their names may differ in what comes before the first underscore, and they
-            may be started, regularised and computed (dtype) otherwise.
+        ticket: of `source`.
+        source: the model that the ticket was found in.
+        target: the model that it is for.
+        source_part, target_part: what in them is to have the same ticket: the name of one of
+            `model.components`, or a layer or model within; by default all of it. The two have
+            layers of the same kinds, shapes and settings in the same order. Their layers' names may
+            differ in what comes before the first underscore, and they may be started, regularised
+            and computed (dtype) otherwise.
 
     Returns:
-        A ticket whose paths are those of `target`, of these variables only. The config is that of
-        `ticket`.
+        A ticket whose names are those of `target`, of the variables of its part only. The config is
+        that of `ticket`.
 
     Raises:
-        SettingError: if the networks differ, naming the first layer that does, or if the ticket
-            prunes nothing of `source`.
+        SettingError: if the parts differ, naming the first layer that does, if there is no such
+            part, or if the ticket is for another model or prunes nothing of the part.
     """
-    _check_same_layers(source, target)
-    pairs = list(zip(source.variables, target.variables, strict=True))
+    parts = [
+        model if part is None else part_of(model, part)
+        for model, part in ((source, source_part), (target, target_part))
+    ]
+    _check_same_layers(*parts)
+    masks, weights = (under_names(source, values) for values in (ticket.masks, ticket.weights))
+    names = [_names_of_part(*each) for each in zip((source, target), parts, strict=True)]
+    pairs = list(zip(*names, strict=True))
     for old, _ in pairs:
-        if old.path not in ticket.weights:
-            raise SettingError(f"The ticket is for another network: it has no {old.path}.")
-    masks = Masks(
-        {new.path: ticket.masks[old.path] for old, new in pairs if old.path in ticket.masks}
-    )
-    if not masks.size or not masks.sparsity:
+        if old not in weights:
+            raise SettingError(
+                f"The ticket is for another network than {source.name}: it has no {old}. `source` "
+                "is the model that it was found in, and `source_part` what it is to give."
+            )
+    moved = Masks({new: masks[old] for old, new in pairs if old in masks})
+    if not moved.size or not moved.sparsity:
         raise SettingError(
-            f"The ticket prunes nothing of the {source.name}: there is no sparsity to transfer. "
-            f"Use a run whose --component is both or {source.name}."
+            f"The ticket prunes nothing of the {parts[0].name}: there is no sparsity to transfer. "
+            f"Take a ticket whose scope is both or {parts[0].name}."
         )
-    weights = {new.path: ticket.weights[old.path] for old, new in pairs}
-    return Ticket(masks, weights, ticket.config)
+    return Ticket(moved, {new: weights[old] for old, new in pairs}, ticket.config)
+
+
+def _names_of_part(model, part) -> list[str]:
+    names = names_of(model)
+    return [names[id(variable)] for variable in part.variables]
 
 
 def _check_same_layers(source, target):

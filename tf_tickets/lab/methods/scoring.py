@@ -10,13 +10,13 @@ from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
 from tf_tickets.lab.data.dataset import ImageDataset, training_batches
 from tf_tickets.lab.recipes import Recipe
-from tf_tickets.pruning.prunable import magnitude_scores, random_scores
-from tf_tickets.pruning.scores.at_init import (
-    SynapticFlow,
-    grasp_scores,
-    normalized_scores,
-    snip_scores,
-)
+from tf_tickets.names import NamedVariables, named, names_of
+from tf_tickets.pruning.scores.grasp import grasp_scores
+from tf_tickets.pruning.scores.magnitude import magnitude_scores
+from tf_tickets.pruning.scores.normalized import normalized_scores
+from tf_tickets.pruning.scores.random import random_scores
+from tf_tickets.pruning.scores.snip import snip_scores
+from tf_tickets.pruning.scores.synflow import SynapticFlow
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 
 METHODS = ("snip", "grasp", "synflow", "magnitude", "random")
@@ -68,7 +68,7 @@ class InitialScores:
     def __call__(
         self, model: keras.Model, kernels: Sequence[keras.Variable], seed: int
     ) -> dict[str, np.ndarray]:
-        """Return variable path -> float array for each kernel; higher means keep.
+        """Return variable name -> float array for each kernel; higher means keep.
 
         Args:
             model: of the recipe; it is left as it is.
@@ -83,13 +83,13 @@ class InitialScores:
         if self.method == "random":
             return random_scores(kernels, seed)
         score = self._by_flow if self.method == "synflow" else self._by_loss
-        scores = score(model, {kernel.path for kernel in kernels}, seed)
-        return {kernel.path: scores[kernel.path] for kernel in kernels}
+        scores = score(model, set(named(kernels)), seed)
+        return {name: scores[name] for name in named(kernels)}
 
     def _by_flow(self, model, paths, _):
         scores = {}
         for network in model.components.values():
-            chosen = _chosen(network.trainable_variables, paths)
+            chosen = _chosen(model, network.trainable_variables, paths)
             if chosen:
                 if network not in self._flows:
                     self._flows[network] = SynapticFlow(network)
@@ -102,8 +102,9 @@ class InitialScores:
             training_batches(self._images, self._recipe.batch_size, seed, 0, _NUM_BATCHES)
         )
         scores = {}
-        for variables, loss in self._in_float32(model).scoring_losses:
-            chosen = _chosen(variables, paths)
+        model = self._in_float32(model)
+        for variables, loss in model.scoring_losses:
+            chosen = _chosen(model, variables, paths)
             if chosen:
                 losses = [functools.partial(loss, batch) for batch in batches]
                 scores |= normalized_scores(method(chosen, losses))
@@ -123,5 +124,6 @@ class InitialScores:
         return self._float32_twin
 
 
-def _chosen(variables, paths):
-    return [variable for variable in variables if variable.path in paths]
+def _chosen(model, variables, paths):
+    names = names_of(model)
+    return NamedVariables({names[id(v)]: v for v in variables if names[id(v)] in paths})

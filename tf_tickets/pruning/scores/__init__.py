@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""What each weight is worth keeping, a score by each file."""
