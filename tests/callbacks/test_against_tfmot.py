@@ -113,7 +113,7 @@ def test_layer_by_layer_the_masks_are_those_of_tfmot(tmp_path, pattern):
     )
     for epoch, masks in enumerate(ours.masks):
         for layer in LAYERS:
-            mask = masks[model.get_layer(layer).kernel.path]
+            mask = masks[f"{layer}/kernel"]
             np.testing.assert_array_equal(mask, theirs[f"{layer}_{epoch}"] != 0, f"{layer} {epoch}")
     final = 0.5 if pattern == "2:4" else 0.8
     assert ours.masks[-1].sparsity == pytest.approx(final, abs=0.05)

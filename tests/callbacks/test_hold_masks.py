@@ -13,6 +13,7 @@ from tf_tickets import (
     magnitude_scores,
     prunable,
 )
+from tf_tickets.names import named
 
 
 def half(model):
@@ -20,7 +21,9 @@ def half(model):
 
 
 def num_revived(model, masks):
-    return sum(np.count_nonzero(k.numpy()[~masks[k.path]]) for k in prunable(model))
+    return sum(
+        np.count_nonzero(k.numpy()[~masks[name]]) for name, k in named(prunable(model)).items()
+    )
 
 
 CASES = {
@@ -163,8 +166,8 @@ def test_zeros_come_back_with_a_backup_and_are_held_on(tmp_path, hold_first):
         fit(model, backup, callbacks.HoldMasks(masks), Interrupt(), epochs=2)
     restarted = dense_net()
     assert num_revived(restarted, masks) > 0
-    before = {kernel.path: kernel.numpy() for kernel in prunable(model)}
+    before = {name: kernel.numpy() for name, kernel in named(prunable(model)).items()}
     both = [callbacks.HoldMasks(), keras.callbacks.BackupAndRestore(tmp_path)]
     fit(restarted, *(both if hold_first else both[::-1]), epochs=2)
     assert num_revived(restarted, masks) == 0
-    assert all(np.any(kernel.numpy() != before[kernel.path]) for kernel in prunable(restarted))
+    assert all(np.any(k.numpy() != before[n]) for n, k in named(prunable(restarted)).items())

@@ -13,6 +13,7 @@ import tf_tickets as tt
 from tests.callbacks.small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 from tf_tickets.callbacks import prune_low_magnitude
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.names import named
 from tf_tickets.pruning import pruner
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 
@@ -61,7 +62,7 @@ def test_only_what_is_in_scope():
     model = dense_net()
     callback = tt.callbacks.PruneLowMagnitude(gradual(), scope=model.get_layer("first"))
     fit(model, callback)
-    assert list(callback.masks) == [model.get_layer("first").kernel.path]
+    assert list(callback.masks) == ["first/kernel"]
     assert np.all(model.get_layer("last").kernel.numpy())
 
 
@@ -401,8 +402,8 @@ def pruned(name, **options):
     images = RANDOM.normal(size=(8, *shape)).astype("float32")
     labels = RANDOM.integers(classes, size=8)
     model.fit(images, labels, batch_size=2, callbacks=[callback], verbose=0)
-    for kernel in tt.prunable(model):
-        assert not kernel.numpy()[~callback.masks[kernel.path]].any()
+    for name, kernel in named(tt.prunable(model)).items():
+        assert not kernel.numpy()[~callback.masks[name]].any()
     return model, callback.masks
 
 

@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 import tf_tickets as tt
+from tf_tickets.names import variable_names
 
 OURS_WITH_BATCH_NORM = (
     *("vae", "resnet-vae", "dcgan", "dcgan-table2", "dcgan-shared"),
@@ -37,8 +38,8 @@ def shake(model, seed=0):
 def mask_scales(model, masks):
     """Set the masked scales and their shifts to zero: the channel-masked model, by hand."""
     for path, mask in masks.items():
-        for variable in model.variables:
-            if variable.path in (path, path.replace("gamma", "beta")):
+        for name, variable in variable_names(model).items():
+            if name in (path, path.replace("gamma", "beta")):
                 variable.assign(variable.numpy() * mask)
 
 

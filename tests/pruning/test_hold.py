@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_tickets import Masks, SettingError, global_masks, hold, magnitude_scores, prunable
+from tf_tickets.names import named, variable_names
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -45,9 +46,9 @@ def half(model):
 def num_revived(model, masks):
     """How many weights that the masks remove are not exactly zero."""
     return sum(
-        np.count_nonzero(variable.numpy()[~masks[variable.path]])
-        for variable in model.variables
-        if variable.path in masks
+        np.count_nonzero(variable.numpy()[~masks[name]])
+        for name, variable in variable_names(model).items()
+        if name in masks
     )
 
 
@@ -66,7 +67,7 @@ def check_that_fit_keeps_zeros(model):
 
 
 def kernels(model):
-    return {kernel.path: kernel for kernel in prunable(model)}
+    return named(prunable(model))
 
 
 OPTIMIZERS = {
@@ -344,8 +345,8 @@ def test_assign_wants_masks_of_the_same_variables():
     model = build()
     masks = half(model)
     with hold(model, masks) as held:
-        with pytest.raises(SettingError, match="no mask for net/dense/kernel"):
-            held.assign(Masks({"net/conv/kernel": masks["net/conv/kernel"]}))
+        with pytest.raises(SettingError, match="no mask for dense/kernel"):
+            held.assign(Masks({"conv/kernel": masks["conv/kernel"]}))
         assert held.masks == masks
 
 
@@ -353,7 +354,7 @@ def test_masks_of_another_model_are_refused():
     model = build()
     with pytest.raises(SettingError, match="no variable other/kernel"):
         hold(model, Masks({"other/kernel": np.ones(3, bool)})).__enter__()
-    with pytest.raises(SettingError, match=r"net/dense/kernel has shape \(3,\)"):
+    with pytest.raises(SettingError, match=r"dense/kernel has shape \(3,\)"):
         hold(model, Masks({"net/dense/kernel": np.ones(3, bool)})).__enter__()
     assert model.get_layer("dense").kernel.constraint is None
 
@@ -430,9 +431,10 @@ MIRRORED = """
             masks = tt.global_masks(scores, 0.8, held.masks)
             held.assign(masks)
             model.fit(inputs, inputs[:, :1], batch_size=16, verbose=0)
-            for kernel in tt.prunable(model):
+            kernels = tt.prunable(model)
+            for name, kernel in zip(kernels.names, kernels):
                 for replica in kernel.value.values:
-                    pruned = replica.numpy()[~masks[kernel.path]]
+                    pruned = replica.numpy()[~masks[name]]
                     assert pruned.size and not pruned.any(), options
     print("zeros on both replicas")
 """
@@ -477,7 +479,7 @@ def test_averages_that_the_model_names_are_masked_at_once_and_in_every_step():
     inputs = RANDOM.normal(size=(16, 8)).astype("float32")
     model.fit(inputs, inputs[:, :1], verbose=0)
     masks = half(model)
-    removed = ~masks[model.dense.kernel.path]
+    removed = ~masks["dense/kernel"]
     before = model.average.numpy()
     assert before.all()
     with hold(model, masks):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
+from tf_tickets.names import named
 from tf_tickets.pruning.kernel_matrices import KernelMatrix, kernel_matrices
 
 L = keras.layers
@@ -27,7 +28,8 @@ def build(name):
     model = keras.Model(inputs, make()(inputs))
     (kernel,) = tt.prunable(model)
     kernel.assign(RANDOM.normal(size=kernel.shape))
-    return model, kernel, kernel_matrices(model, [kernel])[kernel.path], input_axis, output_axis
+    (matrix,) = kernel_matrices(model, [kernel]).values()
+    return model, kernel, matrix, input_axis, output_axis
 
 
 def without(matrix, kernel, side, index):
@@ -60,19 +62,20 @@ def test_columns_are_outputs(name):
 def test_the_parts_of_attention():
     inputs = keras.Input((4, 6))
     model = keras.Model(inputs, L.MultiHeadAttention(2, 8, name="attention")(inputs, inputs))
-    kernels = {kernel.path.split("/")[-2]: kernel for kernel in tt.prunable(model)}
+    kernels = named(tt.prunable(model))
     matrices = kernel_matrices(model, kernels.values())
-    query, output = kernels["query"], kernels["attention_output"]
+    places = "attention/query_dense/kernel", "attention/output_dense/kernel"
+    query, output = (kernels[name] for name in places)
     assert query.shape == (6, 2, 8) and output.shape == (2, 8, 6)
-    assert matrices[query.path].of(query.numpy()).shape == (6, 2 * 8)
-    assert matrices[output.path].of(output.numpy()).shape == (2 * 8, 6)
+    assert matrices[places[0]].of(query.numpy()).shape == (6, 2 * 8)
+    assert matrices[places[1]].of(output.numpy()).shape == (2 * 8, 6)
 
 
 def test_depthwise_kernels_are_taken_as_they_are():
     inputs = keras.Input((5, 5, 6))
-    model = keras.Model(inputs, L.DepthwiseConv2D(3)(inputs))
+    model = keras.Model(inputs, L.DepthwiseConv2D(3, name="conv")(inputs))
     (kernel,) = tt.prunable(model)
-    assert kernel_matrices(model, [kernel])[kernel.path] == KernelMatrix((2,), (3,), (0, 1))
+    assert kernel_matrices(model, [kernel]) == {"conv/kernel": KernelMatrix((2,), (3,), (0, 1))}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tf_tickets import Masks, SettingError
-from tf_tickets.pruning.masks import by_path
+from tf_tickets.names import NamedVariables
 
 
 def masks(**kept):
@@ -105,6 +105,16 @@ def test_check_fits_names_the_first_difference():
         Masks({"dense/kernel": np.ones(2, bool)}).check_fits(variables)
 
 
+def test_check_fits_goes_by_the_names_that_are_given():
+    named = {"a/kernel": variable("twin", (2,)), "b/kernel": variable("twin", (3,))}
+    for variables in (named, NamedVariables(named)):
+        Masks({"b/kernel": np.ones(3, bool)}).check_fits(variables)
+        with pytest.raises(SettingError, match="it has no variable twin/kernel"):
+            Masks({"twin/kernel": np.ones(2, bool)}).check_fits(variables)
+        with pytest.raises(SettingError, match="no mask for b/kernel"):
+            Masks({"a/kernel": np.ones(2, bool)}).check_covers(variables)
+
+
 def test_check_covers_wants_a_mask_for_each_variable():
     variables = [variable("conv", (2,)), variable("dense", (3,))]
     Masks.all_kept(variables).check_covers(variables)
@@ -114,13 +124,15 @@ def test_check_covers_wants_a_mask_for_each_variable():
 
 def test_a_path_that_two_variables_share_names_neither():
     twins = [variable("twin", (2,)), variable("twin", (2,))]
-    with pytest.raises(SettingError, match="Two variables are called twin/kernel"):
-        by_path(twins)
-    with pytest.raises(SettingError, match="Two variables are called twin/kernel"):
+    with pytest.raises(SettingError, match="Two variables have the path twin/kernel"):
+        Masks.all_kept(twins)
+    with pytest.raises(SettingError, match="Two variables have the path twin/kernel"):
         Masks({"twin/kernel": np.ones(2, bool)}).check_fits(twins)
+    with pytest.raises(SettingError, match="Two variables have the path twin/kernel"):
+        Masks({"twin/kernel": np.ones(2, bool)}).check_covers(twins)
     # No harm where no mask names them.
     Masks({}).check_fits(twins)
-    assert by_path([twins[0], twins[0]]) == {"twin/kernel": twins[0]}
+    assert list(Masks.all_kept([twins[0], twins[0]])) == ["twin/kernel"]
 
 
 def test_shuffled_masks_keep_as_many_of_each_variable_elsewhere():

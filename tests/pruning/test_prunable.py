@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets import SettingError, magnitude_scores, masks_of_zeros, prunable, random_scores
+from tf_tickets import SettingError, masks_of_zeros, prunable
+from tf_tickets.names import variable_names
 from tf_tickets.pruning.prunable import why_not_prunable
 
 L = keras.layers
@@ -33,7 +34,8 @@ def model():
 
 
 def names(variables):
-    return ["/".join(variable.path.split("/")[-2:]) for variable in variables]
+    """Return the last two parts of each name, that of the layer and the variable's own."""
+    return ["/".join(name.split("/")[-2:]) for name in variables.names]
 
 
 def test_kernels_only_and_in_the_models_order(model):
@@ -107,7 +109,7 @@ def test_a_shared_layer_is_counted_once():
     assert names(prunable(model)) == ["shared/kernel"]
 
 
-def test_kernels_that_share_a_path_are_an_error():
+def test_kernels_that_share_a_path_have_names_of_their_own():
     class Twins(keras.Model):
         def __init__(self):
             super().__init__(name="twins")
@@ -119,30 +121,10 @@ def test_kernels_that_share_a_path_are_an_error():
 
     model = Twins()
     model(np.zeros((1, 3), "float32"))
-    with pytest.raises(SettingError, match="Two variables are called twins/twin/kernel"):
-        prunable(model)
-
-
-def test_magnitude_scores_are_absolute_values(model):
-    (kernel,) = prunable(model, "decoder")
-    value = np.random.default_rng(0).normal(size=kernel.shape).astype("float32")
-    value[0, :3] = [-2.0, 0.0, -0.0]
-    kernel.assign(value)
-    scores = magnitude_scores([kernel])
-    assert list(scores) == [kernel.path]
-    np.testing.assert_array_equal(scores[kernel.path], np.abs(value))
-    assert scores[kernel.path].dtype == np.float32
-
-
-def test_random_scores_follow_the_seed(model):
     kernels = prunable(model)
-    first, again, other = (random_scores(kernels, seed) for seed in (1, 1, 2))
-    assert list(first) == [kernel.path for kernel in kernels]
-    for kernel in kernels:
-        score = first[kernel.path]
-        assert score.shape == tuple(kernel.shape) and 0 <= score.min() <= score.max() < 1
-        np.testing.assert_array_equal(score, again[kernel.path])
-        assert not np.any(score == other[kernel.path])
+    assert kernels[0].path == kernels[1].path
+    assert kernels.names == ["first/kernel", "second/kernel"]
+    assert prunable(model, model.second).names == ["second/kernel"]
 
 
 def test_masks_of_zeros_keep_what_is_not_zero(model):
@@ -150,17 +132,16 @@ def test_masks_of_zeros_keep_what_is_not_zero(model):
     drawn = np.indices(dense.shape).sum(axis=0) % 2 == 0
     dense.assign(np.where(drawn, -0.25, 0))
     masks = masks_of_zeros(model)
-    assert list(masks) == [kernel.path for kernel in prunable(model)]
-    np.testing.assert_array_equal(masks[dense.path], drawn)
-    assert list(masks_of_zeros(model, "decoder")) == [dense.path]
+    assert list(masks) == prunable(model).names
+    np.testing.assert_array_equal(masks["decoder/dense/kernel"], drawn)
+    assert list(masks_of_zeros(model, "decoder")) == ["decoder/dense/kernel"]
 
 
 def test_each_variable_is_prunable_or_there_is_a_reason(model):
     model.components["decoder"].trainable = False
-    reasons = {variable.path: why_not_prunable(variable) for variable in model.variables}
-    of = {"/".join(path.split("/")[-2:]): reason for path, reason in reasons.items()}
-    kernels = {kernel.path for kernel in prunable(model)}
-    assert {path for path, reason in reasons.items() if not reason} == kernels
+    reasons = {name: why_not_prunable(v) for name, v in variable_names(model).items()}
+    of = {"/".join(name.split("/")[-2:]): reason for name, reason in reasons.items()}
+    assert {name for name, reason in reasons.items() if not reason} == set(prunable(model).names)
     assert "frozen" in of["dense/kernel"]
     assert "bias" in of["conv/bias"] and "bias" in of["dense/bias"]
     assert "normalisation" in of["bn/gamma"] and "normalisation" in of["ln/beta"]

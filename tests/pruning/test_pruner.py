@@ -15,6 +15,7 @@ from tf_tickets import (
     prunable,
 )
 from tf_tickets.interop import Pruning, sparsity
+from tf_tickets.names import named
 
 L = keras.layers
 
@@ -55,8 +56,8 @@ def test_iterative_rounds_pool_all_layers_and_count_exactly(model, held):
         assert held.masks == expected
         assert held.masks <= before
         assert held.masks.num_kept == round(0.8**number * pool)
-        for kernel in prunable(model):
-            assert not kernel.numpy()[~held.masks[kernel.path]].any()
+        for name, kernel in named(prunable(model)).items():
+            assert not kernel.numpy()[~held.masks[name]].any()
         before = held.masks
     per_layer = [mask.mean() for mask in before.values()]
     assert abs(per_layer[0] - per_layer[1]) > 0.001, "one threshold, not one for each layer"
@@ -77,8 +78,8 @@ def test_polynomial_decay_prunes_from_a_callback_while_fit_goes_on(model, held):
     found = [round(seen[step], 3) for step in (3, 4, 8, 12, 16, 20, 23)]
     expected = [0.0, 0.1] + [round(0.8 - 0.7 * (1 - k / 16) ** 3, 3) for k in (4, 8, 12, 16)]
     np.testing.assert_allclose(found, [*expected, 0.8], atol=1.5e-3)
-    for kernel in prunable(model):
-        assert not kernel.numpy()[~held.masks[kernel.path]].any()
+    for name, kernel in named(prunable(model)).items():
+        assert not kernel.numpy()[~held.masks[name]].any()
 
 
 def test_constant_sparsity_keeps_its_count_while_weights_change(model, held):
@@ -100,8 +101,8 @@ def test_tf_mots_own_mask_op_sees_the_masks(model, held):
     for kernel in prunable(model):
         kernel.assign(np.ones(kernel.shape))
     pruner.weight_mask_op()
-    for kernel in prunable(model):
-        np.testing.assert_array_equal(kernel.numpy() != 0, held.masks[kernel.path])
+    for name, kernel in named(prunable(model)).items():
+        np.testing.assert_array_equal(kernel.numpy() != 0, held.masks[name])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -111,7 +112,7 @@ def test_nothing_is_pruned_on_a_broken_training(model, held, bad):
     value = second.numpy().copy()
     value[3, 4] = bad
     second.assign(value)
-    with pytest.raises(DivergedError, match="net/second/kernel is NaN or infinite"):
+    with pytest.raises(DivergedError, match="of second/kernel is NaN or infinite"):
         pruner.conditional_mask_update()
     assert held.masks.sparsity == 0.0
     np.testing.assert_array_equal(second.numpy(), value)
@@ -125,7 +126,7 @@ def test_a_schedule_may_not_bring_weights_back(held):
 
 
 def test_each_pool_is_pruned_to_the_sparsity_by_a_threshold_of_its_own(model, held):
-    pools = [{kernel.path} for kernel in prunable(model)]
+    pools = [{name} for name in prunable(model).names]
     schedule = IterativeSparsity(0.3, 2)
     for number in (1, 2):
         scores = magnitude_scores(prunable(model))
@@ -135,7 +136,7 @@ def test_each_pool_is_pruned_to_the_sparsity_by_a_threshold_of_its_own(model, he
             expected |= global_masks({path: score}, 1 - 0.7**number, within)
         GlobalPruning(lambda: number, held, schedule, pools).conditional_mask_update()  # noqa: B023
         assert held.masks == Masks(expected)
-        assert list(held.masks) == [kernel.path for kernel in prunable(model)]
+        assert list(held.masks) == prunable(model).names
         for mask in held.masks.values():
             assert np.count_nonzero(mask) == round(0.7**number * mask.size)
 
@@ -148,10 +149,10 @@ def test_one_pool_shares_the_same_count_out_otherwise(model, held):
 
 
 def test_a_pool_that_is_broken_leaves_the_others_as_they_were(model, held):
-    pools = [{kernel.path} for kernel in prunable(model)]
+    pools = [{name} for name in prunable(model).names]
     model.get_layer("second").kernel.assign(np.full((30, 10), np.nan))
     pruner = GlobalPruning(lambda: 1, held, IterativeSparsity(0.5, 1), pools)
-    with pytest.raises(DivergedError, match="net/second/kernel"):
+    with pytest.raises(DivergedError, match="of second/kernel"):
         pruner.conditional_mask_update()
     assert held.masks.sparsity == 0.0
 

@@ -236,7 +236,7 @@ def test_each_pool_has_a_threshold_of_its_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1.0], 0.5), r"`scores` must map variable paths to arrays, as tt\.magnitude_scores"),
+        (([1.0], 0.5), r"`scores` must map variable names to arrays, as tt\.magnitude_scores"),
         (({"a": np.ones(4)}, "0.5"), "`sparsity` must be a number. Received: sparsity='0.5'"),
         (({"a": np.ones(4)}, None), "`sparsity` must be a number. Received: sparsity=None"),
     ],

@@ -273,14 +273,14 @@ def test_what_a_file_cannot_hold_is_named_and_nothing_is_left_behind(tmp_path):
     path = tmp_path / "held.keras"
     model = attention()
     masks = global_masks(magnitude_scores(prunable(model)), 0.5)
-    with pytest.raises(SettingError, match="attention/query/kernel cannot be held by a file"):
+    with pytest.raises(SettingError, match="attention/query_dense/kernel cannot be held by a file"):
         save_held(model, path, masks)
     assert masks_of_zeros(model).sparsity == 0, "what was refused changed nothing"
-    with pytest.raises(SettingError, match="attention/query/kernel cannot be held by a file"):
+    with pytest.raises(SettingError, match="attention/query_dense/kernel cannot be held by a file"):
         save_held(model, path)
     assert not any(isinstance(v.constraint, FixedMask) for v in model.variables)
     assert model.get_layer("dense").kernel_constraint is None
-    with pytest.raises(SettingError, match=r"mine/conv2d.*/kernel cannot be held by a file"):
+    with pytest.raises(SettingError, match=r"^conv/kernel cannot be held by a file"):
         save_held(subclassed(), path)
     rest = masks_of_zeros(model, lambda kernel: "attention" not in kernel.path)
     assert (

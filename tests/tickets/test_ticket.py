@@ -178,7 +178,7 @@ def test_a_ticket_for_another_network_names_the_first_difference():
     ticket = ticket_of(build())
     other = build(units=10)
     before = other.get_weights()
-    with pytest.raises(SettingError, match=r"net/dense/kernel is \(180, 10\) in the model"):
+    with pytest.raises(SettingError, match=r": dense/kernel is \(180, 10\) in the model"):
         ticket.apply(other)
     for value, now in zip(before, other.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)

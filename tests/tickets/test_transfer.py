@@ -13,6 +13,7 @@ from tf_tickets import (
     transfer_ticket,
 )
 from tf_tickets.lab import models
+from tf_tickets.names import variable_names
 
 L = keras.layers
 
@@ -49,20 +50,20 @@ def gan():
 
 def test_there_and_back_is_the_same_ticket_bit_for_bit(vae, gan):
     ticket = ticket_of(vae)
-    there = transfer_ticket(ticket, vae.decoder, gan.generator)
-    back = transfer_ticket(there, gan.generator, vae.decoder)
-    assert list(there.weights) == [variable.path for variable in gan.generator.variables]
-    assert list(there.masks) == [variable.path for variable in prunable(gan, "generator")]
-    assert list(back.masks) == [variable.path for variable in prunable(vae, "decoder")]
+    there = transfer_ticket(ticket, vae, gan, "decoder", "generator")
+    back = transfer_ticket(there, gan, vae, "generator", "decoder")
+    assert list(there.weights) == [f"generator/{name}" for name in variable_names(gan.generator)]
+    assert list(there.masks) == prunable(gan, "generator").names
+    assert list(back.masks) == prunable(vae, "decoder").names
     assert all(np.array_equal(mask, ticket.masks[path]) for path, mask in back.masks.items())
     assert 0 < back.masks.sparsity < 1
     whole = bits(ticket)
-    assert bits(back) == {v.path: whole[v.path] for v in vae.decoder.variables}
+    assert bits(back) == {n: bits for n, bits in whole.items() if n.startswith("decoder/")}
     assert there.config == ticket.config
 
 
 def test_both_networks_make_the_same_images_of_the_ticket(vae, gan):
-    there = transfer_ticket(ticket_of(vae), vae.decoder, gan.generator)
+    there = transfer_ticket(ticket_of(vae), vae, gan.generator, "decoder")
     back = transfer_ticket(there, gan.generator, vae.decoder)
     there.apply(gan.generator)
     back.apply(vae.decoder)
@@ -87,7 +88,7 @@ def test_both_networks_make_the_same_images_of_the_ticket(vae, gan):
 )
 def test_a_mismatch_is_refused_with_the_first_layer_that_differs(vae, target, first):
     with pytest.raises(SettingError, match=f"decoder cannot .* generator.*first in {first}"):
-        transfer_ticket(ticket_of(vae), vae.decoder, make(**target).generator)
+        transfer_ticket(ticket_of(vae), vae, make(**target), "decoder", "generator")
 
 
 def dense(name, widths, layer=L.Dense):
@@ -160,10 +161,14 @@ def test_a_ticket_that_prunes_nothing_of_the_part_is_refused(vae, gan):
     dense_ticket = ticket_of(vae)
     dense_ticket = Ticket(Masks.all_kept(prunable(vae)), dense_ticket.weights, {})
     for ticket in (ticket_of(vae, "encoder"), dense_ticket):
-        with pytest.raises(SettingError, match=r"nothing of the decoder.* both or decoder"):
-            transfer_ticket(ticket, vae.decoder, gan.generator)
+        with pytest.raises(
+            SettingError, match=r"nothing of the decoder.* all of the model, or in the decoder"
+        ):
+            transfer_ticket(ticket, vae, gan, "decoder", "generator")
 
 
 def test_a_ticket_of_another_network_is_refused(vae, gan):
-    with pytest.raises(SettingError, match="another network: it has no decoder_"):
-        transfer_ticket(ticket_of(gan), vae.decoder, gan.generator)
+    with pytest.raises(SettingError, match=r"no decoder_.*`source` is the model that it was found"):
+        transfer_ticket(ticket_of(vae), vae.decoder, gan.generator)
+    with pytest.raises(SettingError, match="another network than vae: it has no decoder/decoder_"):
+        transfer_ticket(ticket_of(gan), vae, gan, "decoder", "generator")

@@ -148,6 +148,7 @@ class Trainer:
         if self.search.transferred:
             ticket = self.search.transferred(stage.seed, stage.round)
             given = ticket.weights if stage.arm == "transferred" else {}
+            given = under_names(self.model, given)
             return {**fresh, **given}, ticket.masks, 0
         return fresh, self._winning_masks(stage, folder), 0
 

@@ -62,7 +62,7 @@ def transfer_ticket(
     if not moved.size or not moved.sparsity:
         raise SettingError(
             f"The ticket prunes nothing of the {parts[0].name}: there is no sparsity to transfer. "
-            f"Take a ticket whose scope is both or {parts[0].name}."
+            f"Take a ticket that was found in all of the model, or in the {parts[0].name}."
         )
     return Ticket(moved, {new: weights[old] for old, new in pairs}, ticket.config)
 

@@ -1,142 +1,15 @@
-"""Scores at initialisation against float64 references, closed forms, and what must not change."""
+"""SynFlow in closed forms, and by what has to be the same."""
 
 import keras
 import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.pruning.scores.at_init import SynapticFlow, linear_twin
+from tf_tickets.errors import SettingError
+from tf_tickets.pruning.scores.synflow import SynapticFlow, linear_twin
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.normal(size=(3, 16, 5))
-TARGETS = RANDOM.normal(size=(3, 16, 2))
-SHAPES = [(5, 4), (4, 2)]
-
-
-@pytest.fixture
-def model():
-    """tanh(x A) B, its kernels scaled so that the hyperbolic tangent is bent."""
-    keras.utils.set_random_seed(1)
-    stack = [L.Dense(4, "tanh", use_bias=False, name="a"), L.Dense(2, use_bias=False, name="b")]
-    return keras.Sequential([keras.Input((5,)), *stack], name="net")
-
-
-def losses(model, batches=range(3)):
-    def loss_of(number):
-        outputs = model(INPUTS[number].astype("float32"), training=True)
-        return keras.ops.mean(keras.ops.square(outputs - TARGETS[number].astype("float32")))
-
-    return [lambda number=number: loss_of(number) for number in batches]
-
-
-def reference_loss(weights):
-    """The mean of the three batches' losses, in float64, of all weights in one vector."""
-    a, b = weights[:20].reshape(SHAPES[0]), weights[20:].reshape(SHAPES[1])
-    return np.mean((np.tanh(INPUTS @ a) @ b - TARGETS) ** 2)
-
-
-def central_differences(function, weights, step):
-    """The gradient of a function of a vector; its error is of the order of step^2."""
-    units = step * np.eye(weights.size)
-    return np.array([(function(weights + u) - function(weights - u)) / (2 * step) for u in units])
-
-
-def flat(kernels):
-    return np.concatenate([kernel.numpy().ravel().astype("float64") for kernel in kernels])
-
-
-def scores_in_order(scores, kernels):
-    assert list(scores) == [kernel.path for kernel in kernels]
-    assert [score.shape for score in scores.values()] == [tuple(k.shape) for k in kernels]
-    return np.concatenate([score.ravel() for score in scores.values()])
-
-
-def test_snip_is_the_weight_times_the_gradient(model):
-    kernels = tt.prunable(model)
-    weights = flat(kernels)
-    expected = np.abs(weights * central_differences(reference_loss, weights, 1e-5))
-    found = scores_in_order(tt.snip_scores(kernels, losses(model)), kernels)
-    # Differences are right to 1e-10 and float32 to 1e-7 of the largest.
-    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max(), rtol=1e-5)
-    assert expected.max() > 0.01
-
-
-def test_grasp_is_the_weight_times_the_hessian_times_the_gradient(model):
-    kernels = tt.prunable(model)
-    weights = flat(kernels)
-
-    def gradient(at):
-        return central_differences(reference_loss, at, 1e-4)
-
-    def flow(at):
-        return 0.5 * np.sum(gradient(at) ** 2)  # whose gradient is H g
-
-    products = central_differences(flow, weights, 1e-3)
-    found = scores_in_order(tt.grasp_scores(kernels, losses(model)), kernels)
-    # The outer differences err by 1e-6 times third derivatives that are of the order of 1.
-    np.testing.assert_allclose(found, weights * products, atol=2e-5 * np.abs(products).max())
-    assert found.min() < -1e-3 and found.max() > 1e-3
-
-
-def test_removing_what_grasp_would_keep_lowers_the_gradients_norm(model):
-    """The sign: keeping the highest is keeping what gradient flow hangs on."""
-    kernels = tt.prunable(model)
-    weights = flat(kernels)
-    scores = scores_in_order(tt.grasp_scores(kernels, losses(model)), kernels)
-
-    def norm_without(index):
-        shrunk = weights.copy()
-        shrunk[index] *= 0.99
-        return np.linalg.norm(central_differences(reference_loss, shrunk, 1e-5))
-
-    assert norm_without(scores.argmax()) < norm_without(scores.argmin())
-
-
-def test_batches_are_averaged_and_not_only_the_first_counts(model):
-    kernels = tt.prunable(model)
-    for score in (tt.snip_scores, tt.grasp_scores):
-        one, three = score(kernels, losses(model, [0])), score(kernels, losses(model))
-        again = score(kernels, losses(model, [0, 0]))
-        for path in one:
-            np.testing.assert_allclose(one[path], again[path], rtol=1e-5, atol=1e-8)
-            assert not np.allclose(one[path], three[path], rtol=1e-2)
-
-
-def test_scoring_leaves_statistics_noise_and_weights_as_they_were():
-    keras.utils.set_random_seed(0)
-    stack = [L.Dense(4, name="a"), L.BatchNormalization(name="n"), L.Dropout(0.5, seed=1, name="d")]
-    model = keras.Sequential([keras.Input((5,)), *stack, L.Dense(2, name="b")])
-    before = tt.take_snapshot(model)
-    assert any(path.startswith("random_state") for path in before)
-    kernels = tt.prunable(model)
-    for score in (tt.snip_scores, tt.grasp_scores):
-        first, second = (score(kernels, losses(model)) for _ in range(2))
-        assert all(np.array_equal(first[path], second[path]) for path in first)
-    tt.synflow_scores(model, kernels)
-    after = tt.take_snapshot(model)
-    assert all(np.array_equal(before[path], after[path]) for path in before)
-
-
-def test_noise_goes_on_from_batch_to_batch_while_they_are_scored():
-    noise = keras.random.SeedGenerator(3)
-    model = keras.Sequential([keras.Input((5,)), L.Dense(2, name="a")])
-    drawn = []
-
-    def loss():
-        drawn.append(keras.random.normal((4, 5), seed=noise))
-        return keras.ops.mean(keras.ops.square(model(drawn[-1])))
-
-    tt.grasp_scores(tt.prunable(model), [loss, loss])
-    first, second, *again = (keras.ops.convert_to_numpy(z) for z in drawn)
-    assert not np.any(first == second)
-    np.testing.assert_array_equal([first, second], again, "the second pass sees the same batches")
-
-
-def test_there_must_be_a_batch(model):
-    with pytest.raises(SettingError, match="`losses` is empty"):
-        tt.snip_scores(tt.prunable(model), [])
 
 
 def chain(*values):
@@ -163,9 +36,9 @@ def test_synflow_multiplies_what_comes_in_by_what_goes_on():
     model.layers[1].kernel.assign(second)
     first, second = (np.abs(layer.kernel.numpy().astype("float64")) for layer in model.layers)
     scores = tt.synflow_scores(model, tt.prunable(model))
-    np.testing.assert_allclose(scores["chain/l0/kernel"], first * second.sum(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(scores["l0/kernel"], first * second.sum(axis=1), rtol=1e-14)
     incoming = first.sum(axis=0)[:, None]
-    np.testing.assert_allclose(scores["chain/l1/kernel"], second * incoming, rtol=1e-14)
+    np.testing.assert_allclose(scores["l1/kernel"], second * incoming, rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["dcgan-table2", "sngan", "resnet-vae"])
@@ -235,13 +108,13 @@ def scores_of(outputs, inputs):
 
 
 def test_synflow_of_a_layer_that_an_earlier_model_named():
-    """Its weights keep the paths that they were given there."""
+    """Its weights keep the paths that they were given there, and have names of their own here."""
     keras.utils.set_random_seed(0)
     shared, head, inputs = L.Dense(3, name="shared"), L.Dense(2, name="head"), keras.Input((4,))
     keras.Sequential([keras.Input((4,)), shared], name="earlier")
     scores = scores_of(head(shared(inputs)), inputs)
     first, second = (np.abs(layer.kernel.numpy().astype("float64")) for layer in (shared, head))
-    np.testing.assert_allclose(scores["earlier/shared/kernel"], first * second.sum(1))
+    np.testing.assert_allclose(scores["shared/kernel"], first * second.sum(1))
     np.testing.assert_allclose(scores["head/kernel"], first.sum(0)[:, None] * second)
 
 
@@ -310,13 +183,13 @@ def test_synflow_needs_layers_that_can_be_copied():
         tt.synflow_scores(model, tt.prunable(model))
 
 
-def test_normalized_scores_sum_to_one_and_keep_their_signs():
-    scores = {"a": np.array([1.0, -2.0]), "b": np.array([[3.0, -2.0]])}
-    found = tt.normalized_scores(scores)
-    np.testing.assert_allclose(found["a"], [0.125, -0.25])
-    np.testing.assert_allclose(found["b"], [[0.375, -0.25]])
-
-
-def test_scores_that_choose_nothing_are_refused():
-    with pytest.raises(DivergedError, match="All scores are zero, of a "):
-        tt.normalized_scores({"a": np.zeros(3)})
+def test_synflow_of_a_part_goes_by_the_names_of_the_whole():
+    keras.utils.set_random_seed(0)
+    part, inputs = chain(0.5, -2.0), keras.Input((3,))
+    whole = keras.Model(inputs, L.Dense(2, name="head")(part(inputs)))
+    scores = tt.synflow_scores(part, tt.prunable(whole, part))
+    alone = tt.synflow_scores(part, tt.prunable(part))
+    assert list(scores) == ["chain/l0/kernel", "chain/l1/kernel"]
+    assert list(alone) == ["l0/kernel", "l1/kernel"]
+    for one, other in zip(scores.values(), alone.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
