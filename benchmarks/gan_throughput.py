@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 import tf_tickets as tt
+from tf_tickets.keras_internals import train_step_of
 
 BATCH_SIZE = 64
 LATENT_DIM = 100
@@ -35,7 +36,7 @@ def ours(precision: str, width: int):
     images = np.random.default_rng(0).uniform(-1, 1, (BATCH_SIZE, 32, 32, 3))
     batches = tf.data.Dataset.from_tensors(tf.constant(images, tf.float32)).repeat()
     iterator = iter(batches)
-    step = model.make_train_function() or model.train_function
+    step = train_step_of(model)
 
     def train():
         step(iterator)

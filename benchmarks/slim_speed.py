@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_tickets as tt
+from tf_tickets.keras_internals import train_step_of
 
 BATCH_SIZE = 64
 CALLS_PER_TURN = 4
@@ -38,7 +39,7 @@ def training(model):
     """Return a function that takes one training step."""
     images = tf.random.stateless_uniform((BATCH_SIZE, 32, 32, 3), (0, 0), -1, 1)
     iterator = iter(tf.data.Dataset.from_tensors(images).repeat())
-    step = model.make_train_function() or model.train_function
+    step = train_step_of(model)
     return lambda: step(iterator)
 
 

@@ -5,11 +5,13 @@ import pathlib
 
 import pytest
 
-PACKAGE = pathlib.Path(__file__).parents[1] / "tf_tickets"
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "tf_tickets"
 
 # From the ground up: each part may import those before it, and no other.
 LIBRARY = (
-    *("errors", "files", "interop", "keras_internals", "strategy", "optimizers", "names"),
+    *("errors", "files", "interop", "keras_internals", "protocols", "strategy"),
+    *("optimizers", "names"),
     *("pruning", "channels", "tickets", "callbacks", "costs", "shipping", "runs", "search"),
 )
 
@@ -53,3 +55,72 @@ def test_only_interop_opens_the_door_to_tf_mot_and_tf_gan():
             text = file.read_text()
             assert "import tensorflow_gan" not in text and "from tensorflow_gan" not in text
             assert "tensorflow_model_optimization" not in text
+
+
+def is_private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+def names_defined_in(tree):
+    """Return the names that a module gives to functions, classes, variables and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_own(node):
+            yield node.attr
+
+
+def is_own(attribute):
+    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
+
+
+def foreign_private_names(source):
+    """Yield the underscore attributes that a module uses of objects that are not its own."""
+    tree = ast.parse(source)
+    own = set(names_defined_in(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if not is_own(node) and node.attr not in own:
+                yield node.attr
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("attr"):
+            # getattr, hasattr, setattr and delattr by a name that is written out
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            yield from (name for name in names if isinstance(name, str) and is_private(name))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names]
+            parts = {part for name in names for part in name.split(".")}
+            yield from (part for part in parts if is_private(part))
+            if any(name.startswith("keras.src") for name in names):
+                yield "keras.src"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("optimizer._learning_rate", ["_learning_rate"]),
+        ("model.optimizer._variables = []", ["_variables"]),
+        ("getattr(layer, '_use_gate', False)", ["_use_gate"]),
+        ("setattr(model, '_functional', None)", ["_functional"]),
+        ("from keras.src import ops", ["keras.src"]),
+        ("import keras._tf_keras", ["_tf_keras"]),
+        ("self._made", []),
+        ("type(layer).__name__", []),
+        ("class A:\n  def __init__(self): self._x = 0\n  def __eq__(self, o): return o._x", []),
+        ("class A:\n  def _walk(self): ...\nA._walk", []),
+    ],
+)
+def test_private_names_of_others_are_seen(source, found):
+    assert list(foreign_private_names(source)) == found
+
+
+def test_only_keras_internals_uses_private_names_of_others():
+    doors = {PACKAGE / "keras_internals.py", PACKAGE / "interop.py"}
+    folders = [PACKAGE, *(ROOT / name for name in ("scripts", "examples", "benchmarks"))]
+    files = {file for folder in folders for file in folder.rglob("*.py")}
+    assert doors < files
+    for file in sorted(files - doors):
+        assert not list(foreign_private_names(file.read_text())), file
+    assert list(foreign_private_names((PACKAGE / "keras_internals.py").read_text()))

@@ -23,6 +23,12 @@ def check_count(name: str, value: int) -> None:
         raise SettingError(f"`{name}` must be at least 1. Received: {name}={value}")
 
 
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise SettingError unless the argument of this name is a number of at least `least`."""
+    if value < least:
+        raise SettingError(f"`{name}` must be at least {least}. Received: {value}.")
+
+
 def check_sparsity(name: str, value: float) -> None:
     """Raise SettingError unless the argument of this name is a fraction in [0, 1)."""
     if not isinstance(value, numbers.Real):

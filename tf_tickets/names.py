@@ -10,14 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 
 from tf_tickets.errors import SettingError
-
-# What Keras itself keeps of a layer's parts, besides the attributes that hold them.
-_BOOKKEEPING = {
-    *("_trainable_variables", "_non_trainable_variables", "_seed_generators", "_layers"),
-    *("_metrics", "_tracker", "_functional", "_operations", "_operations_by_depth"),
-    *("_nodes", "_nodes_by_depth", "_inbound_nodes", "_outbound_nodes"),
-}
-_OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin
+from tf_tickets.keras_internals import attributes_of, graph_of, parts_of
 
 
 class NamedVariables(list):
@@ -170,17 +163,15 @@ def _walk(layer, prefix, name_of, seen) -> None:
 
 def _parts(layer) -> Iterator[tuple]:
     """Yield the layers, variables and seed generators right within a layer: name, part."""
-    variables = layer._trainable_variables + layer._non_trainable_variables
-    missing = {id(part): part for part in (*variables, *layer._seed_generators, *layer._layers)}
+    missing = {id(part): part for part in parts_of(layer)}
     unique = _Unique()
-    if isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth"):
+    if isinstance(layer, keras.Sequential) or graph_of(layer) is not None:
         for part in layer.layers:
             if missing.pop(id(part), None) is not None:
                 yield unique(_base_name(part)), part
-    for attribute, value in list(vars(layer).items()):
-        if attribute not in _BOOKKEEPING and not attribute.startswith(_OF_TENSORFLOW):
-            stripped = attribute.lstrip("_") or attribute
-            yield from _held(stripped, value, unique, missing, by_key=True)
+    for attribute, value in attributes_of(layer):
+        stripped = attribute.lstrip("_") or attribute
+        yield from _held(stripped, value, unique, missing, by_key=True)
         if not missing:
             return
     for part in missing.values():  # held by no attribute, or in a set

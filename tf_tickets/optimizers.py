@@ -2,11 +2,17 @@
 
 import copy
 import textwrap
-from collections.abc import Iterator
 
 import keras
 
 from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import (
+    build_for,
+    nested_optimizers,
+    trained_variables,
+    unbuilt_copy,
+)
+from tf_tickets.protocols import HasOptimizers
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
@@ -17,25 +23,7 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """
     if getattr(model, "optimizer", None) is None:
         raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
-    return getattr(model, "optimizers", [model.optimizer])
-
-
-def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
-    """Yield the optimizers that a model or an optimizer has, however they are nested."""
-    for value in _flattened(list(vars(owner).values())):
-        if isinstance(value, keras.optimizers.Optimizer):
-            yield value
-            yield from nested_optimizers(value)
-
-
-def _flattened(value):
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _flattened(item)
-    else:
-        yield value
+    return model.optimizers if isinstance(model, HasOptimizers) else [model.optimizer]
 
 
 class UpdateCounter:
@@ -74,7 +62,7 @@ def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
     try:
         if optimizer.built:
             return type(optimizer).from_config(copy.deepcopy(optimizer.get_config()))
-        return _copy_unbuilt(optimizer)
+        return unbuilt_copy(optimizer)
     except Exception as error:  # it is the user's own code that fails here, in any way
         raise SettingError(
             f"The optimizer {optimizer.name} cannot be made anew for a further training "
@@ -91,21 +79,7 @@ def reset_optimizer(optimizer: keras.optimizers.Optimizer, unbuilt) -> None:
         unbuilt: what `without_state` returned of it; it stays unbuilt.
     """
     if optimizer.built:
-        fresh = _copy_unbuilt(unbuilt)
-        with fresh._distribution_strategy.scope():
-            fresh.build(optimizer._trainable_variables)
+        fresh = unbuilt_copy(unbuilt)
+        build_for(fresh, trained_variables(optimizer))
         for variable, initial in zip(optimizer.variables, fresh.variables, strict=True):
             variable.assign(initial.value)
-
-
-def _copy_unbuilt(optimizer):
-    """Return a copy of an optimizer that is not built, part by part.
-
-    Keras's own copy goes through the config, which need not bring back what a user has written.
-    """
-    copied = object.__new__(type(optimizer))
-    inner = {id(each): _copy_unbuilt(each) for each in nested_optimizers(optimizer)}
-    strategy = optimizer._distribution_strategy
-    memo = {id(optimizer): copied, id(strategy): strategy, **inner}
-    vars(copied).update(copy.deepcopy(vars(optimizer), memo))
-    return copied

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tf_tickets.costs import flops
-from tf_tickets.costs.flops import count_flops, pruning_flops, training_flops
+from tf_tickets.costs import counter
+from tf_tickets.costs.flops import count_flops, training_flops
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
 from tf_tickets.pruning.prunable import prunable
@@ -458,8 +458,8 @@ def step_flops(model, images_per_step, with_dense):
 @pytest.fixture
 def kernels_only(monkeypatch):
     """Leave biases and batch normalisation out, whose gradients are many small operations."""
-    original = flops._flops_of_weights
-    monkeypatch.setattr(flops, "_flops_of_weights", lambda *args: (original(*args)[0], 0))
+    original = counter._flops_of_weights
+    monkeypatch.setattr(counter, "_flops_of_weights", lambda *args: (original(*args)[0], 0))
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -471,7 +471,7 @@ def test_a_training_step_does_what_is_counted(name, kernels_only, monkeypatch):
     """
     spectral = name.startswith("sngan")
     if spectral:  # its norms are products of matrices too, so those are left out on both sides
-        monkeypatch.setattr(flops, "_COUNTED", (*flops._AT_OUTPUT, *flops._AT_INPUT))
+        monkeypatch.setattr(counter, "_COUNTED", (*counter._AT_OUTPUT, *counter._AT_INPUT))
     gan = name in GANS
     critic_steps = 2 if spectral else 1
     model = small(name, **({"critic_steps": critic_steps} if gan else {}))
@@ -494,7 +494,7 @@ def test_a_gradient_penalty_takes_what_is_counted_but_for_the_ends(name, kernels
 
 
 def test_a_step_is_that_of_the_papers_less_the_gradients_of_images_and_codes():
-    """F4, where neither the last generation nor the critic's weights are counted twice."""
+    """The convention, less a second pass of the generator and the critic's idle gradients."""
     vae = small("vae")
     count = count_flops(vae)
     first = count.layers[0].forward
@@ -533,40 +533,6 @@ def test_the_papers_networks_take_what_was_worked_out(name, latent_dim, discrimi
     assert multiplications == pytest.approx(
         {"discriminator": discriminator, "generator": generator}, abs=0.05
     )
-
-
-def test_pruning_takes_what_the_convention_says():
-    assert pruning_flops({"mask_multiply": 3}, num_positions=10) == 30
-    assert pruning_flops({"global_threshold": 2}, num_positions=8) == 2 * 3 * 8 * 3
-    assert pruning_flops({"mask_distance": 4}, num_positions=64) == 4 * 2 * 64
-    assert pruning_flops({"snip": 1}, forward_flops=100) == 300
-    assert pruning_flops({"synflow": 100}, forward_flops=7) == 100 * 3 * 7
-    assert pruning_flops({"grasp": 1}, forward_flops=100) == 2 * 300 + 400
-    assert pruning_flops({"channel_surgery": 5}, num_positions=64, forward_flops=100) == 0
-    several = {"mask_multiply": 1, "global_threshold": 1, "snip": 1}
-    assert pruning_flops(several, num_positions=8, forward_flops=100) == 8 + 72 + 300
-    assert pruning_flops({"global_threshold": 1}) == 0
-
-
-def test_masks_are_no_part_of_the_bill():
-    """The mask of DCGAN's weights, once per step, beside the step (F7)."""
-    model = models.build("dcgan-table2", (32, 32, 3))
-    masks = pruning_flops({"mask_multiply": 1}, num_positions=5_651_584)
-    assert masks / training_flops(model, 1, 128) < 1e-4
-
-
-@pytest.mark.parametrize(
-    ("operations", "options", "message"),
-    [
-        ({"snipe": 1}, {}, "Unknown pruning operation 'snipe'. Choose one of: mask_multiply"),
-        ({"snip": -1}, {}, "`snip` must be at least 0. Received: -1"),
-        ({"snip": 1}, {"forward_flops": -5}, "`forward_flops` must be at least 0"),
-        ({"snip": 1}, {"num_positions": -5}, "`num_positions` must be at least 0"),
-    ],
-)
-def test_an_unknown_operation_is_refused(operations, options, message):
-    with pytest.raises(SettingError, match=message):
-        pruning_flops(operations, **options)
 
 
 @pytest.mark.parametrize("options", [{"num_steps": -1}, {"batch_size": 0}])

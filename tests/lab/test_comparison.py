@@ -160,44 +160,8 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
     assert slim.weight_sparsity == 0.5 and unpruned.weight_sparsity == 0.0
 
 
-class TimedModel:
-    """Takes a step in so many seconds of a clock that only this file moves; the first is slow."""
-
-    train_function = None
-
-    def __init__(self, clock, seconds):
-        self.clock, self.seconds, self.slow = clock, seconds, 50.0
-
-    def make_train_function(self):
-        return self.step
-
-    def step(self, iterator):
-        self.clock.now += self.seconds + self.slow + next(iterator)
-        self.slow = 0.0
-        return {"loss": 1.0}
-
-
-def test_the_time_of_a_step_is_neither_tracing_nor_the_beginning_of_a_data_set(monkeypatch):
-    clock = types.SimpleNamespace(now=0.0)
-
-    def batches(*_, start_step, stop_step, **__):
-        clock.now += 100.0
-        return [0.25] * (stop_step - start_step)
-
-    monkeypatch.setattr(comparison, "training_batches", batches)
-    monkeypatch.setattr(comparison.time, "perf_counter", lambda: clock.now)
-    experiment = types.SimpleNamespace(train_images=None, images_per_step=4)
-    models = {"slim": TimedModel(clock, 1.0), "whole": TimedModel(clock, 3.0)}
-    assert comparison.step_seconds(models, experiment) == {"slim": 1.25, "whole": 3.25}
-
-
-def test_the_steps_that_are_timed_train():
+def test_the_batches_that_are_timed_are_of_the_training_images():
     images = tt.data.load("digits", "train", limit=16)
     experiment = types.SimpleNamespace(train_images=images, images_per_step=4)
-    model = tt.models.build("conv-ae", images.image_shape, width=1)
-    model.compile("adam")
-    before = model.get_weights()
-    seconds = comparison.step_seconds({"only": model}, experiment)
-    assert seconds["only"] > 0
-    assert int(model.optimizer.iterations) == 6 + 5 * 6
-    assert any(not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+    batches = list(comparison.first_batches(experiment)(9))
+    assert [tuple(batch.shape) for batch in batches] == [(4, *images.image_shape)] * 9

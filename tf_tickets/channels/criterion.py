@@ -9,7 +9,7 @@ import keras
 
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import SettingError, check_count
-from tf_tickets.pruning.hold import make_train_function_anew
+from tf_tickets.keras_internals import retrace
 from tf_tickets.pruning.masks import Masks
 
 
@@ -128,10 +128,10 @@ def penalised_scales(model: keras.Model, ranking: ChannelRanking, weight: float)
     scales = ranking.scales if weight else []
     for scale in scales:
         scale.regularizer = _Penalty(weight, scale.regularizer)
-    make_train_function_anew(model)
+    retrace(model)
     try:
         yield
     finally:
         for scale in scales:
             scale.regularizer = scale.regularizer.inner
-        make_train_function_anew(model)
+        retrace(model)

@@ -19,6 +19,7 @@ import numpy as np
 from tf_tickets.channels.handlers import Flow, handler_of
 from tf_tickets.keras_internals import calls_of, graph_of
 from tf_tickets.names import names_of
+from tf_tickets.protocols import channel_vectors_of
 
 # A place in a normalisation's scale: its variable's name, and the channel's index in it.
 Scale = tuple[str, int]
@@ -99,9 +100,9 @@ class _Walk:
         if inputs is None:
             inputs = [self._fixed(x.shape, "it is an input of the network") for x in graph.inputs]
         flows = {id(tensor): flow for tensor, flow in zip(graph.inputs, inputs, strict=True)}
-        for node in calls_of(graph):
-            made = self._visit(node, [flows[id(tensor)] for tensor in node.input_tensors])
-            flows |= {id(tensor): flow for tensor, flow in zip(node.outputs, made, strict=True)}
+        for call in calls_of(graph):
+            made = self._visit(call, [flows[id(tensor)] for tensor in call.inputs])
+            flows |= {id(tensor): flow for tensor, flow in zip(call.outputs, made, strict=True)}
         return [flows[id(tensor)] for tensor in graph.outputs]
 
     def protect_all(self, flows, reason):
@@ -161,28 +162,28 @@ class _Walk:
 
     # --- layers
 
-    def _visit(self, node, inputs) -> list[Flow]:
+    def _visit(self, call, inputs) -> list[Flow]:
         """Return the flows out of one call of a layer or operation."""
-        operation = node.operation
+        operation = call.operation
         if isinstance(operation, keras.Model) and graph_of(operation):
             known = self.nested.setdefault(id(operation), [flow.channels for flow in inputs])
             for channels, flow in zip(known, inputs, strict=True):
                 self.join(channels, flow.channels)
             return self.network(operation, inputs)
-        handler, obstacle = handler_of(operation, node)
+        handler, obstacle = handler_of(operation, call)
         if handler is None:
-            return self._leave_whole(operation, node, inputs, obstacle)
-        return [handler(self, operation, node, inputs)]
+            return self._leave_whole(operation, call, inputs, obstacle)
+        return [handler(self, operation, call, inputs)]
 
-    def _leave_whole(self, operation, node, inputs, obstacle):
+    def _leave_whole(self, operation, call, inputs, obstacle):
         reason = f"{operation.name} ({type(operation).__name__}) {obstacle}"
         self.kept_whole.setdefault(operation.name, obstacle)
         self.protect_all(inputs, reason)
-        return [self._fixed(tensor.shape, reason) for tensor in node.outputs]
+        return [self._fixed(tensor.shape, reason) for tensor in call.outputs]
 
     def own(self, layer, axes, makes=False, **channels):
         """Note a layer's channels; a shared layer has the same ones at each of its calls."""
-        axes = {**axes, **{name: {-1: "out"} for name in getattr(layer, "channel_vectors", ())}}
+        axes = {**axes, **{name: {-1: "out"} for name in channel_vectors_of(layer)}}
         known = self.layers.setdefault(id(layer), LayerChannels(layer, axes, channels, makes))
         for side, own in known.channels.items():
             if own is not channels[side]:

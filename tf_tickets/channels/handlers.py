@@ -7,6 +7,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from tf_tickets.keras_internals import kind_of
+from tf_tickets.protocols import HasChannelVectors
+
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
@@ -59,34 +62,34 @@ def _mix(walk, layer, flow, axes, units) -> Flow:
     return Flow(out, [None] * len(out))
 
 
-def _conv(walk, layer, node, inputs):
+def _conv(walk, layer, call, inputs):
     return _mix(walk, layer, inputs[0], _CONV, layer.filters)
 
 
-def _conv_transpose(walk, layer, node, inputs):
+def _conv_transpose(walk, layer, call, inputs):
     return _mix(walk, layer, inputs[0], _TRANSPOSE, layer.filters)
 
 
-def _separable(walk, layer, node, inputs):
+def _separable(walk, layer, call, inputs):
     return _mix(walk, layer, inputs[0], _SEPARABLE, layer.filters)
 
 
-def _dense(walk, layer, node, inputs):
+def _dense(walk, layer, call, inputs):
     return _mix(walk, layer, inputs[0], _CONV, layer.units)
 
 
-def _depthwise(walk, layer, node, inputs):
+def _depthwise(walk, layer, call, inputs):
     (flow,) = inputs
     out = flow.read_as(np.repeat(np.arange(len(flow.channels)), layer.depth_multiplier))
     walk.own(layer, _DEPTHWISE, **{"in": flow.channels, "out": out.channels})
     return out.never_zero() if layer.use_bias or not _keeps_zero(layer.activation) else out
 
 
-def _batch_norm(walk, layer, node, inputs):
+def _batch_norm(walk, layer, call, inputs):
     return _scaled(walk, layer, inputs[0])
 
 
-def _group_norm(walk, layer, node, inputs):
+def _group_norm(walk, layer, call, inputs):
     # A group's statistics are of all its channels: they go together.
     for group in inputs[0].channels.reshape(layer.groups, -1):
         walk.join(group[:1].repeat(len(group)), group)
@@ -101,24 +104,24 @@ def _scaled(walk, layer, flow):
     return Flow(flow.channels, [frozenset({(name, i)}) for i in range(len(flow.channels))])
 
 
-def _pass(walk, layer, node, inputs):
+def _pass(walk, layer, call, inputs):
     return inputs[0]
 
 
-def _activation(walk, layer, node, inputs):
+def _activation(walk, layer, call, inputs):
     return inputs[0] if _keeps_zero(layer) else inputs[0].never_zero()
 
 
-def _prelu(walk, layer, node, inputs):
+def _prelu(walk, layer, call, inputs):
     walk.own(layer, _VECTORS, out=inputs[0].channels)
     return inputs[0]
 
 
-def _sum(walk, layer, node, inputs):
+def _sum(walk, layer, call, inputs):
     return _merge(walk, layer, inputs, _zero_if_all)
 
 
-def _product(walk, layer, node, inputs):
+def _product(walk, layer, call, inputs):
     return _merge(walk, layer, inputs, _zero_if_any)
 
 
@@ -135,16 +138,16 @@ def _merge(walk, layer, inputs, zero_if):
     return Flow(full[0].channels, [zero_if(sets) for sets in zip(*_zeroed(full), strict=True)])
 
 
-def _concatenate(walk, layer, node, inputs):
-    if layer.axis not in (-1, len(node.outputs[0].shape) - 1):
+def _concatenate(walk, layer, call, inputs):
+    if layer.axis not in (-1, len(call.outputs[0].shape) - 1):
         return _merge(walk, layer, inputs, _zero_if_all)
     channels = np.concatenate([flow.channels for flow in inputs])
     return Flow(channels, [scales for flow in inputs for scales in flow.zeroed_by])
 
 
-def _reshape(walk, layer, node, inputs):
+def _reshape(walk, layer, call, inputs):
     """Return the channels of a tensor whose positions are arranged anew."""
-    before, after = node.input_tensors[0].shape[1:], node.outputs[0].shape[1:]
+    before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
     positions = np.arange(len(inputs[0].channels))
     # (positions that share the new last axis, new last axis)
     places = np.broadcast_to(positions, before).reshape(-1, after[-1])
@@ -240,7 +243,7 @@ _HANDLERS = {
 }
 
 
-# What `x + y`, `x * y` and `keras.ops` make of two tensors; these classes have no public name.
+# What `x + y`, `x * y` and `keras.ops` make of two tensors, as `kind_of` calls it.
 _HANDLERS_OF_OPERATIONS = {
     **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), _sum),
     "Multiply": _product,
@@ -248,27 +251,27 @@ _HANDLERS_OF_OPERATIONS = {
 }
 
 
-def handler_of(operation, node) -> tuple:
+def handler_of(operation, call) -> tuple:
     """Return how a layer treats channels, or None and why that is not known.
 
     A handler is a function of the walk, the layer, its call and the flows into it, and returns the
     flow out of it.
     """
     kind = type(operation)
-    if not isinstance(operation, layers.Layer) and len(node.input_tensors) > 1:
-        handler = _HANDLERS_OF_OPERATIONS.get(kind.__name__)
+    if not isinstance(operation, layers.Layer) and len(call.inputs) > 1:
+        handler = _HANDLERS_OF_OPERATIONS.get(kind_of(operation))
         return handler, None if handler else "is of a kind that cannot be slimmed"
-    if kind not in _HANDLERS and hasattr(operation, "channel_vectors"):
+    if kind not in _HANDLERS and isinstance(operation, HasChannelVectors):
         kind = next((base for base in kind.__mro__ if base in _HANDLERS), kind)
     if kind not in _HANDLERS:
         return None, "is of a kind that cannot be slimmed"
-    obstacle = _obstacle(operation, kind, node)
+    obstacle = _obstacle(operation, kind, call)
     return (None, obstacle) if obstacle else (_HANDLERS[kind], None)
 
 
-def _obstacle(layer, kind, node):
+def _obstacle(layer, kind, call):
     """Return why a layer of a known kind cannot be looked into, or None."""
-    shape = node.input_tensors[0].shape
+    shape = call.inputs[0].shape
     if getattr(layer, "data_format", "channels_last") not in ("channels_last", None):
         return "has its channels first"
     if getattr(layer, "groups", 1) != 1 and kind is not layers.GroupNormalization:
@@ -282,7 +285,7 @@ def _obstacle(layer, kind, node):
     if kind in norms and layer.axis not in (-1, len(shape) - 1):
         return f"normalises along axis {layer.axis}"
     if kind in (layers.Reshape, layers.Flatten):
-        before, after = shape[1:], node.outputs[0].shape[1:]
+        before, after = shape[1:], call.outputs[0].shape[1:]
         if None in before or None in after or not after or not math.prod(after):
             return "reshapes images of a size that is not known"
     return None

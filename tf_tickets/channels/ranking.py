@@ -9,6 +9,7 @@ from tf_tickets.channels.graph import ChannelGraph
 from tf_tickets.errors import SettingError, check_sparsity
 from tf_tickets.keras_internals import check_model, graph_of
 from tf_tickets.names import names_of, variable_names
+from tf_tickets.protocols import components_of
 from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.pruning.selection import global_masks
 
@@ -243,7 +244,7 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
         SettingError: if it is not made of such.
     """
     check_model(model)
-    networks = getattr(model, "components", {model.name: model})
+    networks = components_of(model)
     for network in networks.values():
         if not network.built:
             raise SettingError(

@@ -18,8 +18,18 @@ from tf_tickets.channels.ranking import (
     removed_channels,
 )
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
+from tf_tickets.keras_internals import (
+    compile_arguments,
+    copy_layer,
+    copy_network,
+    graph_of,
+    innermost,
+    schedule_of,
+    slots_of,
+    trained_variables,
+)
 from tf_tickets.optimizers import optimizers_of
+from tf_tickets.protocols import Settles, averages_of, rebuilt
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values
 
@@ -98,7 +108,7 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     with model.distribute_strategy.scope():
         copies = {name: _Copy(network, graphs[name], masks) for name, network in networks.items()}
         made = {name: copy.network for name, copy in copies.items()}
-        slimmed = model.with_networks(**made) if hasattr(model, "components") else made[model.name]
+        slimmed = rebuilt(model, made)
         slices = {key: cut for copy in copies.values() for key, cut in copy.slices.items()}
         _carry_own(model, slimmed, slices)
         _carry_training(model, slimmed, slices)
@@ -262,7 +272,7 @@ class _Copy:
                 self.slices[id(variable)] = cut
                 value = cut(value)
             target.assign(value)
-        if hasattr(copy, "settle") and layer.kernel.shape != copy.kernel.shape:
+        if isinstance(copy, Settles) and layer.kernel.shape != copy.kernel.shape:
             copy.settle()
 
     def _cut(self, each, axes, value):
@@ -275,7 +285,7 @@ class _Copy:
 
 def _carry_own(model, slimmed, slices):
     """Copy what a model holds beside its networks: the states of its noise, and moving averages."""
-    averaged = {id(average): id(weight) for weight, average in getattr(model, "averages", [])}
+    averaged = {id(average): id(weight) for weight, average in averages_of(model)}
     for variable, target in zip(_own(model), _own(slimmed), strict=True):
         cut = slices.get(averaged.get(id(variable)), np.asarray)
         target.assign(cut(variable.numpy()))
@@ -301,7 +311,7 @@ def _carry_training(model, slimmed, slices):
 
 def _compile_as(model, slimmed):
     """Compile with the very loss and metrics; a config has only names of those of the user."""
-    arguments = model._compile_config.config
+    arguments = compile_arguments(model)
     optimizer = arguments["optimizer"]
     slimmed.compile(
         **{**arguments, "optimizer": _new_optimizer(optimizer)},
@@ -310,29 +320,23 @@ def _compile_as(model, slimmed):
     if model.optimizer.built:
         # Not for what is trainable now: a layer may have been frozen since.
         narrowed = {id(v): n for v, n in zip(model.variables, slimmed.variables, strict=True)}
-        trained = _innermost(model.optimizer)._trainable_variables
+        trained = trained_variables(innermost(model.optimizer))
         slimmed.optimizer.build([narrowed[id(variable)] for variable in trained])
 
 
 def _new_optimizer(optimizer):
     config = optimizer.get_config()
-    if callable(optimizer._learning_rate):  # a schedule
-        config["learning_rate"] = optimizer._learning_rate
+    if schedule_of(optimizer):
+        config["learning_rate"] = schedule_of(optimizer)
     return type(optimizer).from_config(config)
 
 
-def _innermost(optimizer):
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
 def _carry_optimizer(optimizer, target, slices):
-    inner = _innermost(optimizer)
     of_slot = {
-        id(slot): slices[id(variable)]
-        for slots in vars(inner).values()
-        if isinstance(slots, list) and len(slots) == len(inner._trainable_variables)
-        for slot, variable in zip(slots, inner._trainable_variables, strict=True)
-        if id(variable) in slices and getattr(slot, "shape", None) == variable.shape
+        id(slot): slices[key]
+        for key, slots in slots_of(optimizer).items()
+        if key in slices
+        for slot in slots
     }
     for variable, copy in zip(optimizer.variables, target.variables, strict=True):
         value = of_slot.get(id(variable), np.asarray)(variable.numpy())

@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""What a network, a training and its pruning cost: operations, memory and time."""

@@ -1,71 +1,23 @@
-"""How many floating-point operations (FLOPs) a network, a training and its pruning take.
+"""How many floating-point operations (FLOPs) a network and a training take.
 
 One multiplication and one addition count as two. Convolutional, dense and batch normalisation
-layers count, as in paper K, and multi-head attention; activations, pooling, resizing, losses,
-optimizers and the division by a spectral norm do not. Whatever the precision, the count is the
-same: only time changes.
+layers count, as Kalibhat et al. count them, and multi-head attention; activations, pooling,
+resizing, losses, optimizers and the division by a spectral norm do not. Whatever the precision,
+the count is the same: only time changes. What pruning takes on top is in `costs.pruning`.
 
-Source: paper K for what counts.
+Source: Kalibhat et al., 2020, arXiv:2010.02350, for what counts.
 """
 
 import collections
 import dataclasses
-import inspect
-import math
-import re
 from collections.abc import Mapping
 
 import keras
-from keras import layers
 
-from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import calls_of, graph_of
-from tf_tickets.names import names_of, place_names, under_names
-
-# Every weight of a kernel is used once at each place of the output, or of a transposed
-# convolution's input: the rest of its output is overlap, or zeros that nobody multiplies.
-_AT_OUTPUT = (
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv3D,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
-)
-_AT_INPUT = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-_SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
-_COUNTED = (
-    *_AT_OUTPUT,
-    *_AT_INPUT,
-    layers.Dense,
-    layers.EinsumDense,
-    layers.BatchNormalization,
-    layers.MultiHeadAttention,
-)
-_OPERANDS = ("query", "value", "key")  # of attention, as its `call` takes them
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerFlops:
-    """What one call of a layer takes for one image.
-
-    Attributes:
-        path: the component, and the layer's place in it, as in the names of its variables; for a
-            call within a shared network, the place of that call.
-        kind: the layer's class.
-        component: the part of the model that it belongs to.
-        forward: FLOPs of the forward pass.
-        backward: FLOPs of the gradients that training needs.
-        sparse_ideal: `forward`, if pruned weights took no time.
-    """
-
-    path: str
-    kind: str
-    component: str
-    forward: int
-    backward: int
-    sparse_ideal: int
+from tf_tickets.costs.counter import Counter, LayerFlops
+from tf_tickets.errors import SettingError, check_at_least
+from tf_tickets.names import names_of, under_names
+from tf_tickets.protocols import CountsSteps, components_of, components_with_input_gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +87,9 @@ def count_flops(
 
     A Functional or Sequential model is counted along its graph, every call of a shared layer and
     every nested model included. Its input's gradient is not needed. A model with `components`
-    is counted through these, each as a model of its own; only a "decoder" gives the gradient of
-    its input, which the encoder learns from. Any other subclassed model has no graph: each of its
+    is counted through these, each as a model of its own; the gradient of the input is taken of
+    those named in `components_with_input_gradient`, such as a decoder, from whose input's gradient
+    an encoder learns. Any other subclassed model has no graph: each of its
     `layers` counts once, at the input that it was built for, whose gradient is taken as needed.
 
     Masked weights count as the others do, as they take the same time; `sparse_ideal` leaves them
@@ -156,33 +109,26 @@ def count_flops(
         >>> count_flops(keras.Sequential([keras.Input((9,)), keras.layers.Dense(7)])).forward
         133
     """
-    _at_least("batch_size", batch_size, 1)
+    check_at_least("batch_size", batch_size, 1)
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no sizes yet. Call it once first.")
     names = names_of(model)
     density = under_names(model, density or {})
     _check_density(density, model, names)
-    counter = _Counter(density, names)
-    components = getattr(model, "components", None) or {model.name: model}
+    counter = Counter(density, names)
+    components = components_of(model)
+    with_input_gradient = components_with_input_gradient(model)
     for name, network in components.items():
-        counter.add_component(name, network, input_gradient=name == "decoder")
-    return counter.result(batch_size, model, components.values())
+        counter.add_component(name, network, input_gradient=name in with_input_gradient)
+    uncounted = (*counter.uncounted, *counter.own_weights(model, components.values()))
+    return FlopsCount(tuple(counter.rows), uncounted, batch_size)
 
 
 def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
     """Return how many FLOPs a training takes, without what its masks take.
 
-    A step of an autoencoder or VAE, or of any model that is trained on one loss, takes the forward
-    and the backward pass: 3 (F_E + F_D), less the gradient of the images.
-
-    A step of a model with `critic_steps` is counted as `GenerativeAdversarialNetwork` does it. With
-    F and B for a forward and a backward pass, each of the c updates of the discriminator takes
-    F_G + 2 (F_D + B_D). The generator's update takes 2 F_D + B_G: its images are those of the last
-    update before, and the discriminator gives the gradient of its input, none of its weights.
-    Where B is 2 F this makes (c + 2) F_G + (6 c + 2) F_D. The usual convention has
-    (c + 3) F_G + (6 c + 3) F_D, with new images for the generator and all of the discriminator's
-    gradients; that is not what is done, and not what is reported. A gradient penalty adds 6 F_D to
-    each of the c updates: a forward pass and its gradient, and twice as much to learn from both.
+    A step takes the forward and the backward pass of each component. A model whose step is
+    something else, as a GAN's, says by a method `step_flops` what it takes.
 
     A teacher that distils is no part of the model: `count_flops` says what it takes.
 
@@ -194,241 +140,12 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
     Raises:
         SettingError: as `count_flops` does.
     """
-    _at_least("num_steps", num_steps, 0)
-    _at_least("batch_size", batch_size, 1)
-    if hasattr(model, "critic_steps"):
-        return num_steps * batch_size * _gan_step(model)
+    check_at_least("num_steps", num_steps, 0)
+    check_at_least("batch_size", batch_size, 1)
+    if isinstance(model, CountsSteps):
+        return num_steps * batch_size * model.step_flops()
     count = count_flops(model, batch_size)
     return num_steps * (count.forward + count.backward)
-
-
-def pruning_flops(
-    operations: Mapping[str, int], num_positions: int = 0, forward_flops: int = 0
-) -> int:
-    """Return how many FLOPs the operations of pruning take, by convention.
-
-    What a run takes in all is the sum of this and of `training_flops`. However an operation is
-    programmed, its figure is the same: a threshold counts as a sort.
-
-    Args:
-        operations: name -> how often it was done; "mask_multiply" (1 for each position),
-            "global_threshold" (3 N log2 N, for N positions), "mask_distance" (2 N), "snip" (3 F,
-            for a forward pass of F: one forward and one backward pass), "synflow" (3 F for each
-            round), "grasp" (10 F: two gradients of 3 F and a product with the Hessian of 4 F), or
-            "channel_surgery" (0).
-        num_positions: N, the positions of the masks: weights, or channels.
-        forward_flops: F, of the scored networks on the batch that they are scored on; SynFlow's
-            is of one input.
-
-    Raises:
-        SettingError: if there is no such operation, or a number is negative.
-    """
-    each = {
-        "mask_multiply": num_positions,
-        "global_threshold": round(3 * num_positions * math.log2(max(1, num_positions))),
-        "mask_distance": 2 * num_positions,
-        "snip": 3 * forward_flops,
-        "synflow": 3 * forward_flops,
-        "grasp": 10 * forward_flops,
-        "channel_surgery": 0,
-    }
-    for name in operations:
-        if name not in each:
-            known = ", ".join(each)
-            raise SettingError(f"Unknown pruning operation {name!r}. Choose one of: {known}.")
-    numbers = {"num_positions": num_positions, "forward_flops": forward_flops, **operations}
-    for name, number in numbers.items():
-        _at_least(name, number, 0)
-    return sum(number * each[name] for name, number in operations.items())
-
-
-def _gan_step(model):
-    """Return the FLOPs for each image of one update."""
-    generator, discriminator = (
-        count_flops(model.components[name]) for name in ("generator", "discriminator")
-    )
-    # The gradient of its input alone takes a network as much as its forward pass.
-    verdict = 2 * discriminator.forward
-    critic_step = generator.forward + 2 * (discriminator.forward + discriminator.backward)
-    if model.gradient_penalty:
-        critic_step += 3 * verdict
-    return model.critic_steps * critic_step + verdict + generator.backward
-
-
-class _Counter:
-    """Collects rows while networks are walked through."""
-
-    def __init__(self, density, names):
-        self._density = density
-        self._names = names
-        self._rows, self._uncounted = [], []
-
-    def result(self, batch_size, model, components) -> FlopsCount:
-        own_weights = self._own_weights(model, components)
-        return FlopsCount(tuple(self._rows), (*self._uncounted, *own_weights), batch_size)
-
-    def _own_weights(self, network, parts):
-        """Return the names of a network's trained weights that none of its parts holds."""
-        held = {id(weight) for part in parts for weight in part.weights}
-        own = [weight for weight in network.trainable_weights if id(weight) not in held]
-        return [self._names.get(id(weight), weight.path) for weight in own]
-
-    def add_component(self, name, network, input_gradient):
-        self._component = name
-        self._add_network(network, name, input_gradient)
-
-    def _add_network(self, network, path, wanted):
-        """Count a network; `wanted` says whether the gradients of its inputs are needed."""
-        graph = graph_of(network)
-        if graph is not None:
-            self._add_graph(graph, path, [wanted] * len(graph.inputs))
-            return
-        places = place_names(network)
-        for layer in network.layers:
-            self._add_without_graph(layer, f"{path}/{places[id(layer)]}")
-        self._uncounted += self._own_weights(network, network.layers)
-
-    def _add_without_graph(self, layer, path):
-        if isinstance(layer, keras.Model):
-            self._add_network(layer, path, wanted=True)
-        elif _is_counted(layer) and layer.built:
-            shapes = _built_for(layer)
-            self._add_layer(layer, path, shapes, [True] * len(shapes))
-        elif layer.weights:
-            self._uncounted.append(path)
-
-    def _add_graph(self, graph, path, wanted) -> list[bool]:
-        """Count a graph, given which of its inputs' gradients are needed; return which outputs'."""
-        needed = {id(tensor): value for tensor, value in zip(graph.inputs, wanted, strict=True)}
-        places = place_names(graph)
-        for node in calls_of(graph):
-            given = [needed[id(tensor)] for tensor in node.input_tensors]
-            place = places.get(id(node.operation), node.operation.name)
-            returned = self._add_call(node, f"{path}/{place}", given)
-            for tensor, value in zip(node.outputs, returned, strict=True):
-                needed[id(tensor)] = value
-        return [needed[id(tensor)] for tensor in graph.outputs]
-
-    def _add_call(self, node, path, given) -> list[bool]:
-        """Count one call in a graph; return which of its outputs' gradients are needed."""
-        called, graph = node.operation, graph_of(node.operation)
-        if graph is not None and _sizes(graph.inputs) == _sizes(node.input_tensors):
-            return self._add_graph(graph, path, given)
-        if _is_counted(called):
-            wanted = dict(zip(map(id, node.input_tensors), given, strict=True))
-            operands = _operands(node)
-            shapes = [tensor.shape for tensor in operands]
-            self._add_layer(called, path, shapes, [wanted[id(tensor)] for tensor in operands])
-        elif isinstance(called, keras.Model) and graph is None:
-            self._add_network(called, path, any(given))
-        elif getattr(called, "weights", ()):
-            # Of no known kind; or a network whose graph has other sizes than in this call.
-            self._uncounted.append(path)
-        trained = bool(getattr(called, "trainable_variables", ()))
-        return [trained or any(given)] * len(node.outputs)
-
-    def _add_layer(self, layer, path, shapes, wanted):
-        """Count a layer, given its inputs' shapes and which of their gradients are needed."""
-        if isinstance(layer, layers.MultiHeadAttention):
-            self._add_attention(layer, path, shapes, wanted)
-            return
-        kernels, others = _flops_of_weights(layer, path, shapes[0])
-        ideal = others + sum(round(flops * self._density_of(v)) for v, flops in kernels)
-        forward = others + sum(flops for _, flops in kernels)
-        self._add_row(layer, path, forward, ideal, wanted[0] + bool(layer.trainable_variables))
-
-    def _density_of(self, kernel):
-        return self._density.get(self._names.get(id(kernel)), 1)
-
-    def _add_attention(self, layer, path, shapes, wanted):
-        for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
-            self._add_layer(getattr(layer, f"{name}_dense"), f"{path}/{name}", [shape], [needed])
-        products = 2 * _pairs(layer, path, *shapes[:2]) * layer.num_heads
-        products *= layer.key_dim + layer.value_dim
-        learns = any(wanted) or bool(layer.trainable_variables)
-        self._add_row(layer, path, products, products, 2 * learns)
-        heads = (*shapes[0][:-1], layer.num_heads, layer.value_dim)
-        self._add_layer(layer.output_dense, f"{path}/attention_output", [heads], [learns])
-
-    def _add_row(self, layer, path, forward, ideal, gradients):
-        row = (path, type(layer).__name__, self._component, forward, gradients * forward, ideal)
-        self._rows.append(LayerFlops(*row))
-
-
-def _is_counted(layer):
-    # What a gate of attention takes is not worked out here.
-    return isinstance(layer, _COUNTED) and not getattr(layer, "_use_gate", False)
-
-
-def _operands(node):
-    """Return the tensors that a call is given to compute with, less its masks."""
-    if not isinstance(node.operation, layers.MultiHeadAttention):
-        return node.input_tensors[:1]
-    given = inspect.signature(node.operation.call).bind(
-        *node.arguments.args, **node.arguments.kwargs
-    )
-    return _with_key(given.arguments, *_OPERANDS)
-
-
-def _built_for(layer):
-    """Return the shapes of the inputs that a layer was built for."""
-    config = layer.get_build_config()
-    if not isinstance(layer, layers.MultiHeadAttention):
-        return [config["input_shape"]]
-    return _with_key(config["shapes_dict"], *(f"{name}_shape" for name in _OPERANDS))
-
-
-def _with_key(given, query, value, key):
-    """Return what is given for attention's operands, whose key is the value by default."""
-    return [given[query], given[value], given.get(key, given[value])]
-
-
-def _pairs(layer, path, query_shape, value_shape):
-    """Return how many pairs of a query and a key meet: those that attention's axes tell apart."""
-    along = [axis - 1 for axis in layer.attention_axes]
-    queries, keys = query_shape[1:-1], value_shape[1:-1]
-    return _size(queries, path) * _size([keys[axis] for axis in along], path)
-
-
-def _flops_of_weights(layer, path, input_shape):
-    """Return pairs of a kernel and its FLOPs for one image, and the FLOPs of all else."""
-    if isinstance(layer, layers.EinsumDense):
-        return _flops_of_einsum(layer, path, input_shape)
-    output_shape = layer.compute_output_shape(input_shape)
-    outputs = _size(output_shape[1:], path)
-    if isinstance(layer, layers.BatchNormalization):
-        return [], 2 * outputs
-    shape = input_shape if isinstance(layer, _AT_INPUT) else output_shape
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    places = _size(shape[2:] if channels_first else shape[1:-1], path)
-    separable = isinstance(layer, _SEPARABLE)
-    kernels = [layer.depthwise_kernel, layer.pointwise_kernel] if separable else [layer.kernel]
-    flops = [(kernel, 2 * math.prod(kernel.shape) * places) for kernel in kernels]
-    return flops, outputs if layer.use_bias else 0
-
-
-def _flops_of_einsum(layer, path, input_shape):
-    """Return the same of a dense layer of any axes, such as "abc,cde->abde"."""
-    received, letters, result = re.split(",|->", layer.equation.replace(" ", ""))
-    axes = list(zip(letters, layer.kernel.shape, strict=True))
-    shared = math.prod(size for letter, size in axes if letter in received)
-    places = _size(input_shape[1:], path) // shared
-    outputs = places * math.prod(size for letter, size in axes if letter in result)
-    flops = [(layer.kernel, 2 * math.prod(layer.kernel.shape) * places)]
-    return flops, 0 if layer.bias is None else outputs
-
-
-def _size(shape, path):
-    if None in shape:
-        raise SettingError(
-            f"FLOPs need sizes that are known. {path} has {tuple(shape)}. Make the model with a "
-            "`keras.Input` of a fixed shape."
-        )
-    return math.prod(shape)
-
-
-def _sizes(tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def _check_density(density, model, names):
@@ -441,8 +158,3 @@ def _check_density(density, model, names):
                 f"`density` must be in [0, 1], the fraction of weights that are kept. "
                 f"Received: {kept} for {name}."
             )
-
-
-def _at_least(name, number, least):
-    if number < least:
-        raise SettingError(f"`{name}` must be at least {least}. Received: {number}.")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tf_tickets.keras_internals import check_model
+from tf_tickets.keras_internals import check_model, moving_averages, nested_optimizers, retrace
 from tf_tickets.names import NamedVariables, variable_names
-from tf_tickets.optimizers import nested_optimizers
+from tf_tickets.protocols import averages_of
 from tf_tickets.pruning.masks import Masks, masks_for
 
 
@@ -117,17 +117,11 @@ class HeldMasks:
 
     def _averages(self, variable) -> list:
         """Return the moving averages of a variable that the model or its optimizers keep."""
-        kept = getattr(self._model, "averages", [])
-        return [average for trained, average in kept if trained is variable] + [
+        own = averages_of(self._model)
+        return [average for trained, average in own if trained is variable] + [
             average
             for optimizer in (*nested_optimizers(self._model), *self._optimizers)
-            if optimizer.use_ema and optimizer.built
-            for trained, average in zip(
-                optimizer._trainable_variables,
-                optimizer._model_variables_moving_average,
-                strict=True,
-            )
-            if trained is variable
+            for average in moving_averages(optimizer, variable)
         ]
 
 
@@ -186,16 +180,9 @@ def holding(model: keras.Model, masks, optimizers=()):
     """
     held = HeldMasks(model, masks, optimizers)
     held.attach()
-    make_train_function_anew(model)
+    retrace(model)
     try:
         yield held
     finally:
         held.detach()
-        make_train_function_anew(model)
-
-
-def make_train_function_anew(model: keras.Model) -> None:
-    """Let a compiled step be traced again: it would go on without what was set since."""
-    if getattr(model, "train_function", None) is not None:
-        model.train_function = None
-        model.make_train_function()
+        retrace(model)

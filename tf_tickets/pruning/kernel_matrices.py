@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tf_tickets.keras_internals import holders_of
 from tf_tickets.names import names_of
 
 _TRANSPOSED = (
@@ -59,14 +60,11 @@ def kernel_matrices(model: keras.Model, kernels) -> dict[str, KernelMatrix]:
         model: built.
         kernels: variables of the model, of two axes or more.
     """
-    layer_of = {
-        id(variable): layer
-        for layer in model._flatten_layers()
-        for variable in layer.trainable_variables
-        if any(value is variable for value in vars(layer).values())
+    names, holders = names_of(model), holders_of(model)
+    return {
+        names[id(kernel)]: _matrix(holders.get(id(kernel), [None])[-1], len(kernel.shape))
+        for kernel in kernels
     }
-    names = names_of(model)
-    return {names[id(k)]: _matrix(layer_of.get(id(k)), len(k.shape)) for k in kernels}
 
 
 def _matrix(layer, ndim):

@@ -8,6 +8,7 @@ import keras
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
 from tf_tickets.names import NamedVariables, names_of
+from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
 
 
@@ -113,7 +114,7 @@ def part_of(model: keras.Model, scope):
     """
     if isinstance(scope, keras.layers.Layer):
         return scope
-    components = getattr(model, "components", {})
+    components = named_components(model)
     if isinstance(scope, str) and scope in components:
         return components[scope]
     hint = ""

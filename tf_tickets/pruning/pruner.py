@@ -39,6 +39,8 @@ class GlobalPruning(Pruning):
         select: Callable[..., Masks] = pooled_masks,
     ):
         check_schedule(schedule)
+        self._step = step_fn
+        self._schedule = schedule
         self._held = held
         self._pools = pools
         self._select = select
@@ -57,7 +59,7 @@ class GlobalPruning(Pruning):
             SettingError: if the sparsity is out of range or less than what is removed already.
             DivergedError: if a weight is NaN or infinite; the masks are left as they were.
         """
-        due, sparsity = self._pruning_schedule(self._step_fn())
+        due, sparsity = self._schedule(self._step())
         if due:
             prune_by_magnitude(self._held, float(sparsity), self._pools, self._select)
 

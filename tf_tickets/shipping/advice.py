@@ -15,6 +15,7 @@ import numpy as np
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import SettingError
 from tf_tickets.names import variable_names
+from tf_tickets.protocols import Slimmed
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.shipping.forms import Form
 from tf_tickets.shipping.rows import WeightRow, sparsity_of
@@ -46,8 +47,8 @@ def speed_sentences(
         pool: the rows of what may be pruned.
         flops: as `Report` has them.
     """
-    slimmed = getattr(model, "slim_report", None)
-    if slimmed is not None:
+    if isinstance(model, Slimmed):
+        slimmed = model.slim_report
         yield (
             f"It was slimmed from {slimmed.params_before:,} to {slimmed.params_after:,} trained "
             "parameters, and takes the fewer FLOPs of these on any hardware."

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.keras_internals import constraints_of, holders_of, retrace
 from tf_tickets.names import variable_names
-from tf_tickets.pruning.hold import HeldMasks, MaskConstraint, make_train_function_anew
+from tf_tickets.pruning.hold import HeldMasks, MaskConstraint
 from tf_tickets.pruning.masks import masks_for
 from tf_tickets.pruning.prunable import masks_of_zeros
 
@@ -138,20 +139,21 @@ def release_held(model: keras.Model) -> None:
     Args:
         model: a model whose file `save_held` wrote.
     """
-    for layer, attribute, constraint in _constraints(model):
+    for layer, attribute, constraint in constraints_of(model):
         if isinstance(constraint, FixedMask):
             setattr(layer, attribute, constraint.inner)
     for variable in model.variables:
         if isinstance(variable.constraint, FixedMask):
             variable.constraint = variable.constraint.inner
-    make_train_function_anew(model)
+    retrace(model)
 
 
 @contextlib.contextmanager
 def _holding_layers(model, masks):
     """Give each masked kernel's layer a FixedMask for the time of a `with` block."""
     variables = {name: v for name, v in variable_names(model).items() if name in masks}
-    places = {name: _place_of(model, name, variable) for name, variable in variables.items()}
+    holders = holders_of(model)
+    places = {name: _place_of(name, variable, holders) for name, variable in variables.items()}
     before = {name: getattr(*place) for name, place in places.items()}
     try:
         for name, place in places.items():
@@ -164,15 +166,14 @@ def _holding_layers(model, masks):
             setattr(*place, before[name])
 
 
-def _place_of(model, name, variable) -> tuple:
+def _place_of(name, variable, holders) -> tuple:
     """Return the layer that a variable is of, and the name of its attribute for a constraint."""
-    for layer in model._flatten_layers():
-        if any(value is variable for value in vars(layer).values()):
-            # A depthwise layer's kernel goes by either name.
-            stem = variable.name.removesuffix("kernel").removesuffix("_")
-            for each in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
-                if hasattr(layer, each):
-                    return layer, each
+    # A depthwise layer's kernel goes by either name.
+    stem = variable.name.removesuffix("kernel").removesuffix("_")
+    for layer in holders.get(id(variable), []):
+        for each in (f"{variable.name}_constraint", f"{stem or 'depthwise'}_constraint"):
+            if hasattr(layer, each):
+                return layer, each
     raise SettingError(f"{name} cannot be held by a file: {_NO_PLACE}")
 
 
@@ -201,11 +202,3 @@ _NO_PLACE = (
     "no layer of its own in the model's description takes a constraint for it. Leave it out of "
     "`masks`, or write the model by model.save(path) and hold it with `HoldMasks` after loading."
 )
-
-
-def _constraints(model) -> Iterator[tuple]:
-    """Yield the constraints that layers have: layer, attribute, constraint."""
-    for layer in model._flatten_layers():
-        for attribute, value in list(vars(layer).items()):
-            if isinstance(value, keras.constraints.Constraint):
-                yield layer, attribute, value

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tf_tickets.keras_internals import layers_of
 from tf_tickets.names import variable_names
 from tf_tickets.pruning.kernel_matrices import KernelMatrix, kernel_matrices
 from tf_tickets.pruning.masks import Masks
@@ -55,7 +56,7 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
     kernels = [v for name, v in variables.items() if name in masks and len(v.shape) > 1]
     matrices = kernel_matrices(model, kernels)
     # A layer comes after the one that holds it, so that the innermost has the last word.
-    holders = {id(v): layer for layer in model._flatten_layers() for v in layer.variables}
+    holders = {id(v): layer for layer in layers_of(model) for v in layer.variables}
     rows = []
     for name, variable in variables.items():
         layer = holders[id(variable)]

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole_folder
+from tf_tickets.keras_internals import built_shapes
 from tf_tickets.names import names_of
+from tf_tickets.protocols import named_components
 
 # What a variable of its own adds to the SavedModel, beside its values; 2600 were measured.
 _VARIABLE_OVERHEAD_BYTES = 2000
@@ -62,7 +64,7 @@ def export_saved_model(
     if weights not in ("packed", "dense"):
         raise SettingError(f'`weights` must be "packed" or "dense". Received: weights={weights!r}.')
     path = pathlib.Path(path)
-    models = {"serving_default": model, **getattr(model, "components", {})}
+    models = {"serving_default": model, **named_components(model)}
     specs = {name: _input_specs(part) for name, part in models.items()}
     packed = _PackedWeights(_worth_packing(model) if weights == "packed" else [])
     signatures = {name: _signature(part, specs[name], packed) for name, part in models.items()}
@@ -194,8 +196,9 @@ def _signature(model: keras.Model, specs, packed: _PackedWeights):
 
     def answer(**tensors):
         inputs = keras.tree.pack_sequence_as(specs, [tensors[name] for name in names])
-        with keras.StatelessScope(packed.read(model)) as scope:
-            given = dict(scope.state_mapping)
+        read = packed.read(model)
+        with keras.StatelessScope(read) as scope:
+            given = {id(variable): scope.get_current_value(variable) for variable, _ in read}
             outputs = model(inputs, training=False)
         # The scope withholds what the model assigns, such as the next state of a random seed.
         for variable in model.variables:
@@ -222,22 +225,22 @@ def _input_specs(model: keras.Model):
         return keras.tree.map_structure(
             lambda tensor: _any_batch(tensor.shape, tensor.dtype), model.input
         )
-    config = (model.get_build_config() or {}) if model.built else {}
-    if "shapes_dict" in config:
+    shapes = built_shapes(model)
+    if len(shapes) > 1:
         raise SettingError(
-            f"{model.name} takes several arguments: {', '.join(config['shapes_dict'])}. "
+            f"{model.name} takes several arguments: {', '.join(shapes)}. "
             "Only models of one argument, which may be a dict or a list, can be exported."
         )
-    if "input_shape" not in config and getattr(model, "components", {}):
-        return _input_specs(next(iter(model.components.values())))
-    if "input_shape" not in config:
+    if "input_shape" not in shapes and named_components(model):
+        return _input_specs(next(iter(named_components(model).values())))
+    if "input_shape" not in shapes:
         raise SettingError(
             f"{model.name} is not built, so its input shape is not known. "
             "Call it on a batch of inputs before exporting it; of a model that is not to be "
             "called, such as a GAN of two networks, export these one by one."
         )
     return keras.tree.map_shape_structure(
-        lambda shape: _any_batch(shape, model.variable_dtype), config["input_shape"]
+        lambda shape: _any_batch(shape, model.variable_dtype), shapes["input_shape"]
     )
 
 

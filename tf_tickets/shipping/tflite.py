@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole
+from tf_tickets.keras_internals import layers_of
 from tf_tickets.shipping.saved_model import export_saved_model
 
 
@@ -110,7 +111,7 @@ def _in_float32(model):
     """Let the layers of mixed precision, whose weights are float32, compute in float32 too."""
     policies = [
         (layer, layer.dtype_policy)
-        for layer in model._flatten_layers()
+        for layer in layers_of(model)
         if layer.dtype_policy.name.startswith("mixed_")
     ]
     try:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 
 from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import layers_of
 from tf_tickets.names import names_of, under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import part_of
@@ -84,8 +85,7 @@ def _check_same_layers(source, target):
 
 def _layers(network):
     """Return what computes: neither what only holds layers, nor inputs, whose shapes follow."""
-    layers = network._flatten_layers(include_self=False)
-    return [layer for layer in layers if not isinstance(layer, _HOLDERS)]
+    return [layer for layer in layers_of(network) if not isinstance(layer, _HOLDERS)]
 
 
 def _kind(layer):

@@ -15,14 +15,15 @@ from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.collapse import PixelDeviation
 from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
 from tf_tickets.lab.metrics.features import FeatureExtractor
+from tf_tickets.protocols import Reconstructs, Samples
 
 # A model whose losses or reconstructions are not finite has diverged, whatever its samples are:
 # these metrics are looked at first.
 _TURNS = (("losses", "reconstructions"), ("samples", "generated"))
 
 
-# What a model can make, and the method that makes it.
-_METHODS = {"reconstructions": "reconstruct", "samples": "sample"}
+# What a model can make, and the protocol that says so.
+_OFFERS = {"reconstructions": Reconstructs, "samples": Samples}
 
 
 class Evaluator:
@@ -98,7 +99,7 @@ class Evaluator:
 
     def __call__(self, model) -> tuple[dict[str, float], dict]:
         """Return the model's metrics, name -> value, and the protocol, fit for JSON."""
-        offers = [name for name, method in _METHODS.items() if hasattr(model, method)]
+        offers = [name for name, protocol in _OFFERS.items() if isinstance(model, protocol)]
         with _fixed_random_state(model, self._seed):
             losses = model.evaluate(self._test_images, verbose=0, return_dict=True)
             measured = self._measured(offers, losses)

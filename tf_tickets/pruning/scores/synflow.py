@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
 from tf_tickets.names import named
+from tf_tickets.protocols import WithoutNormalization
 
 
 def synflow_scores(
@@ -120,7 +121,8 @@ def _linear_layer(layer):
     norms = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
     if isinstance(layer, norms) and np.size(layer.axis) == 1:
         return _fixed_norm(layer)
-    layer = layer.without_normalization() if hasattr(layer, "without_normalization") else layer
+    if isinstance(layer, WithoutNormalization):
+        layer = layer.without_normalization()
     linear = {"activation": "linear"} if "activation" in layer.get_config() else {}
     return copy_layer(layer, dtype="float64", **linear)
 

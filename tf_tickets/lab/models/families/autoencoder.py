@@ -19,6 +19,7 @@ class EncoderDecoder(ImageModel):
     """
 
     component_names = AUTOENCODER.components
+    components_with_input_gradient = ("decoder",)
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, **kwargs):
         super().__init__(encoder, decoder, **kwargs)

@@ -6,7 +6,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_tickets.costs.flops import count_flops
 from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import layers_of, retrace
 from tf_tickets.lab.models.families import GAN
 from tf_tickets.lab.models.families.base import (
     ImageModel,
@@ -142,6 +144,26 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             (self.discriminator.trainable_variables, self._loss_of_discriminator),
         ]
 
+    def step_flops(self) -> int:
+        """Return the FLOPs of one training step, for each image of one update.
+
+        With F and B for a forward and a backward pass, each of the c updates of the discriminator
+        takes F_G + 2 (F_D + B_D). The generator's update takes 2 F_D + B_G: its images are those of
+        the last update before, and the discriminator gives the gradient of its input, none of its
+        weights. If B is 2 F this makes (c + 2) F_G + (6 c + 2) F_D. A usual convention has
+        (c + 3) F_G + (6 c + 3) F_D, with new images for the generator and all of the
+        discriminator's gradients, which are not computed here. A gradient penalty adds 6 F_D to
+        each of the c updates: a forward pass and its gradient, and twice as much to learn from
+        both. What a teacher takes is not counted.
+        """
+        generator, discriminator = map(count_flops, (self.generator, self.discriminator))
+        # The gradient of its input alone takes a network as much as its forward pass.
+        verdict = 2 * discriminator.forward
+        critic_step = generator.forward + 2 * (discriminator.forward + discriminator.backward)
+        if self.gradient_penalty:
+            critic_step += 3 * verdict
+        return self.critic_steps * critic_step + verdict + generator.backward
+
     def settle(self) -> None:
         """Bring what follows the weights up to them, after these were set from outside."""
         for layer in self._spectral_layers():
@@ -173,8 +195,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         if teacher is self._teacher.value:
             return
         self._teacher = _Untracked(teacher)
-        if getattr(self, "train_function", None) is not None:
-            self.make_train_function(force=True)
+        retrace(self)
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, **options):
         """Make the model ready to train.
@@ -307,7 +328,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
 
     def _spectral_layers(self):
-        layers = self.discriminator._flatten_layers()
+        layers = layers_of(self.discriminator)
         return [layer for layer in layers if isinstance(layer, SpectralConv2D)]
 
     def save_own_variables(self, store):
