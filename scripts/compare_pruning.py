@@ -3,8 +3,8 @@
 `--help` lists the options; the same command is `tf-tickets compare` after an installation.
 """
 
-from tf_tickets.lab.commands.console import exit_with_one_line
 from tf_tickets.lab.commands.compare import main
+from tf_tickets.lab.commands.console import exit_with_one_line
 
 if __name__ == "__main__":
     exit_with_one_line(main)

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_tickets.lab.commands.common import GANS
 
 import tf_tickets as tt
-from tf_tickets.lab.commands.common import GANS
 
 SMALL = "--model linear-ae --limit 64 --rounds 2 --epochs 3 --batch-size 32 --rewind-step 2".split()
 TABLE_1 = {

@@ -5,13 +5,13 @@ from .config import Data, Judging, RunConfig, load_extensions, read_config
 from .data import DATASETS, DatasetCard
 from .description import describe
 from .experiment import Experiment
+from .job import Job, run
 from .methods import METHODS, AtInitialization, Method
 from .metrics import METRICS, Metric
 from .models import MODELS, Family, GanTraining, ModelCard, Training
 from .options import Options, option
 from .precision import resolve_precision
 from .recipes import Recipe, resolve
-from .job import Job, run
 from .run_view import Run
 from .show.figures import draw_figures
 from .show.outcome import sentence

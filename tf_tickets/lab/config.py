@@ -79,10 +79,10 @@ class RunConfig(Options):
     """
 
     model: str = option("vae", "the network to prune")
-    method: Method = IterativeMagnitude()
-    data: Data = Data()
+    method: Method = dataclasses.field(default_factory=IterativeMagnitude)
+    data: Data = dataclasses.field(default_factory=Data)
     training: Training | None = None
-    judging: Judging = Judging()
+    judging: Judging = dataclasses.field(default_factory=Judging)
     seeds: tuple[int, ...] | None = option(
         None,
         "each repeats the whole search (default: 0 1 2, or all that a run has whose tickets are "

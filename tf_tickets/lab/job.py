@@ -21,7 +21,8 @@ from tf_tickets.lab.recipes import Recipe, resolve
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
 from tf_tickets.runs import paths
-from tf_tickets.runs.folder import RunFolder, shared_folder
+from tf_tickets.runs.folder import RunFolder
+from tf_tickets.runs.shared import shared_folder
 from tf_tickets.search import Observer
 from tf_tickets.strategy import is_chief, resolve_strategy
 

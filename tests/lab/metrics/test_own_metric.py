@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from tf_tickets.search.search import TicketSearch
 
 from tests.lab.metrics.test_evaluation import GAN, VAE, Autoencoder
 from tf_tickets.errors import DivergedError, SettingError
@@ -10,7 +11,6 @@ from tf_tickets.lab.experiment import decisive_metric
 from tf_tickets.lab.metrics import METRICS, Evaluator, Metric, check_metric, measured_metrics
 from tf_tickets.pruning.schedules import IterativeSparsity
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.search import TicketSearch
 from tf_tickets.search.verdict import compare_arms
 
 

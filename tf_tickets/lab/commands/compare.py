@@ -21,9 +21,7 @@ from tf_tickets.lab.ways import WAYS
 class Comparing(Output):
     """What to compare, and where the result goes."""
 
-    methods: tuple[str, ...] = option(
-        tuple(WAYS), "the ways to compare with unpruned", tuple(WAYS)
-    )
+    methods: tuple[str, ...] = option(tuple(WAYS), "the ways to compare with unpruned", tuple(WAYS))
     channel_sparsity: tuple[float, ...] = option(
         (0.3, 0.5, 0.7),
         "fractions of the channels that early-bird tickets lose",

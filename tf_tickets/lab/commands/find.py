@@ -36,7 +36,12 @@ def main():
     console = new_console()
     run = make(config, output.output, console, strategy)
     if run is not None:
-        files = (paths.RESULTS, paths.WINNING_TICKET, paths.FIGURES, f"{paths.EXPORT}/{paths.SAVED_MODEL}")
+        files = (
+            paths.RESULTS,
+            paths.WINNING_TICKET,
+            paths.FIGURES,
+            f"{paths.EXPORT}/{paths.SAVED_MODEL}",
+        )
         show(run, console, files, output.json)
 
 

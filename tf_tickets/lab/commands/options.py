@@ -146,15 +146,11 @@ def _values_of(words, flag) -> list[str]:
 def _whose(word, method) -> str:
     """Return what is wrong with a word that is not understood: whose option it is, if any's."""
     flag = word.split("=")[0]
-    methods = [
-        name for name, card in METHODS.items() if card.in_find and has_option(card, flag)
-    ]
+    methods = [name for name, card in METHODS.items() if card.in_find and has_option(card, flag)]
     families = {card.family.training: [] for card in MODELS.values()}
     for name, card in MODELS.items():
         families[card.family.training].append(name)
-    models = [
-        name for kind, names in families.items() if has_option(kind, flag) for name in names
-    ]
+    models = [name for kind, names in families.items() if has_option(kind, flag) for name in names]
     owner = ""
     if methods:
         owner = f"--method {_either(methods)}"

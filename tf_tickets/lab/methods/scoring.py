@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-
 from tf_tickets.lab import models
 from tf_tickets.lab.data.dataset import ImageDataset, training_batches
 from tf_tickets.lab.precision import dtype_policy

@@ -41,9 +41,7 @@ class Transfer(Method):
         "its rewind step and are trained for all steps",
         flag="--from",
     )
-    rounds: int | None = option(
-        None, "only so many of the run's rounds (default: all)", at_least=1
-    )
+    rounds: int | None = option(None, "only so many of the run's rounds (default: all)", at_least=1)
     rewind_step: int | None = option(
         None, "optimizer step that the model's own survivors return to", at_least=0
     )
@@ -77,9 +75,7 @@ class Transfer(Method):
         if method.slims or method.judged_arm != "winning":
             refuse("source", "must be a run of find_tickets.py that prunes weights", self.source)
         if not run.records.where(arm="winning"):
-            raise FileError(
-                f"{run.path} has no finished round. Let find_tickets.py go on with it."
-            )
+            raise FileError(f"{run.path} has no finished round. Let find_tickets.py go on with it.")
         return run
 
     @property

@@ -5,11 +5,10 @@ the same whenever the same network is built again. Weights start as Keras starts
 uniform kernels, zero biases); the recipes' authors left PyTorch's defaults, which differ.
 """
 
-import lazy_loader
-
 from tf_tickets.errors import SettingError
+from tf_tickets.lab.lazy import LazyModule
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 # PyTorch's batch normalisation, in which the recipes were written: Keras's momentum of 0.99
 # would leave short runs with stale moving statistics.

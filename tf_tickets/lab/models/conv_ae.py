@@ -1,12 +1,11 @@
 """A convolutional autoencoder without batch normalisation."""
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.families import AUTOENCODER
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def conv_autoencoder(image_shape, width=32):

@@ -2,13 +2,12 @@
 
 import functools
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.families import GAN
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def cnn_gan(image_shape, width=64, latent_dim=100, spectral=False, slope=0.2):

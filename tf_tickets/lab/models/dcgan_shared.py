@@ -1,13 +1,12 @@
 """The DCGAN that shares its generator with the VAE, so that tickets can move between the two."""
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks, vae
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.dcgan import DCGAN_RECIPE
 from tf_tickets.lab.models.families import GAN
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def vae_shaped_gan(image_shape, width=64, latent_dim=32):

@@ -1,13 +1,12 @@
 """The DCGAN with exactly the count of Table 2 of Kalibhat et al., arXiv:2010.02350."""
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.dcgan import DCGAN_RECIPE, cnn_generator
 from tf_tickets.lab.models.families import GAN
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def cnn_gan_without_biases(image_shape, width=64, latent_dim=16):

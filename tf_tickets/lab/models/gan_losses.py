@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.registry import Registry
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 @dataclasses.dataclass(frozen=True)

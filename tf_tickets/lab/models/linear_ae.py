@@ -2,14 +2,13 @@
 
 import math
 
-import lazy_loader
-
 from tf_tickets.errors import SettingError
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.families import AUTOENCODER
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def linear_autoencoder(image_shape, widths=(116, 64, 12, 3)):

@@ -2,14 +2,13 @@
 
 import functools
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.dcgan import SNGAN_RECIPE
 from tf_tickets.lab.models.families import GAN
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def resnet_gan(image_shape, width=128, latent_dim=100, generator_factor=1, spectral=False):

@@ -1,12 +1,11 @@
 """The VAE of residual networks."""
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.families import VARIATIONAL_AUTOENCODER
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def resnet_vae(image_shape, width=32, latent_dim=10):

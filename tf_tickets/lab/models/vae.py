@@ -2,13 +2,12 @@
 
 import math
 
-import lazy_loader
-
+from tf_tickets.lab.lazy import LazyModule
 from tf_tickets.lab.models import blocks
 from tf_tickets.lab.models.card import ModelCard
 from tf_tickets.lab.models.families import VARIATIONAL_AUTOENCODER
 
-keras = lazy_loader.load("keras")
+keras = LazyModule("keras")
 
 
 def conv_vae(image_shape, width=64, latent_dim=32):
