@@ -40,8 +40,6 @@ class Row:
             compiled, whole and slim models timed in turns.
         search_seconds: of all trainings that it took to find it, besides.
         images_per_second: of the training of one ticket.
-        peak_memory_bytes: the most memory that its process held until its training ended. It never
-            falls: TensorFlow keeps what it has freed. It bounds what a training takes from above.
 
     All but `values` are means over the seeds.
     """
@@ -55,7 +53,6 @@ class Row:
     seconds: float
     search_seconds: float
     images_per_second: float
-    peak_memory_bytes: float
 
     @property
     def mean(self) -> float:
@@ -143,7 +140,6 @@ def _row(name, group, records, costs, metric):
         seconds=_mean(map(costs.seconds, group)),
         search_seconds=_mean(sum(map(costs.seconds, stages)) for stages in before),
         images_per_second=_mean(costs.num_images(r) / costs.seconds(r) for r in group),
-        peak_memory_bytes=_mean(group.field("peak_memory_bytes")),
     )
 
 

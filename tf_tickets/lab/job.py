@@ -86,7 +86,7 @@ class Job:
             self.config, self.notes = _adapted(config, self.experiment)
             self._search = self.config.method.search(self.experiment, self.config)
         settings = identity(self.config, self.experiment)
-        name = f"{recipe.model}-{recipe.dataset}-{self.config.method.run_name()}"
+        name = self.config.method.run_name(recipe.model, recipe.dataset)
         origin = {"config": self.config.to_dict(), "machine": machine()}
         self.folder = RunFolder.named(output, name, settings, origin)
 

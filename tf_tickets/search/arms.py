@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
+from tf_tickets.names import under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.search.bench import Bench
 from tf_tickets.search.draws import Draw
@@ -133,4 +134,5 @@ class Transferred:
         """Take the ticket, and draw all other weights anew."""
         fresh = bench.fresh_weights(stage)
         ticket = self._tickets(stage.seed, stage.round)
-        return Start({**fresh, **ticket.weights}, ticket.masks, 0)
+        given = under_names(bench.model, ticket.weights)
+        return Start({**fresh, **given}, ticket.masks, 0)

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-from tf_tickets.names import named
 from tf_tickets.pruning.hold import HeldMasks, hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
@@ -90,7 +89,7 @@ class Bench:
     def counts(self) -> dict:
         """Return what the masks of now remove, as a stage's record holds it."""
         masks = self.held.masks
-        pool = num_values(named(self.kernels).values())
+        pool = num_values(self.kernels)
         removed = masks.size - masks.num_kept
         return {
             "weight_sparsity": removed / pool,

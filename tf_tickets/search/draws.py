@@ -7,8 +7,8 @@ import keras
 
 from tf_tickets.errors import SettingError, check_count
 from tf_tickets.interop import PruningSchedule
-from tf_tickets.names import named
-from tf_tickets.protocols import components_of
+from tf_tickets.names import named, under_names
+from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import GlobalPruning
@@ -78,9 +78,9 @@ class _Scheduled:
         """Return the names of the variables that are ranked together, for each ranking."""
         if self.pool != "component":
             return pools_by(self.pool, bench.kernels)
-        components = components_of(bench.model)
-        names = set(named(bench.kernels))
-        pools = [set(named(prunable(bench.model, each))) & names for each in components]
+        components = named_components(bench.model)
+        names = set(bench.kernels.names)
+        pools = [set(prunable(bench.model, each).names) & names for each in components]
         if set().union(*pools) != names:
             raise SettingError(
                 "`pool` can be 'component' only if all that may be pruned is in one of the model's "
@@ -203,11 +203,14 @@ class ByScore(_Scheduled):
             sparsity = 1 - density ** (step / self.steps)
             bench.held.assign(pooled_masks(scores, sparsity, bench.held.masks, pools))
             if step < self.steps:
-                scores = self.score(bench.model, bench.kernels, seed)
+                scores = self._score(bench, seed)
         return bench.held.masks
 
     def _scores_of_all(self, bench, seed):
         """Return the scores of the rewind point, which are the same in all rounds of a seed."""
         if seed not in bench.memory:
-            bench.memory = {seed: self.score(bench.model, bench.kernels, seed)}
+            bench.memory = {seed: self._score(bench, seed)}
         return bench.memory[seed]
+
+    def _score(self, bench, seed):
+        return under_names(bench.model, self.score(bench.model, bench.kernels, seed))

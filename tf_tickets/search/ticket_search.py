@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from tf_tickets.errors import DivergedError, SettingError, check_count
-from tf_tickets.names import named, variable_names
-from tf_tickets.protocols import components_of
+from tf_tickets.names import names_of
+from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
@@ -132,18 +132,18 @@ class TicketSearch:
 
     def _start_of_variables(self, bench) -> dict[str, str]:
         """Return variable name -> what it starts from, for the components that `starts` names."""
-        components = components_of(bench.model)
-        names = {id(variable): name for name, variable in variable_names(bench.model).items()}
+        components = named_components(bench.model)
+        names = names_of(bench.model)
         start_of = {}
         for component, start in self.starts.items():
             if component not in components:
                 raise SettingError(
                     f"`starts` names {component!r}, which is not a component of "
-                    f"{bench.model.name}. Choose one of: {', '.join(components) or 'none'}."
+                    f"{bench.model.name}. Choose one of: {', '.join(components) or 'none, it has no components'}."
                 )
             part = components[component]
             start_of |= {names[id(v)]: start for v in part.variables if id(v) in names}
-        pruned = {start_of.get(name) for name in named(bench.kernels)}
+        pruned = {start_of.get(name) for name in bench.kernels.names}
         if "shuffled" in self.arms and "trained" in pruned:
             raise SettingError(
                 "The shuffled arm keeps weights that earlier rounds have pruned, which have no "

@@ -1,16 +1,9 @@
-import types
-
 import pytest
 
-from tf_tickets.lab import methods, metrics
+from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.show import styles
-
-
-def test_directions_are_those_of_the_metrics():  # to be deleted with `_TITLES`
-    directions = {name: styles.metric_card(name).higher_is_better for name in styles._TITLES}
-    without = [name for name, higher in directions.items() if higher is None]
-    assert {"discriminator_loss", "generator_loss", "sample_deviation"} == set(without)
-    assert directions == dict.fromkeys(without) | metrics.HIGHER_IS_BETTER
+from tf_tickets.lab.ways import WAYS
 
 
 def test_a_metric_of_the_users_own_has_a_title_of_its_name():
@@ -20,19 +13,17 @@ def test_a_metric_of_the_users_own_has_a_title_of_its_name():
     assert styles.metric_card("early_stopping_step").unit == "optimizer steps"
 
 
-def test_metrics_are_told_as_on_their_cards(monkeypatch):
-    card = types.SimpleNamespace(name="fcd", title="Distance", unit="m", higher_is_better=True)
-    monkeypatch.setattr(metrics, "METRICS", {"fcd": card}, raising=False)
-    assert styles.metric_card("fcd") is card
+def test_metrics_are_told_as_on_their_cards():
+    assert all(styles.metric_card(name) is card for name, card in METRICS.items())
 
 
-def test_methods_are_drawn_as_on_their_cards_and_others_in_spare_colours(monkeypatch):
-    card = types.SimpleNamespace(name="imp", color="#123456", marker="H")
-    monkeypatch.setattr(methods, "METHODS", {"imp": card}, raising=False)
-    found = styles.method_styles(["unpruned", "imp", "mine", "yours"])
-    assert found["imp"] == {"label": "imp", "color": "#123456", "marker": "H"}
+def test_methods_are_drawn_as_on_their_cards_and_others_in_spare_colours():
+    found = styles.method_styles(["unpruned", *WAYS, "mine", "yours"])
+    card = METHODS["imp"]
+    assert found["imp"] == {"label": "imp", "color": card.color, "marker": card.marker}
+    assert found["early-bird-mixed"]["color"] == WAYS["early-bird-mixed"].color
     assert found["unpruned"]["marker"] == "*"
-    assert len({(style["color"], style["marker"]) for style in found.values()}) == 4
+    assert len({(style["color"], style["marker"]) for style in found.values()}) == len(found)
 
 
 @pytest.mark.parametrize(

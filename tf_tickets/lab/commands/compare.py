@@ -38,7 +38,7 @@ def main():
         Comparing,
         method="imp",
         model_flag=("--model", "dcgan-table2"),
-        leave_out=("arms", "strategy"),
+        leave_out=("arms", "strategy", "rate", "component", "pool", "one_shot"),
     )
     config, arguments = parser.parse()
     asked = parser.output(arguments)

@@ -31,7 +31,7 @@ class RunParser:
         output: the dataclass of options that are not of the run.
         method: the method's name; None to let `--method` choose.
         model_flag: what the model is called, and its default.
-        leave_out: fields of RunConfig that are not offered.
+        leave_out: fields of RunConfig and of the method that are not offered.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RunParser:
             same_method = base is not None and base.method.name == self._method
             same_family = base is not None and base.card.family == MODELS[self._model].family
             kind = METHODS[self._method]
-            add(f"method {self._method}", kind, base.method if same_method else None)
+            add(f"method {self._method}", kind, base.method if same_method else None, leave_out)
             add("data", Data, base and base.data)
             kind = MODELS[self._model].family.training
             add("training", kind, base.training if same_family else None)

@@ -48,9 +48,9 @@ class IterativeMagnitude(MaskingMethod):
         """Return the method with a rewind step that lies within the training."""
         return fitted_rewind_step(self, num_steps)
 
-    def run_name(self):
+    def run_name(self, model, dataset):
         """Return the name, which says whether it prunes at once."""
-        return "one-shot" if self.one_shot else self.name
+        return f"{model}-{dataset}-{'one-shot' if self.one_shot else self.name}"
 
     def search(self, experiment, config):
         """Return the search of an experiment."""

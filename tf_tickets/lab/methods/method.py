@@ -72,9 +72,9 @@ class Method(Options):
             options.pop(name, None)
         return {"name": self.name, **options}
 
-    def run_name(self) -> str:
-        """Return what stands for the method in a run folder's name."""
-        return self.name
+    def run_name(self, model: str, dataset: str) -> str:
+        """Return what a run folder is called, before a hash of its settings."""
+        return f"{model}-{dataset}-{self.name}"
 
     def search(self, experiment, config):
         """Return the search of an experiment, such as a `TicketSearch`."""

@@ -137,9 +137,9 @@ class Transfer(Method):
         options = {"name": self.name, "rewind_step": self.rewind_step, "retries": self.retries}
         return {**options, "transferred": self.run.settings}
 
-    def run_name(self):
-        """Return the model that the tickets are of."""
-        return f"from-{self.run.config.model}"
+    def run_name(self, model, dataset):
+        """Return the two models, and the data."""
+        return f"{self.source_model}-to-{model}-{dataset}"
 
     def search(self, experiment, config):
         """Return the search of an experiment.

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from tf_tickets.errors import FileError
 from tf_tickets.files import write_whole
 from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.metrics import METRICS
+from tf_tickets.lab.ways import WAYS
 
 if TYPE_CHECKING:  # matplotlib is imported where it is used, as it takes half a second
     import matplotlib.axes
@@ -44,25 +47,6 @@ _QUANTITIES = {
     ),
 }
 
-# BEGIN: to be deleted when tf_tickets.lab.metrics.METRICS is there
-_SQUARES = "mean squared error of pixels in [-1, 1]"
-_TITLES = {
-    "loss": ("Test loss", "loss", False),
-    "discriminator_loss": ("Discriminator loss", "loss", None),
-    "generator_loss": ("Generator loss", "loss", None),
-    "sample_deviation": ("Standard deviation over samples", "pixels in [-1, 1]", None),
-    "reconstruction_loss": ("Reconstruction loss", _SQUARES, False),
-    "fcd": ("Fréchet classifier distance", "FCD", False),
-    "fid": ("Fréchet Inception distance", "FID", False),
-    "kcd": ("Kernel classifier distance", "KCD", False),
-    "kid": ("Kernel Inception distance", "KID", False),
-    "classifier_score": ("Classifier score", "score", True),
-    "inception_score": ("Inception score", "score", True),
-    "classifier_accuracy": ("Classifier accuracy", "fraction classified correctly", True),
-}
-_QUANTITIES |= {name: QuantityCard(name, *told) for name, told in _TITLES.items()}
-# END
-
 
 def metric_card(name: str):
     """Return what is known of a metric: its name, title, unit and direction.
@@ -70,10 +54,6 @@ def metric_card(name: str):
     Args:
         name: of `METRICS`, or of a metric of the user's own, whose title is made up of its name.
     """
-    try:
-        from tf_tickets.lab.metrics import METRICS
-    except ImportError:  # BEGIN: to be deleted when it is there
-        METRICS = {}  # END
     if name in METRICS:
         return METRICS[name]
     words = name.replace("_", " ")
@@ -84,31 +64,16 @@ def metric_card(name: str):
 _UNPRUNED = (GREY, "*")
 _SPARE = (("#66A61E", "<"), ("#56B4E9", "v"), ("#A6761D", "X"), ("#7570B3", ">"), ("#000000", "p"))
 
-# BEGIN: to be deleted when tf_tickets.lab.methods.METHODS is there
-_WAYS = {
-    "imp": ("#0072B2", "o"),
-    "early-bird": ("#009E73", "^"),
-    "early-bird-global": ("#66A61E", "<"),
-    "early-bird-mixed": ("#56B4E9", "v"),
-    "snip": ("#D55E00", "s"),
-    "grasp": ("#CC79A7", "D"),
-    "synflow": ("#E69F00", "P"),
-}
-# END
-
 
 def method_styles(names: Iterable[str]) -> dict[str, dict]:
     """Return for each way of pruning how matplotlib draws it: its label, colour and shape.
 
     Args:
-        names: "unpruned", names of `METHODS`, and others, whose colours are spare ones.
+        names: "unpruned", names of `METHODS` and `WAYS`, and others, whose colours are spare ones.
     """
-    try:
-        from tf_tickets.lab.methods import METHODS
-    except ImportError:  # BEGIN: to be deleted when it is there
-        METHODS = {}  # END
-    known = {name: (METHODS[name].color, METHODS[name].marker) for name in METHODS}
-    known = {"unpruned": _UNPRUNED} | _WAYS | known  # without `_WAYS` when METHODS is there
+    cards = {**METHODS, **WAYS}
+    known = {"unpruned": _UNPRUNED}
+    known |= {name: (card.color, card.marker) for name, card in cards.items()}
     spare = itertools.cycle([style for style in _SPARE if style not in known.values()] or _SPARE)
     styles = {}
     for name in names:

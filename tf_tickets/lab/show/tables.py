@@ -135,13 +135,8 @@ def comparison_table(rows: Sequence["Row"], metric: str) -> Table:
     seeds = _of_seeds(len(rows[0].values))
     return Table(
         title=f"training one ticket, {seeds}; search: FLOPs to find it, besides",
-        columns=(
-            *("", "sparsity", metric, "weights", "FLOPs"),
-            *("search", "s", "images/s", "memory"),
-        ),
+        columns=("", "sparsity", metric, "weights", "FLOPs", "search", "s", "images/s"),
         rows=tuple(_cells(row, rows[0]) for row in rows),
-        caption="memory: the most that the process held until then, in the unpruned training "
-        "before it too",
     )
 
 
@@ -155,7 +150,6 @@ def _cells(row, unpruned):
         f"{row.search_flops:.3g}" if row.search_flops else "",
         f"{row.seconds:.1f}{_change(row.seconds, unpruned.seconds)}",
         f"{row.images_per_second:.0f}",
-        f"{row.peak_memory_bytes / 1e9:.2f} GB",
     )
 
 
