@@ -139,7 +139,7 @@ TRAININGS = """
         assert all(value.all() for value in replicas(kernel)), kernel.path
 
     model = build(3)
-    early_bird = callbacks.EarlyBird(0.5, look_back=2, delta=0.5)
+    early_bird = callbacks.EarlyBird(0.5, look_back=2, mask_distance=0.5)
     model.fit(batches(), epochs=9, verbose=0, callbacks=[early_bird])
     small = tt.slim(model, early_bird.masks)
     small.fit(batches(), verbose=0)
@@ -165,7 +165,7 @@ TRAININGS = """
             np.testing.assert_array_equal(value, ticket.weights[kernel.path])
 
     model = build(5)
-    own = tt.EarlyBird(model, batches(), train_once, channel_sparsity=0.5, look_back=2, delta=0.5)
+    own = tt.EarlyBird(model, batches(), train_once, channel_sparsity=0.5, look_back=2, mask_distance=0.5)
     assert tt.slim(model, own.run(max_epochs=9)).get_layer("a").units == 16
 
     def train(model, seed, first, last):

@@ -37,7 +37,7 @@ def test_early_bird_stops_when_the_masks_have_settled():
 def test_early_bird_by_steps():
     model = normalised_model()
     model.compile(keras.optimizers.SGD(1e-6), "mse")
-    callback = tt.callbacks.EarlyBird(0.5, look_back=2, every=1)
+    callback = tt.callbacks.EarlyBird(0.5, look_back=2, draw_every=1)
     fit_normalised(model, callback)
     assert callback.epoch == 2  # of two steps each: three masks, the last one within the second
     assert len(callback.history) == 3
@@ -46,7 +46,7 @@ def test_early_bird_by_steps():
 def test_early_bird_by_steps_where_several_are_taken_at_once():
     model = normalised_model()
     model.compile(keras.optimizers.SGD(1e-6), "mse", steps_per_execution=2)
-    callback = tt.callbacks.EarlyBird(0.5, look_back=2, every=4)
+    callback = tt.callbacks.EarlyBird(0.5, look_back=2, draw_every=4)
     fit_normalised(model, callback)
     assert callback.epoch == 6  # of two steps each: masks after 4, 8 and 12 steps
 
@@ -83,7 +83,7 @@ def test_early_bird_of_a_gan_watches_both_networks():
     images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 3)).astype("float32")
     model = tt.models.build("dcgan-shared", (8, 8, 3), width=2)
     model.compile(run_eagerly=True)
-    callback = tt.callbacks.EarlyBird(0.5, look_back=1, delta=1.0)
+    callback = tt.callbacks.EarlyBird(0.5, look_back=1, mask_distance=1.0)
     model.fit(images, batch_size=8, epochs=9, callbacks=[callback], verbose=0)
     assert callback.epoch == 2
     assert {path.split("_")[0] for path in callback.masks} == {"generator", "discriminator"}
@@ -99,7 +99,7 @@ def test_early_bird_refuses_a_model_without_normalisation():
 @pytest.mark.parametrize("every", [0, -3, 1.5])
 def test_early_bird_counts_whole_steps(every):
     with pytest.raises(tt.SettingError, match="`every` must be"):
-        tt.callbacks.EarlyBird(0.5, every=every)
+        tt.callbacks.EarlyBird(0.5, draw_every=every)
 
 
 def test_early_bird_keeps_its_ticket_where_training_goes_on_all_the_same():
@@ -191,7 +191,7 @@ def test_early_bird_does_not_warn_where_the_penalty_is_added(options):
     own.compile(keras.optimizers.SGD(0.01), **options)
     plain.compile(keras.optimizers.SGD(0.01), "mse", **options)
     for model in (own, plain, plain):  # the last time with a step that was traced before
-        fit_normalised(model, tt.callbacks.EarlyBird(0.5, every=1), epochs=2)
+        fit_normalised(model, tt.callbacks.EarlyBird(0.5, draw_every=1), epochs=2)
 
 
 def test_early_bird_does_not_warn_under_a_strategy():

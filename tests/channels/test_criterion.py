@@ -25,7 +25,7 @@ def set_scales(model, *scales):
 
 def test_it_settles_when_the_newest_is_close_to_all_of_the_last():
     model = network()
-    watched = criterion(model, delta=0.4, look_back=2)
+    watched = criterion(model, mask_distance=0.4, look_back=2)
     drawn = []
     for scales in ([4, 3, 2, 1], [4, 3, 2, 1], [4, 2, 3, 1], [4, 2, 3, 1], [4, 2, 3, 1]):
         set_scales(model, *scales)
@@ -45,7 +45,7 @@ def test_it_waits_until_it_can_look_back_far_enough():
 
 def test_a_distance_of_delta_is_not_below_it():
     model = network()
-    watched = criterion(model, delta=0.5, look_back=1)
+    watched = criterion(model, mask_distance=0.5, look_back=1)
     for scales in ([4, 3, 2, 1], [4, 2, 3, 1]):
         set_scales(model, *scales)
         watched.draw()
@@ -53,7 +53,8 @@ def test_a_distance_of_delta_is_not_below_it():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"delta": 0}, "`delta`"), ({"look_back": 0}, "`look_back`")]
+    ("options", "message"),
+    [({"mask_distance": 0}, "`mask_distance`"), ({"look_back": 0}, "`look_back`")],
 )
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(tt.SettingError, match=message):

@@ -145,7 +145,7 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
         num_steps=NUM_STEPS,
         channel_sparsities=(0.5,),
         draw_every=2,
-        delta=1.0,
+        mask_distance=1.0,
         look_back=2,
         arms=("winning",),
     )

@@ -241,7 +241,7 @@ def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
         ({"channel_sparsity": (0.5, 0.3)}, "`channel_sparsities`"),
         ({"channel_sparsity": (1.0,)}, r"must be in \[0, 1\)"),
         ({"arms": ("random",)}, "`arms`"),
-        ({"mask_distance": 0.0}, "`delta`"),
+        ({"mask_distance": 0.0}, "`mask_distance`"),
         ({"look_back": 0}, "`look_back`"),
         ({"scale_penalty": -1.0}, "`scale_penalty`"),
         ({"round_to": 0}, "`round_to`"),

@@ -24,15 +24,15 @@ class EarlyBird(keras.callbacks.Callback):
 
     Args:
         channel_sparsity: fraction of the channels that may go to remove, in [0, 1).
-        delta: distance that the newest masks have to stay below from each of the last ones.
+        mask_distance: what the newest masks' distance from each of the last ones has to stay below.
         look_back: how many of those.
         scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
-        every: draw masks after so many updates of the optimizer, at least 1; after each epoch by
-            default.
+        draw_every: draw masks after so many updates of the optimizer, at least 1; after each epoch
+            by default.
         whole_groups, pool: as `tt.channel_masks` takes them.
 
     Raises:
-        SettingError: if `every` is out of range; when training begins, if no channel may go or
+        SettingError: if `draw_every` is out of range; when training begins, if no channel may go or
             another number is.
         DivergedError: if a scale becomes NaN or infinite.
 
@@ -52,32 +52,37 @@ class EarlyBird(keras.callbacks.Callback):
     def __init__(
         self,
         channel_sparsity: float,
-        delta: float = 0.1,
+        mask_distance: float = 0.1,
         look_back: int = 5,
         scale_penalty: float = 1e-4,
-        every: int | None = None,
+        draw_every: int | None = None,
         whole_groups: bool = False,
         pool: str = "model",
     ):
         super().__init__()
-        if every is not None:
-            check_count("every", every)
+        if draw_every is not None:
+            check_count("draw_every", draw_every)
         self.masks = None
         self.epoch = None
         self.history = []
-        self._numbers = (channel_sparsity, delta, look_back)
-        self._scale_penalty = scale_penalty
-        self._every = every
-        self._choice = (whole_groups, pool)
+        self.channel_sparsity = channel_sparsity
+        self.mask_distance = mask_distance
+        self.look_back = look_back
+        self.scale_penalty = scale_penalty
+        self.draw_every = draw_every
+        self.whole_groups = whole_groups
+        self.pool = pool
         self._penalty = contextlib.ExitStack()
 
     def on_train_begin(self, logs=None):
         """Begin to watch, and to push the scales towards zero."""
-        ranking = ChannelRanking(self.model, *self._choice)
-        self._criterion = EarlyBirdCriterion(ranking, *self._numbers)
+        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        self._criterion = EarlyBirdCriterion(
+            ranking, self.channel_sparsity, self.mask_distance, self.look_back
+        )
         self.history = self._criterion.history
         self._penalty.close()  # what a training left open that an exception broke off
-        self._penalty.enter_context(penalised_scales(self.model, ranking, self._scale_penalty))
+        self._penalty.enter_context(penalised_scales(self.model, ranking, self.scale_penalty))
         self.masks = None
         self.epoch = None
         self._count_updates = UpdateCounter(self.model)
@@ -89,15 +94,15 @@ class EarlyBird(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Draw masks where they are due by steps."""
-        if self._every:
+        if self.draw_every:
             num_made = self._count_updates()
-            if num_made - self._drawn_at >= self._every:
+            if num_made - self._drawn_at >= self.draw_every:
                 self._drawn_at = num_made
                 self._draw()
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw masks where they are due by epochs."""
-        if not self._every:
+        if not self.draw_every:
             self._draw()
 
     def on_train_end(self, logs=None):

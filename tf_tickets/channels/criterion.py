@@ -22,7 +22,7 @@ class EarlyBirdCriterion:
     Args:
         ranking: of the model's channels.
         channel_sparsity: fraction of the channels that the masks remove, in [0, 1).
-        delta: what the distances have to stay below, in (0, 1].
+        mask_distance: what the distances have to stay below, in (0, 1].
         look_back: how many earlier masks the newest is compared with.
 
     Raises:
@@ -32,23 +32,25 @@ class EarlyBirdCriterion:
         history: for each mask drawn, its distances to those before it, the latest first.
         masks: the newest masks; None before the first.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K for delta and look-back.
+    Source: You et al., 2020, arXiv:1909.11957; paper K for mask_distance and look-back.
     """
 
     def __init__(
         self,
         ranking: ChannelRanking,
         channel_sparsity: float,
-        delta: float = 0.1,
+        mask_distance: float = 0.1,
         look_back: int = 5,
     ):
-        if not 0 < delta <= 1:
-            raise SettingError(f"`delta` must be in (0, 1]. Received: delta={delta}")
+        if not 0 < mask_distance <= 1:
+            raise SettingError(
+                f"`mask_distance` must be in (0, 1]. Received: mask_distance={mask_distance}"
+            )
         check_count("look_back", look_back)
         ranking.masks(channel_sparsity)  # refuses a sparsity that cannot work before any training
         self._ranking = ranking
         self.channel_sparsity = channel_sparsity
-        self.delta = delta
+        self.mask_distance = mask_distance
         self.look_back = look_back
         self.history: list[list[float]] = []
         self.masks: Masks | None = None
@@ -76,7 +78,7 @@ class EarlyBirdCriterion:
     def settled(self) -> bool:
         """Whether the newest masks are close to all of the last `look_back` before them."""
         distances = self.history[-1] if self.history else []
-        return len(distances) == self.look_back and bool(max(distances) < self.delta)
+        return len(distances) == self.look_back and bool(max(distances) < self.mask_distance)
 
     def _warn_if_nothing_pushes(self):
         regularizers = (scale.regularizer for scale in self._ranking.scales)

@@ -137,9 +137,10 @@ class TicketSearch:
         start_of = {}
         for component, start in self.starts.items():
             if component not in components:
+                known = ", ".join(components) or "none, it has no components"
                 raise SettingError(
                     f"`starts` names {component!r}, which is not a component of "
-                    f"{bench.model.name}. Choose one of: {', '.join(components) or 'none, it has no components'}."
+                    f"{bench.model.name}. Choose one of: {known}."
                 )
             part = components[component]
             start_of |= {names[id(v)]: start for v in part.variables if id(v) in names}

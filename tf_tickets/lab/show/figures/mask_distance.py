@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 
-def mask_distances(records: Sequence[dict], delta: float, path) -> "matplotlib.figure.Figure":
+def mask_distances(
+    records: Sequence[dict], mask_distance: float, path
+) -> "matplotlib.figure.Figure":
     """Draw how far early-bird masks still move as training goes on, as a PNG file.
 
     A line for each ticket: the largest distance of the newest masks to those that they are compared
@@ -21,7 +23,7 @@ def mask_distances(records: Sequence[dict], delta: float, path) -> "matplotlib.f
 
     Args:
         records: lines of results.jsonl, of which those with `distances` are drawn.
-        delta: what the distance had to stay below.
+        mask_distance: what the distance had to stay below.
         path: the file to write; an existing one is replaced whole.
 
     Returns:
@@ -38,7 +40,7 @@ def mask_distances(records: Sequence[dict], delta: float, path) -> "matplotlib.f
     colors = dict(zip(sparsities, _shades(len(sparsities)), strict=True))
     figure = new_figure(4.5, layout="constrained")
     axes = figure.add_subplot()
-    _draw_limit(axes, delta)
+    _draw_limit(axes, mask_distance)
     for record in drawn:
         _draw_ticket(axes, record, colors[record["channel_sparsity"]])
     axes.set_ylim(bottom=0)
@@ -49,11 +51,11 @@ def mask_distances(records: Sequence[dict], delta: float, path) -> "matplotlib.f
     return figure
 
 
-def _draw_limit(axes, delta):
-    axes.axhline(delta, color=GREY, linestyle="--")
+def _draw_limit(axes, mask_distance):
+    axes.axhline(mask_distance, color=GREY, linestyle="--")
     axes.annotate(
-        f"drawn below {delta:g}",
-        (0, delta),  # where the curves, which fall, are far above
+        f"drawn below {mask_distance:g}",
+        (0, mask_distance),  # where the curves, which fall, are far above
         xycoords=("axes fraction", "data"),
         xytext=(4, 4),
         textcoords="offset points",
