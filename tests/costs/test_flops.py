@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from tf_tickets.costs import flops
+from tf_tickets.costs import layers as counted
 from tf_tickets.costs.flops import count_flops, pruning_flops, training_flops
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
@@ -458,8 +459,8 @@ def step_flops(model, images_per_step, with_dense):
 @pytest.fixture
 def kernels_only(monkeypatch):
     """Leave biases and batch normalisation out, whose gradients are many small operations."""
-    original = flops._flops_of_weights
-    monkeypatch.setattr(flops, "_flops_of_weights", lambda *args: (original(*args)[0], 0))
+    original = flops.flops_of_weights
+    monkeypatch.setattr(flops, "flops_of_weights", lambda *args: (original(*args)[0], 0))
 
 
 @pytest.mark.parametrize("name", models.NAMES)
@@ -471,7 +472,8 @@ def test_a_training_step_does_what_is_counted(name, kernels_only, monkeypatch):
     """
     spectral = name.startswith("sngan")
     if spectral:  # its norms are products of matrices too, so those are left out on both sides
-        monkeypatch.setattr(flops, "_COUNTED", (*flops._AT_OUTPUT, *flops._AT_INPUT))
+        convolutions = (*counted._AT_OUTPUT, *counted._AT_INPUT)
+        monkeypatch.setattr(counted, "_COUNTED", convolutions)
     gan = name in GANS
     critic_steps = 2 if spectral else 1
     model = small(name, **({"critic_steps": critic_steps} if gan else {}))

@@ -10,40 +10,23 @@ Source: paper K for what counts.
 
 import collections
 import dataclasses
-import inspect
 import math
-import re
 from collections.abc import Mapping
 
 import keras
-from keras import layers
 
+from tf_tickets.costs.layers import (
+    OPERANDS,
+    built_for,
+    flops_of_weights,
+    is_counted,
+    operands,
+    pairs,
+    sizes,
+)
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import calls_of, graph_of
 from tf_tickets.names import names_of, place_names, under_names
-
-# Every weight of a kernel is used once at each place of the output, or of a transposed
-# convolution's input: the rest of its output is overlap, or zeros that nobody multiplies.
-_AT_OUTPUT = (
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv3D,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
-)
-_AT_INPUT = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-_SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
-_COUNTED = (
-    *_AT_OUTPUT,
-    *_AT_INPUT,
-    layers.Dense,
-    layers.EinsumDense,
-    layers.BatchNormalization,
-    layers.MultiHeadAttention,
-)
-_OPERANDS = ("query", "value", "key")  # of attention, as its `call` takes them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,8 +274,8 @@ class _Counter:
     def _add_without_graph(self, layer, path):
         if isinstance(layer, keras.Model):
             self._add_network(layer, path, wanted=True)
-        elif _is_counted(layer) and layer.built:
-            shapes = _built_for(layer)
+        elif is_counted(layer) and layer.built:
+            shapes = built_for(layer)
             self._add_layer(layer, path, shapes, [True] * len(shapes))
         elif layer.weights:
             self._uncounted.append(path)
@@ -312,13 +295,13 @@ class _Counter:
     def _add_call(self, node, path, given) -> list[bool]:
         """Count one call in a graph; return which of its outputs' gradients are needed."""
         called, graph = node.operation, graph_of(node.operation)
-        if graph is not None and _sizes(graph.inputs) == _sizes(node.input_tensors):
+        if graph is not None and sizes(graph.inputs) == sizes(node.input_tensors):
             return self._add_graph(graph, path, given)
-        if _is_counted(called):
+        if is_counted(called):
             wanted = dict(zip(map(id, node.input_tensors), given, strict=True))
-            operands = _operands(node)
-            shapes = [tensor.shape for tensor in operands]
-            self._add_layer(called, path, shapes, [wanted[id(tensor)] for tensor in operands])
+            tensors = operands(node)
+            shapes = [tensor.shape for tensor in tensors]
+            self._add_layer(called, path, shapes, [wanted[id(tensor)] for tensor in tensors])
         elif isinstance(called, keras.Model) and graph is None:
             self._add_network(called, path, any(given))
         elif getattr(called, "weights", ()):
@@ -329,10 +312,10 @@ class _Counter:
 
     def _add_layer(self, layer, path, shapes, wanted):
         """Count a layer, given its inputs' shapes and which of their gradients are needed."""
-        if isinstance(layer, layers.MultiHeadAttention):
+        if isinstance(layer, keras.layers.MultiHeadAttention):
             self._add_attention(layer, path, shapes, wanted)
             return
-        kernels, others = _flops_of_weights(layer, path, shapes[0])
+        kernels, others = flops_of_weights(layer, path, shapes[0])
         ideal = others + sum(round(flops * self._density_of(v)) for v, flops in kernels)
         forward = others + sum(flops for _, flops in kernels)
         self._add_row(layer, path, forward, ideal, wanted[0] + bool(layer.trainable_variables))
@@ -341,9 +324,9 @@ class _Counter:
         return self._density.get(self._names.get(id(kernel)), 1)
 
     def _add_attention(self, layer, path, shapes, wanted):
-        for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
+        for name, shape, needed in zip(OPERANDS, shapes, wanted, strict=True):
             self._add_layer(getattr(layer, f"{name}_dense"), f"{path}/{name}", [shape], [needed])
-        products = 2 * _pairs(layer, path, *shapes[:2]) * layer.num_heads
+        products = 2 * pairs(layer, path, *shapes[:2]) * layer.num_heads
         products *= layer.key_dim + layer.value_dim
         learns = any(wanted) or bool(layer.trainable_variables)
         self._add_row(layer, path, products, products, 2 * learns)
@@ -353,82 +336,6 @@ class _Counter:
     def _add_row(self, layer, path, forward, ideal, gradients):
         row = (path, type(layer).__name__, self._component, forward, gradients * forward, ideal)
         self._rows.append(LayerFlops(*row))
-
-
-def _is_counted(layer):
-    # What a gate of attention takes is not worked out here.
-    return isinstance(layer, _COUNTED) and not getattr(layer, "_use_gate", False)
-
-
-def _operands(node):
-    """Return the tensors that a call is given to compute with, less its masks."""
-    if not isinstance(node.operation, layers.MultiHeadAttention):
-        return node.input_tensors[:1]
-    given = inspect.signature(node.operation.call).bind(
-        *node.arguments.args, **node.arguments.kwargs
-    )
-    return _with_key(given.arguments, *_OPERANDS)
-
-
-def _built_for(layer):
-    """Return the shapes of the inputs that a layer was built for."""
-    config = layer.get_build_config()
-    if not isinstance(layer, layers.MultiHeadAttention):
-        return [config["input_shape"]]
-    return _with_key(config["shapes_dict"], *(f"{name}_shape" for name in _OPERANDS))
-
-
-def _with_key(given, query, value, key):
-    """Return what is given for attention's operands, whose key is the value by default."""
-    return [given[query], given[value], given.get(key, given[value])]
-
-
-def _pairs(layer, path, query_shape, value_shape):
-    """Return how many pairs of a query and a key meet: those that attention's axes tell apart."""
-    along = [axis - 1 for axis in layer.attention_axes]
-    queries, keys = query_shape[1:-1], value_shape[1:-1]
-    return _size(queries, path) * _size([keys[axis] for axis in along], path)
-
-
-def _flops_of_weights(layer, path, input_shape):
-    """Return pairs of a kernel and its FLOPs for one image, and the FLOPs of all else."""
-    if isinstance(layer, layers.EinsumDense):
-        return _flops_of_einsum(layer, path, input_shape)
-    output_shape = layer.compute_output_shape(input_shape)
-    outputs = _size(output_shape[1:], path)
-    if isinstance(layer, layers.BatchNormalization):
-        return [], 2 * outputs
-    shape = input_shape if isinstance(layer, _AT_INPUT) else output_shape
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    places = _size(shape[2:] if channels_first else shape[1:-1], path)
-    separable = isinstance(layer, _SEPARABLE)
-    kernels = [layer.depthwise_kernel, layer.pointwise_kernel] if separable else [layer.kernel]
-    flops = [(kernel, 2 * math.prod(kernel.shape) * places) for kernel in kernels]
-    return flops, outputs if layer.use_bias else 0
-
-
-def _flops_of_einsum(layer, path, input_shape):
-    """Return the same of a dense layer of any axes, such as "abc,cde->abde"."""
-    received, letters, result = re.split(",|->", layer.equation.replace(" ", ""))
-    axes = list(zip(letters, layer.kernel.shape, strict=True))
-    shared = math.prod(size for letter, size in axes if letter in received)
-    places = _size(input_shape[1:], path) // shared
-    outputs = places * math.prod(size for letter, size in axes if letter in result)
-    flops = [(layer.kernel, 2 * math.prod(layer.kernel.shape) * places)]
-    return flops, 0 if layer.bias is None else outputs
-
-
-def _size(shape, path):
-    if None in shape:
-        raise SettingError(
-            f"FLOPs need sizes that are known. {path} has {tuple(shape)}. Make the model with a "
-            "`keras.Input` of a fixed shape."
-        )
-    return math.prod(shape)
-
-
-def _sizes(tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def _check_density(density, model, names):
