@@ -76,9 +76,9 @@ def test_one_that_can_decide(name, situation):
         (
             "fcd",
             (GAN, None, False),
-            "`metric` must be one that this model has, of none (`inception` adds fid, kid, "
-            "inception_score). Received: metric=fcd, which needs images with labels of at least 2 "
-            "classes",
+            "`metric` must be one that is measured of the model, but none of those can decide "
+            "(`inception` adds fid, kid, inception_score). Received: metric=fcd, which needs "
+            "images with labels of at least 2 classes",
         ),
     ],
 )

@@ -22,7 +22,7 @@ class DatasetCard:
         num_classes: number of different labels; 0 if the images have none.
         num_images: split -> how many images it holds; None if that is known from reading alone.
         splits: "train", "test" and others.
-        identity: a word for the content, where the name alone does not say it; part of digests.
+        identity: a word for the content, if the name alone does not say it; part of digests.
         look: `look(data_dir)` returns the fields that depend on the folder, by name, without
             TensorFlow; None if none does.
     """

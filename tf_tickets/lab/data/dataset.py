@@ -63,7 +63,7 @@ def load(
     """Return one split of an image data set, square and in [-1, 1].
 
     Images are cropped to the central square of their shorter side (Celeb-A's 218x178 to
-    178x178) and resized bilinearly, with smoothing where they shrink. A split whose decoded
+    178x178) and resized bilinearly, with smoothing if they shrink. A split whose decoded
     bytes stay below 1 GiB is decoded once, here, and held in memory; a larger one is read
     again in each pass, and needs no more memory than its shuffle buffer.
 

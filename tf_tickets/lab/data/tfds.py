@@ -85,7 +85,7 @@ def _open(name, split, folder, host, attribute):
 
     try:
         examples = open_split()
-    except AssertionError:  # what tensorflow_datasets raises where nothing is prepared
+    except AssertionError:  # what tensorflow_datasets raises if nothing is prepared
         _download(builder, host)
         examples = open_split()
 

@@ -38,7 +38,11 @@ def check_metric(
     has_labels: bool,
     losses: Collection[str] | None = None,
 ) -> None:
-    """Do nothing if a metric can decide which ticket wins; the arguments are as above.
+    """Do nothing if a metric can decide which ticket wins.
+
+    Args:
+        name: of the metric.
+        offers, features, has_labels, losses: as `measured_metrics` takes them.
 
     Raises:
         SettingError: if there is no such metric, if neither direction of it is better, or if it is
@@ -47,7 +51,9 @@ def check_metric(
     deciding = _deciding(offers, features, has_labels, losses)
     if name in deciding:
         return
-    expected = f"one of {', '.join(deciding)}" if deciding else "one that this model has, of none"
+    expected = f"one of {', '.join(deciding)}"
+    if not deciding:
+        expected = "one that is measured of the model, but none of those can decide"
     more = _deciding(offers, "inception", has_labels, losses)
     more = [each for each in more if each not in deciding]
     if more and features != "inception":

@@ -1,4 +1,4 @@
-"""The small ResNet-18 whose features and answers judge images where Inception is absent.
+"""The small ResNet-18 whose features and answers judge images if Inception is absent.
 
 Everything random here has a seed of its own, and every layer a name and a dtype of its own: the
 network does not depend on the caller's seeds, name counters or dtype policy, nor change them.
@@ -41,7 +41,7 @@ def build_network(
     """Return an untrained network: images (n, h, w, c) -> (features (n, d), logits (n, classes)).
 
     Always float32. The features are the last stage's channels, averaged over the image: 128 of
-    them, or 64 where there are less than 10,000 training images.
+    them, or 64 if there are fewer than 10,000 training images.
 
     Source: He et al., 2016, arXiv:1512.03385.
     """

@@ -48,7 +48,7 @@ def refuse_collapse(metrics: Mapping[str, float]) -> None:
     One whose weights are still near a small initialisation gives one grey image, too.
 
     Args:
-        metrics: of a model; only `sample_deviation` is looked at, where it is there.
+        metrics: of a model; only `sample_deviation` is looked at, if it is there.
 
     Raises:
         DivergedError: if the mean deviation is below one grey level.

@@ -117,7 +117,7 @@ def load_classifier(
 
 @contextlib.contextmanager
 def _in_cache_folder(cache_dir):
-    """Make the cache folder, and say what to do where it cannot be used."""
+    """Make the cache folder, and say what to do if it cannot be used."""
     if cache_dir is None:
         user_cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         default = pathlib.Path(user_cache) / "tf_tickets"
@@ -148,7 +148,7 @@ def _file_name(stem: str, content: bytes) -> str:
 
 
 def _read_intact(folder: pathlib.Path, stem: str) -> bytes | None:
-    """Return the kept weights, or None where there are none whose hash is the one in their name."""
+    """Return the kept weights, or None if no file has the hash that is in its name."""
     for path in sorted(folder.glob(f"{stem}-*.safetensors")):
         content = path.read_bytes()
         if path.name == _file_name(stem, content):

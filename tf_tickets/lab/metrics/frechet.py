@@ -58,7 +58,7 @@ class Moments:
 def frechet_distance(real: Moments, generated: Moments) -> float:
     """Return the squared Frechet distance between Gaussians with these moments.
 
-    It is `norm(m_r - m_g)^2 + Tr(S_r + S_g - 2 (S_r S_g)^(1/2))`: 0 where both agree, larger the
+    It is `norm(m_r - m_g)^2 + Tr(S_r + S_g - 2 (S_r S_g)^(1/2))`: 0 if both agree, larger the
     further the generated images are from the real ones. On Inception's features it is the FID. It
     is biased upward for few images, so compare only distances from equal numbers of them.
 

@@ -12,7 +12,7 @@ from tf_tickets.lab.metrics.card import Metric
 def kernel_distance(real, generated) -> float:
     """Return the squared maximum mean discrepancy between two sets of features.
 
-    The kernel is (x.y / d + 1)^3. 0 is expected where both sets are of one kind, and more the
+    The kernel is (x.y / d + 1)^3. 0 is expected if both sets are of one kind, and more the
     further they are apart, whatever the number of images: unlike the Frechet distance, it is
     unbiased. An estimate without bias must sometimes fall below zero, so a slightly negative value
     is no fault and is kept. On Inception's features it is the KID.
