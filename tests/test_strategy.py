@@ -153,7 +153,7 @@ TRAININGS = """
         seen.append([kernel.numpy() for kernel in tt.prunable(model)])
         model.fit(data, verbose=0)
 
-    own = tt.IterativeMagnitudePruning(
+    own = tt.search.LoopedPruning(
         model, batches(), train_once, schedule=tt.IterativeSparsity(0.5, 2), rounds=2
     )
     tickets = own.run()
@@ -165,7 +165,8 @@ TRAININGS = """
             np.testing.assert_array_equal(value, ticket.weights[kernel.path])
 
     model = build(5)
-    own = tt.EarlyBird(model, batches(), train_once, channel_sparsity=0.5, look_back=2, mask_distance=0.5)
+    options = {"channel_sparsity": 0.5, "look_back": 2, "mask_distance": 0.5}
+    own = tt.search.LoopedEarlyBird(model, batches(), train_once, **options)
     assert tt.slim(model, own.run(max_epochs=9)).get_layer("a").units == 16
 
     def train(model, seed, first, last):
@@ -175,9 +176,12 @@ TRAININGS = """
         return {"loss": float(np.mean((model(inputs) - inputs[:, :1]) ** 2))}, {}
 
     schedule = tt.IterativeSparsity(0.5, 2)
-    search = tt.TicketSearch(
-        build, train, evaluate, num_steps=3, rewind_step=1, schedule=schedule, rounds=2,
-        arms=["winning"],
+    search = tt.search.TicketSearch(
+        tt.search.Task(build, train, evaluate, num_steps=3),
+        tt.search.ByMagnitude(schedule),
+        rounds=2,
+        rewind_step=1,
+        arms=[tt.search.Winning()],
     )
     with tt.shared_folder(tt.RunFolder(sys.argv[1], {}), strategy) as folder:
         records = search.run([0], folder)

@@ -98,7 +98,7 @@ def test_early_bird_refuses_a_model_without_normalisation():
 
 @pytest.mark.parametrize("every", [0, -3, 1.5])
 def test_early_bird_counts_whole_steps(every):
-    with pytest.raises(tt.SettingError, match="`every` must be"):
+    with pytest.raises(tt.SettingError, match="`draw_every` must be"):
         tt.callbacks.EarlyBird(0.5, draw_every=every)
 
 

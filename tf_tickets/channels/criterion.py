@@ -32,7 +32,8 @@ class EarlyBirdCriterion:
         history: for each mask drawn, its distances to those before it, the latest first.
         masks: the newest masks; None before the first.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K for mask_distance and look-back.
+    Source: You et al., 2020, arXiv:1909.11957; Kalibhat et al., 2021,
+    arXiv:2010.02350, sec. 3.1, for the numbers.
     """
 
     def __init__(
