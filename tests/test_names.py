@@ -1,5 +1,6 @@
 """Names of variables: unique, told by hand, and the same after loading and in another process."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.errors import SettingError
@@ -420,11 +422,26 @@ def test_prunable_is_a_list_that_knows_names():
     assert (first.names, second.names) == (["first/kernel"], ["second/kernel"])
     assert (second + first).names == ["second/kernel", "first/kernel"]
     assert isinstance(second + first, NamedVariables)
-    assert not isinstance(first + [model.get_layer("bn").gamma], NamedVariables)
+    joined = first + [model.get_layer("bn").gamma]
+    assert joined.names == ["first/kernel", "bn/gamma"], "what has no name goes by its path"
+    assert dict(kernels.items()) == named(kernels)
+    assert copy.copy(kernels).names == kernels.names
     kernels.reverse()
     assert kernels.names == list(named(kernels)) == ["second/kernel", "first/kernel"]
     kernels.pop()
     assert kernels.names == ["second/kernel"]
+
+
+def test_tensorflow_takes_it_for_a_list():
+    model = named_network()
+    kernels = tt.prunable(model)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(np.ones((1, 4), "float32")))
+    gradients = tape.gradient(loss, kernels)
+    assert [gradient.shape for gradient in gradients] == [kernel.shape for kernel in kernels]
+    keras.optimizers.SGD(0.1).apply(gradients, kernels)
+    doubled = tf.nest.map_structure(lambda kernel: 2 * kernel.value, kernels)
+    np.testing.assert_array_equal(doubled[1], 2 * kernels[1].numpy())
 
 
 def test_keys_that_are_paths_are_turned_into_names():
