@@ -1,4 +1,4 @@
-"""Ways of pruning side by side: what each costs, and what it is worth (Kalibhat et al., table 2)."""
+"""Ways of pruning side by side: what each costs and is worth (Kalibhat et al., 2020, table 2)."""
 
 import dataclasses
 import pathlib
