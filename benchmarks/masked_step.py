@@ -25,7 +25,7 @@ def main():
         ratios = steps.ratios_of_steps(
             lambda: masked.train_on_batch(*batch), lambda: plain.train_on_batch(*batch), args.pairs
         )
-        pruned = [kernel.numpy()[~held.masks[kernel.path]] for kernel in kernels]
+        pruned = [kernel.numpy()[~held.masks[name]] for name, kernel in kernels.items()]
         assert not any(values.any() for values in pruned), "a pruned weight is not zero"
     print(f"masked / unmasked step: {steps.described(ratios)} (target <= 1.01)")
 

@@ -54,7 +54,7 @@ def main():
         print(f"round {number}: {ticket}")
 
     zeros = {path: int((~mask).sum()) for path, mask in ticket.masks.items()}
-    kernels = {kernel.path: kernel.numpy() for kernel in tt.prunable(gan, gan.generator)}
+    kernels = {name: kernel.numpy() for name, kernel in tt.prunable(gan, gan.generator).items()}
     revived = sum(np.count_nonzero(kernels[path][~ticket.masks[path]]) for path in zeros)
     print(f"after the last training {revived} of {sum(zeros.values()):,} removed weights are not 0")
 

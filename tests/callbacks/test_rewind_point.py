@@ -153,7 +153,7 @@ def test_a_model_that_is_never_called_has_one():
 
 
 def test_a_network_from_its_file_returns_to_it_too(tmp_path):
-    """Keras leaves a Sequential's own name out of the paths of one that it loads; names have none."""
+    """Keras leaves a Sequential's own name out of the paths of one that it loads."""
     model, rewind = dense_net(), tt.callbacks.RewindPoint(2, tmp_path / "rewind.safetensors")
     fit(model, rewind)
     model.save(tmp_path / "net.keras")

@@ -19,7 +19,7 @@ def norm(name):
 def removable(graph):
     """Return the scales that let each removable channel go, as sorted lists of (layer, index)."""
     found = [
-        sorted((path.split("/")[0], index) for path, index in scales)
+        sorted((path.split("/")[-2], index) for path, index in scales)
         for scales in graph.zeroed_by.values()
         if scales
     ]

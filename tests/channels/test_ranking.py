@@ -98,7 +98,7 @@ def test_a_ranking_can_be_asked_again():
 def test_both_networks_of_a_gan_are_ranked_together():
     model = tt.models.build("dcgan-table2", (32, 32, 3), width=4)
     masks = tt.channel_masks(model, 0.5)
-    assert {path.split("_")[0] for path in masks} == {"generator", "discriminator"}
+    assert {path.split("/")[0] for path in masks} == {"generator", "discriminator"}
     assert masks.num_kept == round(0.5 * masks.size)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.lab.commands.common import GANS
+from tf_tickets.names import names_of
 
 SMALL = "--model linear-ae --limit 64 --rounds 2 --epochs 3 --batch-size 32 --rewind-step 2".split()
 TABLE_1 = {
@@ -282,10 +283,11 @@ def check_pruned_gan(outcome, recipe, image_shape, sparsity=0.5):
     assert trained.masks.sparsity == pytest.approx(sparsity, abs=0.01)
     model = tt.models.build(recipe.model, image_shape, **recipe.network)
     trained.apply(model)
-    averages = {weight.path: average for weight, average in model.averages}
+    names = names_of(model)
+    averages = {names[id(weight)]: average for weight, average in model.averages}
     assert bool(averages) == (recipe.model == "sngan-resnet")
     for component in model.components.values():
-        paths = {variable.path for variable in component.variables} & trained.masks.keys()
+        paths = {names[id(variable)] for variable in component.variables} & trained.masks.keys()
         assert sum(np.count_nonzero(~trained.masks[path]) for path in paths) > 0
         for path in paths:
             assert not trained.weights[path][~trained.masks[path]].any()

@@ -9,7 +9,6 @@ import keras
 from tf_tickets.channels.ranking import POOLS
 from tf_tickets.errors import SettingError, check_count
 from tf_tickets.interop import PruningSchedule
-from tf_tickets.names import named
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values
@@ -200,8 +199,7 @@ class TicketSearch:
         sparsity = float(self.schedule_of(seed)(self.rounds)[1])
         try:
             for paths in trainer.pools:
-                kernels = named(trainer.prunable).items()
-                pool = [variable for name, variable in kernels if name in paths]
+                pool = [kernel for name, kernel in trainer.prunable.items() if name in paths]
                 num_kept_of(sparsity, num_values(pool), len(pool))
         except SettingError as error:
             raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error

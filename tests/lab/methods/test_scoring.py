@@ -51,10 +51,10 @@ def test_scores_follow_weights_and_seed_and_leave_the_model_as_it_is(name, metho
     after = tt.take_snapshot(model, optimizer=True)
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[path], after[path]) for path in before)
-    assert list(first) == [kernel.path for kernel in kernels]
-    for kernel in kernels:
-        assert first[kernel.path].shape == tuple(kernel.shape)
-        np.testing.assert_array_equal(first[kernel.path], again[kernel.path])
+    assert list(first) == kernels.names
+    for name, kernel in kernels.items():
+        assert first[name].shape == tuple(kernel.shape)
+        np.testing.assert_array_equal(first[name], again[name])
     changed = any(not np.array_equal(first[path], other[path]) for path in first)
     assert changed == (method in ("snip", "grasp", "random"))
 
@@ -75,8 +75,8 @@ def test_each_component_of_a_gan_has_scores_that_sum_to_one(method, images):
     recipe = recipe_of("dcgan")
     model = build_model(recipe, images.image_shape, seed=0)
     scores = InitialScores(recipe, images, method)(model, tt.prunable(model), 0)
-    for network in model.components.values():
-        paths = [kernel.path for kernel in tt.prunable(network)]
+    for component in model.components:
+        paths = tt.prunable(model, component).names
         assert sum(np.abs(scores[path]).sum() for path in paths) == pytest.approx(1, rel=1e-4)
     only = tt.prunable(model, "generator")
     found = InitialScores(recipe, images, method)(model, only, 0)
