@@ -33,6 +33,6 @@ def register(card):
         if isinstance(card, kind):
             return registry.add(card)
     raise SettingError(
-        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard, a Figure or a subclass of "
-        f"Method. Received: {card!r}"
+        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard, a Figure or a subclass "
+        f"of Method. Received: {card!r}"
     )

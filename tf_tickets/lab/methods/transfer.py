@@ -47,7 +47,7 @@ class Transfer(Method):
     )
     retries: int = option(
         0,
-        "how often a training that diverged is begun again, over batches in another order",
+        "how often a training that diverged is started again, with its batches in another order",
         at_least=0,
     )
 
