@@ -44,8 +44,36 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 extlinks_detect_hardcoded_links = False
 
-_PUBLIC = {name for name in tt.__all__ if name not in tt._SUBMODULES}
-_CALLBACKS = {f"callbacks.{name}" for name in tt.callbacks.__all__}
+
+def _public_names():
+    """Return how pages may call what is public -> the name that the reference has it under."""
+    pages = pathlib.Path(__file__).parent.glob("reference/*.md")
+    text = "\n".join(page.read_text() for page in pages)
+    documented = re.findall(r"^\.\. (?:auto\w+|py:data):: tf_tickets\.(\S+)", text, re.MULTILINE)
+    objects = {id(_public_object(name)): name for name in documented}
+    places = {"": tt, "callbacks.": tt.callbacks, "search.": tt.search, "lab.": tt.lab}
+    for place, module in list(places.items()):
+        for name in module.__all__:
+            inner = getattr(module, name)
+            if inspect.ismodule(inner):
+                places.setdefault(f"{place}{name}.", inner)
+    names = {}
+    for place, module in places.items():
+        for name in module.__all__:
+            item = getattr(module, name)
+            if id(item) in objects:
+                names[f"{place}{name}"] = objects[id(item)]
+    return names
+
+
+def _public_object(name):
+    item = tt
+    for part in name.split("."):
+        item = getattr(item, part)
+    return item
+
+
+_PUBLIC = _public_names()
 
 
 def as_sphinx_reads_it(app, what, name, obj, options, lines):
@@ -56,12 +84,11 @@ def as_sphinx_reads_it(app, what, name, obj, options, lines):
     text = re.sub(r"^Example:\n(?=    (?!>>>))", "Example::\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"^Source: ", "**Source:** ", text, flags=re.MULTILINE)
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r":arxiv:`\1`", text)
-    text = re.sub(r"\bpaper ([KC])\b", r":doc:`paper \1 </contributing>`", text)
     lines[:] = text.split("\n")
 
 
 def signature_of_init(app, what, name, obj, options, signature, return_annotation):
-    """Return what a Keras class of ours takes, where Keras's own `__new__` hides it."""
+    """Return what a Keras class of ours takes if Keras's own `__new__` hides it."""
     if what == "class" and signature == "(*args, **kwargs)":
         taken = inspect.signature(obj.__init__)
         taken = taken.replace(parameters=list(taken.parameters.values())[1:])  # without self
@@ -69,15 +96,15 @@ def signature_of_init(app, what, name, obj, options, signature, return_annotatio
 
 
 class LinkPublicNames(SphinxTransform):
-    """Makes a link of each public name that stands in the text as code."""
+    """Makes each public name that is marked as code a link to its entry."""
 
     default_priority = 500
 
     def apply(self):
         """Look at every literal of the page."""
         for literal in list(self.document.findall(nodes.literal)):
-            name = literal.astext().split("(")[0].removeprefix("tt.")
-            if name in _PUBLIC | _CALLBACKS and not isinstance(
+            name = _PUBLIC.get(literal.astext().split("(")[0].removeprefix("tt."))
+            if name and not isinstance(
                 literal.parent, (nodes.reference, addnodes.pending_xref)
             ):
                 link = addnodes.pending_xref(
