@@ -118,14 +118,25 @@ def rows_of_run(
     data = run.config.data
     with dtype_policy(recipe.precision):
         experiment = Experiment(recipe, data.limit, data.data_dir)
-        costs = Costs(run.config.method, run, experiment, reference_step_seconds)
-    records = run.records
+        method, records = run.config.method, run.records
+        costs = Costs(method, records, run.path, experiment, reference_step_seconds)
+    return rows_of(way.name, records, costs, run.metric), costs.whole_step_seconds
+
+
+def rows_of(name: str, records: Records, costs: "Costs", metric: str) -> list[Row]:
+    """Return the row of the dense network, and one for each round's winning arm.
+
+    Args:
+        name: of the way of pruning.
+        records: of a run.
+        costs: of the same.
+        metric: the one that decides.
+    """
     groups = records.where(arm="dense").by("round") | records.where(arm="winning").by("round")
-    rows = [
-        _row(way.name if number else "unpruned", group, records, costs, run.metric)
+    return [
+        _row(name if number else "unpruned", group, records, costs, metric)
         for number, group in groups.items()
     ]
-    return rows, costs.whole_step_seconds
 
 
 def _row(name, group, records, costs, metric):
@@ -152,7 +163,8 @@ class Costs:
 
     Args:
         method: of the run.
-        run: whose folder has the slim tickets, and whose records are asked about.
+        records: of the run.
+        folder: the run folder, in which slim tickets are.
         experiment: of the run's recipe.
         reference_step_seconds: as `rows_of_run` takes it.
 
@@ -164,26 +176,23 @@ class Costs:
     def __init__(
         self,
         method: Method,
-        run: Run,
+        records: Records,
+        folder: pathlib.Path,
         experiment: Experiment,
         reference_step_seconds: float | None = None,
     ):
         self.batch_size = experiment.recipe.batch_size
         self._method = method
-        self._folder = run.path
+        self._folder = folder
         self._experiment = experiment
         self._rewind_step = getattr(method, "rewind_step", None) or 0
         self._model = experiment.build(0)
-        slims = [record for record in run.records if self._is_slim(record)]
+        slims = [record for record in records if self._is_slim(record)]
         self._slims = {record["ticket"]: self._slim(record) for record in slims}
-        found = step_seconds({None: self._model, **self._slims}, self._batches)
+        found = step_seconds({None: self._model, **self._slims}, first_batches(experiment))
         ratio = 1 if reference_step_seconds is None else reference_step_seconds / found[None]
         self._step_seconds = {key: ratio * seconds for key, seconds in found.items()}
         self.whole_step_seconds = self._step_seconds[None]
-
-    def _batches(self, count):
-        images, size = self._experiment.train_images, self._experiment.images_per_step
-        return training_batches(images, size, seed=0, start_step=0, stop_step=count)
 
     @property
     def num_channels(self) -> int:
@@ -248,3 +257,17 @@ class Costs:
 
     def _is_slim(self, record):
         return self._method.slims and record["arm"] == "winning"
+
+
+def first_batches(experiment: Experiment) -> Callable:
+    """Return a function of a number that returns so many training batches.
+
+    Args:
+        experiment: whose images they are of.
+    """
+
+    def batches(count: int):
+        images, size = experiment.train_images, experiment.images_per_step
+        return training_batches(images, size, seed=0, start_step=0, stop_step=count)
+
+    return batches

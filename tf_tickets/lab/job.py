@@ -162,7 +162,7 @@ def metric_of(config: RunConfig, recipe: Recipe) -> str:
     from tf_tickets.lab.data import DATASETS
 
     card = DATASETS[recipe.dataset].at(config.data.data_dir)
-    has_labels = bool(card.num_classes)
+    has_labels = (card.num_classes or 0) >= 2
     features = "inception" if config.judging.inception else "classifier" if has_labels else None
     name = recipe.metric
     if name == "frechet":
