@@ -104,9 +104,7 @@ class LinkPublicNames(SphinxTransform):
         """Look at every literal of the page."""
         for literal in list(self.document.findall(nodes.literal)):
             name = _PUBLIC.get(literal.astext().split("(")[0].removeprefix("tt."))
-            if name and not isinstance(
-                literal.parent, (nodes.reference, addnodes.pending_xref)
-            ):
+            if name and not isinstance(literal.parent, (nodes.reference, addnodes.pending_xref)):
                 link = addnodes.pending_xref(
                     "",
                     refdomain="py",
