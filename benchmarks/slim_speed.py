@@ -32,7 +32,7 @@ def whole_model(name: str, width: int) -> keras.Model:
     for variable in model.trainable_variables:
         if variable.name == "gamma":
             variable.assign(random.uniform(0.1, 1.0, variable.shape))
-    model.compile(*["adam"] * (2 if "generator" in model.components else 1))
+    model.compile(*["adam"] * tt.models.MODELS[name].family.num_optimizers)
     return model
 
 

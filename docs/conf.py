@@ -1,8 +1,10 @@
 """Builds the documentation: `sphinx-build -W --keep-going -b html docs build/docs`, offline."""
 
+import dataclasses
 import inspect
 import os
 import pathlib
+import pydoc
 import re
 import sys
 
@@ -33,6 +35,7 @@ html_show_copyright = False
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
@@ -50,7 +53,7 @@ def _public_names():
     pages = pathlib.Path(__file__).parent.glob("reference/*.md")
     text = "\n".join(page.read_text() for page in pages)
     documented = re.findall(r"^\.\. (?:auto\w+|py:data):: tf_tickets\.(\S+)", text, re.MULTILINE)
-    objects = {id(_public_object(name)): name for name in documented}
+    objects = {id(pydoc.locate(f"tf_tickets.{name}")): name for name in documented}
     places = {"": tt, "callbacks.": tt.callbacks, "search.": tt.search, "lab.": tt.lab}
     for place, module in list(places.items()):
         for name in module.__all__:
@@ -66,25 +69,30 @@ def _public_names():
     return names
 
 
-def _public_object(name):
-    item = tt
-    for part in name.split("."):
-        item = getattr(item, part)
-    return item
-
-
 _PUBLIC = _public_names()
 
 
 def as_sphinx_reads_it(app, what, name, obj, options, lines):
     """Mark up what our docstrings leave bare: code without prompts, papers, and their source."""
-    text = "\n".join(lines)
+    text = "\n".join([*lines, *_options_of(obj, lines)])
     # A block that follows a colon, in the summary or as the example, is code.
     text = re.sub(r"^(?! )(.*\S):\n\n(?=    \S)", r"\1::\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"^Example:\n(?=    (?!>>>))", "Example::\n\n", text, flags=re.MULTILINE)
+    # Not the beginning of bold text: "function of (shape, **options)".
+    text = re.sub(r"(?<=, )\*\*(?=\w+\)(?!`))", r"\\*\\*", text)
     text = re.sub(r"^Source: ", "**Source:** ", text, flags=re.MULTILINE)
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r":arxiv:`\1`", text)
     lines[:] = text.split("\n")
+
+
+def _options_of(obj, lines):
+    """Return the lines that describe a group of options: each has its help text in its field."""
+    is_group = inspect.isclass(obj) and issubclass(obj, tt.lab.Options)
+    if not is_group or "Attributes:" in lines:
+        return []
+    helps = {field.name: field.metadata.get("help") for field in dataclasses.fields(obj)}
+    described = [f"    {name}: {text}." for name, text in helps.items() if text]
+    return ["", "Attributes:", *described] if described else []
 
 
 def signature_of_init(app, what, name, obj, options, signature, return_annotation):
