@@ -50,9 +50,18 @@ class Run:
         load_extensions(config.get("extensions", ()))
         return cls(path, RunConfig.from_dict(config), metric)
 
-    def save_config(self) -> None:
-        """Note in the folder what was asked for, for `Run.open`."""
-        content = {"config": self.config.to_dict(), "metric": self.metric}
+    def save_config(self, asked: RunConfig) -> None:
+        """Note in the folder what is made, for `Run.open`, and what was asked for.
+
+        Args:
+            asked: the config before it was completed and adapted, for whoever repeats the run with
+                another option beside it: only what was asked for is held to.
+        """
+        content = {
+            "asked": asked.to_dict(),
+            "config": self.config.to_dict(),
+            "metric": self.metric,
+        }
         write_whole(self.path / paths.CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
     @functools.cached_property
