@@ -44,7 +44,7 @@ def main():
     )
     config, arguments = parser.parse()
     asked = parser.output(arguments)
-    _check(config, asked, parser)
+    _check(config, asked)
     start_tensorflow()
     from tf_tickets.lab.comparison import compare
     from tf_tickets.lab.show.compared import write_comparison
@@ -69,14 +69,11 @@ def main():
         print(json.dumps([row.as_dict() for row in rows]))
 
 
-def _check(config, asked, parser):
-    """End with status 2 if a way cannot work, before any of them is begun."""
-    try:
-        if config.training.precision not in (None, "float32"):
-            raise SettingError(
-                "`precision` is always float32 here; mixed precision is one of the ways, "
-                f"early-bird-mixed. Received: precision={config.training.precision}"
-            )
-        configs_of(config, asked.methods, config.method.rounds, asked.channel_sparsity)
-    except SettingError as error:
-        parser.refuse(error)
+def _check(config, asked):
+    """Raise SettingError if a way cannot work, before any of them is begun."""
+    if config.training.precision not in (None, "float32"):
+        raise SettingError(
+            "`precision` is always float32 here; mixed precision is one of the ways, "
+            f"early-bird-mixed. Received: precision={config.training.precision}"
+        )
+    configs_of(config, asked.methods, config.method.rounds, asked.channel_sparsity)
