@@ -1,6 +1,5 @@
 """A view of a run folder: what was asked for, what was recorded, and what follows from it."""
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -131,7 +130,3 @@ class Run:
     def ticket_stage(self) -> str:
         """The name of the stage whose ticket is kept: the first seed's of the chosen round."""
         return f"seed-{self.config.seeds[0]}/round-{self.chosen.round:02d}/{self.arm}"
-
-    def as_row_of(self, **changes) -> "Run":
-        """Return the same folder as another config looks at it."""
-        return Run(self.path, dataclasses.replace(self.config, **changes), self.metric)
