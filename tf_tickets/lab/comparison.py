@@ -21,7 +21,7 @@ from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.methods import Method
 from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.run_view import Run
-from tf_tickets.lab.ways import WAYS, Way, config_of
+from tf_tickets.lab.ways import Way, configs_of
 from tf_tickets.runs.records import Records
 
 
@@ -85,21 +85,15 @@ def compare(
         channel_sparsity: of early-bird tickets.
         make: makes a run, or finds it done.
     """
-    chosen = [WAYS[name] for name in ways]
-    # Every run trains the unpruned network too; one in full precision shows it.
-    unpruned = next((way for way in chosen if not way.is_mixed), WAYS["imp"])
-    to_run = dict.fromkeys([unpruned, *chosen])
-    configs = {
-        way: config_of(way, base, rounds, channel_sparsity, alone=way not in chosen)
-        for way in to_run
-    }
+    configs = configs_of(base, ways, rounds, channel_sparsity)
     runs = {way: make(config) for way, config in configs.items()}
     rows, reference = [], None
     for way, run in runs.items():
         of_run, seconds = rows_of_run(way, run, None if way.is_mixed else reference)
-        reference = seconds if reference is None else reference
-        rows += of_run[:1] if way == unpruned else []
-        rows += of_run[1:] if way in chosen else []
+        if reference is None:  # the first run, which shows the unpruned network
+            reference = seconds
+            rows += of_run[:1]
+        rows += of_run[1:] if way.name in ways else []
     return rows, list(runs.values())
 
 

@@ -67,6 +67,7 @@ class Job:
 
     def __init__(self, config: RunConfig, output="saved_models", strategy=None):
         load_extensions(config.extensions)
+        self._asked = config
         config = config.method.completed(config)
         strategy = strategy or resolve_strategy(config.strategy)
         recipe = recipe_of(config)
@@ -87,7 +88,7 @@ class Job:
             self._search = self.config.method.search(self.experiment, self.config)
         settings = identity(self.config, self.experiment)
         name = self.config.method.run_name(recipe.model, recipe.dataset)
-        origin = {"config": self.config.to_dict(), "machine": machine()}
+        origin = {"config": self._asked.to_dict(), "machine": machine()}
         self.folder = RunFolder.named(output, name, settings, origin)
 
     def make(
@@ -106,7 +107,7 @@ class Job:
         run = Run(self.folder.path, self.config, self.metric)
         with self._entered() as folder:
             if self.is_chief:
-                run.save_config()
+                run.save_config(self._asked)
             self.experiment.load_features(progress)
             self._search.run(self.config.seeds, folder, observers)
             if self.is_chief:

@@ -54,7 +54,7 @@ class Transfer(Method):
     def check(self, config):
         """Raise SettingError if no run is named, or the model shares nothing with the run's."""
         if self.source is None:
-            raise SettingError("`source` is required: the folder of a run of find_tickets.py")
+            raise SettingError("`source` is required, the folder of a run of find_tickets.py")
         for name in ("discriminator_init", "distill_discriminator"):
             value = getattr(config.training, name, None)
             if value not in (None, False, "rewind"):
