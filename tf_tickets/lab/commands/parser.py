@@ -128,13 +128,8 @@ def _plain(value):
     return tuple(value) if isinstance(value, list) else value
 
 
-<<<<<<< HEAD
-def _add_option(group, field, annotation, default):
-    flag, text = flag_of(field), help_of(field, default)
-=======
 def _add_option(group, field, annotation, default, choices):
-    flag, text = flag_of(field), field.metadata["help"]
->>>>>>> wscripts
+    flag, text = flag_of(field), help_of(field, default)
     if annotation is bool:
         action = argparse.BooleanOptionalAction if default else "store_true"
         group.add_argument(flag, dest=field.name, action=action, default=default, help=text)
