@@ -412,6 +412,16 @@ def test_a_mask_finds_its_own_of_two_variables_of_one_path():
         tt.magnitude_scores([model.network.layers[1].kernel, model.average.layers[1].kernel])
 
 
+def test_a_path_of_several_variables_is_not_taken_for_the_name_of_one():
+    model = named_network()
+    model.copy = keras.models.clone_model(model)
+    kernels = tt.prunable(model, model.copy)
+    assert kernels.names == ["copy/first/kernel", "copy/second/kernel"]
+    masks = tt.global_masks(tt.magnitude_scores(list(kernels)), 0.5)
+    with pytest.raises(SettingError, match="first/kernel is the path of several variables"):
+        tt.hold(model, masks).__enter__()
+
+
 def test_prunable_is_a_list_that_knows_names():
     model = named_network()
     kernels = tt.prunable(model)

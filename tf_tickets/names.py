@@ -119,7 +119,7 @@ def under_names(model: keras.Model, values: Mapping) -> dict:
         values: name or path -> anything.
 
     Raises:
-        SettingError: if two keys are of one variable.
+        SettingError: if two keys are of one variable, or one may be of several.
     """
     names = variable_names(model)
     name_of = _unique_paths(names)
@@ -127,6 +127,9 @@ def under_names(model: keras.Model, values: Mapping) -> dict:
     def is_name(key):
         return key in names and not isinstance(key, KerasPath)
 
+    for key in values:
+        if isinstance(key, KerasPath) and key in names and key not in name_of:
+            raise SettingError(f"{key} is the path of several variables of {model.name}, or none.")
     if not any(key in name_of for key in values if not is_name(key)):
         return dict(values)
     # A name may be the path of another variable, whose layer Keras numbered otherwise.
