@@ -128,5 +128,5 @@ class Run:
 
     @property
     def ticket_stage(self) -> str:
-        """The name of the stage whose ticket is kept: the first seed's of the chosen round."""
+        """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
         return f"seed-{self.config.seeds[0]}/round-{self.chosen.round:02d}/{self.arm}"

@@ -63,7 +63,7 @@ class ImageEvidence:
 
     @property
     def images(self) -> np.ndarray:
-        """The first images themselves, at most 1,000: float32 (n, h, w, c) in [-1, 1]."""
+        """The first images themselves, at most 1,000, float32 (n, h, w, c) in [-1, 1]."""
         return self._images.all
 
 
@@ -137,7 +137,7 @@ class ReconstructionEvidence:
 
     @property
     def images(self) -> np.ndarray:
-        """The first reconstructions themselves, at most 1,000: float32 (n, h, w, c)."""
+        """The first reconstructions themselves, at most 1,000, float32 (n, h, w, c)."""
         return self._images.all
 
     @property
