@@ -87,7 +87,8 @@ def foreign_private_names(source):
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("attr"):
             # getattr, hasattr, setattr and delattr by a name that is written out
             names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            yield from (name for name in names if isinstance(name, str) and is_private(name))
+            private = [name for name in names if isinstance(name, str) and is_private(name)]
+            yield from (name for name in private if name not in own)
         elif isinstance(node, ast.ImportFrom | ast.Import):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names]

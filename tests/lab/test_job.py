@@ -130,7 +130,8 @@ def test_an_identity_is_json(output):
 
 
 def test_a_transfer_takes_what_it_is_not_given_from_the_run(made, output):
-    config = RunConfig("dcgan", Transfer(source=str(made.path)))
+    training = tt.lab.GanTraining(batch_size=16)
+    config = RunConfig("dcgan", Transfer(source=str(made.path)), training=training)
     job = Job(config, output)
     assert job.config.model == "dcgan-shared" and job.config.seeds == (0,)
     assert job.config.data == dataclasses.replace(SMALL.data)
@@ -140,6 +141,7 @@ def test_a_transfer_takes_what_it_is_not_given_from_the_run(made, output):
 
 def test_a_transfer_between_unlike_models_is_refused_with_those_that_could(made, output):
     with pytest.raises(SettingError, match=r"cannot go to sngan\..*could go to .*dcgan-shared"):
-        Job(RunConfig("sngan", Transfer(source=str(made.path))), output)
+        training = tt.lab.GanTraining(batch_size=16)
+        Job(RunConfig("sngan", Transfer(source=str(made.path)), training=training), output)
     with pytest.raises(SettingError, match="`source` is required"):
         RunConfig("dcgan", Transfer())

@@ -13,7 +13,7 @@ from .options import Options, option
 from .precision import resolve_precision
 from .recipes import Recipe, resolve
 from .run_view import Run
-from .show.figures import draw_figures
+from .show.figures import FIGURES, Figure, draw_figures
 from .show.outcome import sentence
 from .show.progress import ProgressBar, TensorBoardLog
 from .show.tables import tables
@@ -22,6 +22,7 @@ from .training import fit_steps
 __all__ = [
     "ARMS",
     "DATASETS",
+    "FIGURES",
     "METHODS",
     "METRICS",
     "MODELS",
@@ -31,6 +32,7 @@ __all__ = [
     "DatasetCard",
     "Experiment",
     "Family",
+    "Figure",
     "GanTraining",
     "Job",
     "Judging",

@@ -1,4 +1,4 @@
-"""Cards of one's own."""
+"""Cards of your own."""
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.arms import ARMS, ArmCard
@@ -6,21 +6,23 @@ from tf_tickets.lab.data import DATASETS, DatasetCard
 from tf_tickets.lab.methods import METHODS, Method
 from tf_tickets.lab.metrics import METRICS, Metric
 from tf_tickets.lab.models import MODELS, ModelCard
+from tf_tickets.lab.show.figures import FIGURES, Figure
 
 _REGISTRIES = (
     (ModelCard, MODELS),
     (DatasetCard, DATASETS),
     (Metric, METRICS),
     (ArmCard, ARMS),
+    (Figure, FIGURES),
 )
 
 
 def register(card):
-    """Add a card of one's own to those of its kind, and return it; a class may be decorated by it.
+    """Add a card of your own to those of its kind, and return it; it can decorate a class too.
 
     Args:
-        card: a ModelCard, DatasetCard, Metric or ArmCard, or a subclass of Method such as one of
-            AtInitialization.
+        card: a ModelCard, DatasetCard, Metric, ArmCard or Figure, or a subclass of Method such as
+            one of AtInitialization.
 
     Raises:
         SettingError: if it is none of these, or there is another card of its name.
@@ -31,6 +33,6 @@ def register(card):
         if isinstance(card, kind):
             return registry.add(card)
     raise SettingError(
-        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard or a subclass of Method. "
-        f"Received: {card!r}"
+        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard, a Figure or a subclass "
+        f"of Method. Received: {card!r}"
     )

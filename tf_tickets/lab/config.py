@@ -30,7 +30,7 @@ class Data(Options):
     )
     limit: int | None = option(
         None,
-        "use only so many training images, and at most as many test images (default: all)",
+        "number of training images to use, and the most test images (default: all)",
         at_least=1,
     )
     data_dir: str | None = option(
@@ -53,8 +53,8 @@ class Judging(Options):
     )
     inception: str | None = option(
         None,
-        "Inception network for FID: a TF-Hub address or a folder (default: none, but a classifier "
-        "trained on the data set)",
+        "Inception network for FID, a TF-Hub address or a folder (default: none; a classifier "
+        "trained on the data set stands in)",
     )
 
 
@@ -86,8 +86,8 @@ class RunConfig(Options):
     judging: Judging = dataclasses.field(default_factory=Judging)
     seeds: tuple[int, ...] | None = option(
         None,
-        "each repeats the whole search (default: 0 1 2, or all that a run has whose tickets are "
-        "transferred)",
+        "seeds, each of which repeats the whole search (default: 0 1 2; of transferred tickets all "
+        "seeds of their run)",
         at_least=0,
     )
     arms: tuple[str, ...] = option(
@@ -98,8 +98,8 @@ class RunConfig(Options):
     )
     strategy: str = option(
         "none",
-        "what trains a model together: all GPUs of this machine, or all workers of the cluster in "
-        "TF_CONFIG, each of which gets this same command",
+        "how several devices train one model: all GPUs of this machine, or the workers that "
+        "TF_CONFIG lists, each started by this same command",
         STRATEGIES,
     )
     network: Mapping = dataclasses.field(default_factory=dict)

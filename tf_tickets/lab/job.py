@@ -167,16 +167,16 @@ def metric_of(config: RunConfig, recipe: Recipe) -> str:
     Raises:
         SettingError: if there is no such metric, or it is not measured of the model or the data.
     """
-    has_labels = bool(DATASETS[recipe.dataset].at(config.data.data_dir).num_classes)
+    card = DATASETS[recipe.dataset].at(config.data.data_dir)
+    has_labels = (card.num_classes or 0) >= 2
     features = "inception" if config.judging.inception else "classifier" if has_labels else None
     situation = (config.card.family.offers, features, has_labels)
     name = _usual_metric(config, recipe)
     try:
         metrics.check_metric(name, *situation)
     except SettingError:
-        if config.judging.metric is not None or _OF_ANY_IMAGES not in metrics.measured_metrics(
-            *situation
-        ):
+        can_decide = _OF_ANY_IMAGES in metrics.measured_metrics(*situation)
+        if config.judging.metric is not None or not can_decide:
             raise
         return _OF_ANY_IMAGES
     return name

@@ -47,7 +47,7 @@ def make_run(path, evaluations=1, gan=False, pictures=True, arm="winning", **opt
         path=path,
         config=types.SimpleNamespace(
             model="vae",
-            data=types.SimpleNamespace(dataset="digits"),
+            dataset="digits",
             method=types.SimpleNamespace(name="early-bird", mask_distance=0.1),
         ),
         records=Records(records),

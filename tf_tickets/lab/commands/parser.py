@@ -84,6 +84,15 @@ def flag_of(field: dataclasses.Field) -> str:
     return field.metadata.get("flag") or "--" + field.name.replace("_", "-")
 
 
+def help_of(field: dataclasses.Field, default) -> str:
+    """Return what an option means, and what it is if it is not given."""
+    text = field.metadata["help"]
+    if default is None or isinstance(default, bool):
+        return text
+    values = default if isinstance(default, tuple) else [default]
+    return f"{text} (default: {' '.join(map(str, values))})"
+
+
 def has_option(kind: type, flag: str) -> bool:
     """Return whether a dataclass has an option that is called so on the command line."""
     return any(flag_of(field) == flag for field in _options_of(kind))
@@ -120,14 +129,11 @@ def _plain(value):
 
 
 def _add_option(group, field, annotation, default, choices):
-    flag, text = flag_of(field), field.metadata["help"]
+    flag, text = flag_of(field), help_of(field, default)
     if annotation is bool:
         action = argparse.BooleanOptionalAction if default else "store_true"
         group.add_argument(flag, dest=field.name, action=action, default=default, help=text)
         return
-    if default is not None:
-        values = default if isinstance(default, tuple) else [default]
-        text += f" (default: {' '.join(map(str, values))})"
     annotation = _without_none(annotation)
     kind, nargs = annotation, None
     if typing.get_origin(annotation) is tuple:

@@ -5,15 +5,37 @@ a card in `tfds`. Functions are loaded when they are first used: to import this 
 TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
 from tf_tickets.lab.data import digits, images, tfds
 from tf_tickets.lab.data.card import DatasetCard
 from tf_tickets.lab.registry import Registry
 
+if TYPE_CHECKING:
+    from tf_tickets.lab.data.dataset import (
+        ImageDataset,
+        load,
+        steps_per_epoch,
+        training_batches,
+    )
+    from tf_tickets.lab.data.facts import digest, image_shape
+
 DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, images.CARD])
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__all__ = [
+    "DATASETS",
+    "DatasetCard",
+    "ImageDataset",
+    "digest",
+    "image_shape",
+    "load",
+    "steps_per_epoch",
+    "training_batches",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=["dataset"],
     submod_attrs={
@@ -21,4 +43,3 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "facts": ["digest", "image_shape"],
     },
 )
-__all__ += ["DATASETS", "DatasetCard"]

@@ -14,10 +14,11 @@ def image_shape(
 
     Args:
         name: of the data set, as `load` takes it.
-        image_size: height and width in pixels; 32 by default.
+        image_size: height and width in pixels; 32 by default. Whether such images can be had is
+            for `load` to say.
         data_dir: as `load` takes it; only the data set "images" depends on it.
     """
-    size = resolve_size(image_size)
+    size = _IMAGE_SIZE if image_size is None else image_size
     return (size, size, DATASETS[name].at(data_dir).channels)
 
 

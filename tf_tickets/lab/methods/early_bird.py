@@ -15,7 +15,7 @@ class EarlyBird(Method):
     """
 
     name: ClassVar[str] = "early-bird"
-    title: ClassVar[str] = "channels, once it has settled in training which matter"
+    title: ClassVar[str] = "channels, once the set of the smallest ones stops changing"
     color: ClassVar[str] = "#009E73"
     marker: ClassVar[str] = "^"
     arms: ClassVar[tuple[str, ...]] = ("winning", "random")
@@ -24,7 +24,7 @@ class EarlyBird(Method):
 
     channel_sparsity: tuple[float, ...] = option(
         (0.3, 0.5, 0.7),
-        "fraction of the channels that tickets lose, a round for each",
+        "fractions of the channels to remove, a round for each",
         at_least=0,
         below=1,
     )
@@ -32,29 +32,27 @@ class EarlyBird(Method):
     # are near where they began, and differ less within a layer than layers do.
     pool: str = option(
         "layer",
-        "what is ranked together: all channels of the model, or those of each component or layer",
+        "which channels are ranked together: all of the model, or those of each component or layer",
         POOLS,
     )
     mask_distance: float = option(
         0.1,
-        "a ticket is drawn when its masks differ by less from the last five",
+        "a ticket is drawn once its masks differ by less than this from each of the last five",
         above=0,
         at_most=1,
     )
     draw_every: int | None = option(
         None,
-        "optimizer steps between two drawings of masks (default: a fiftieth of the training, at "
+        "optimizer steps between two draws of masks (default: a fiftieth of the training, at "
         "most an epoch)",
         at_least=1,
     )
     scale_penalty: float = option(
         1e-4,
-        "weight of the L1 norm of the normalizations' scales until the ticket is drawn",
+        "weight of an L1 penalty on the scales of normalizations, until the ticket is drawn",
         at_least=0,
     )
-    whole_groups: bool = option(
-        False, "let tickets lose channels that several normalizations share, too"
-    )
+    whole_groups: bool = option(False, "remove channels that several normalizations share, too")
     round_to: int = option(1, "round the widths of tickets up to multiples of this", at_least=1)
 
     def __post_init__(self):

@@ -14,7 +14,7 @@ class Grasp(AtInitialization):
     """
 
     name: ClassVar[str] = "grasp"
-    title: ClassVar[str] = "initial weights whose removal lets the gradient grow, by w (H g)"
+    title: ClassVar[str] = "initial weights whose removal increases the gradient norm, by w (H g)"
     color: ClassVar[str] = "#CC79A7"
     marker: ClassVar[str] = "D"
     num_batches: ClassVar[int] = 4

@@ -105,12 +105,12 @@ class MaskingMethod(Method):
     component: str = option("all", "the component to prune, or all of them")
     pool: str = option(
         "model",
-        "what is ranked together: all weights of the model, or those of each component or layer",
+        "which weights are ranked together: all of the model, or those of each component or layer",
         POOLS,
     )
     retries: int = option(
         0,
-        "how often a training that diverged is begun again, over batches in another order",
+        "how often a training that diverged is started again, with its batches in another order",
         at_least=0,
     )
 

@@ -47,7 +47,7 @@ class Transfer(Method):
     )
     retries: int = option(
         0,
-        "how often a training that diverged is begun again, over batches in another order",
+        "how often a training that diverged is started again, with its batches in another order",
         at_least=0,
     )
 
@@ -94,9 +94,9 @@ class Transfer(Method):
         source = self.run.config
         card = MODELS[config.model]
         model = card.variant_for.get(source.model, config.model)
-        dataset = config.data.dataset or source.data.dataset
+        dataset = config.data.dataset or source.dataset
         limit = config.data.limit
-        if limit is None and dataset == source.data.dataset:
+        if limit is None and dataset == source.dataset:
             limit = source.data.limit
         image_size = config.data.image_size or self.run.recipe.image_size
         network = {name: self.run.recipe.network.get(name) for name in _SIZES}

@@ -59,7 +59,8 @@ class ModelCard:
         title: what people call it.
         family: the kind of model that its networks make.
         networks: function of (image_shape, **options) that returns one `keras.Model` for each of
-            the family's components. Its signature says which options there are.
+            the family's components. Its signature says which options there are. Codes and images
+            have to be float32 in any precision: the last layer of a network takes dtype="float32".
         options: defaults of this model, in place of those of `networks` and of the family.
         recipe: fields of `recipes.Recipe` in place of the family's.
         recipes_on: the same for single data sets, by the data set's name.

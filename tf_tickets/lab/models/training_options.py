@@ -17,15 +17,15 @@ class Training(Options):
     batch_size: int | None = option(
         None, "images per optimizer step (default: by recipe)", at_least=1
     )
-    learning_rate: float | None = option(None, "of all optimizers (default: by recipe)", above=0)
+    learning_rate: float | None = option(None, "of every optimizer (default: by recipe)", above=0)
     evaluations: int | None = option(
         None,
-        "how often a training is evaluated, at equal distances (default: by recipe)",
+        "how often each training is evaluated, at equal intervals (default: by recipe)",
         at_least=1,
     )
     precision: str | None = option(
         None,
-        "Keras dtype policy; auto asks the hardware (default: by recipe)",
+        "Keras dtype policy; auto chooses by the hardware (default: by recipe)",
         ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     width: int | None = option(
@@ -68,29 +68,29 @@ class GanTraining(Training):
 
     critic_steps: int | None = option(
         None,
-        "updates of a GAN's discriminator per update of its generator (default: by recipe)",
+        "updates of the discriminator for each update of the generator (default: by recipe)",
         at_least=1,
     )
     gradient_penalty: float | None = option(
         None,
-        "its weight in the discriminator's loss, in place of clipping; 0 for none (default: by "
-        "recipe)",
+        "weight of a gradient penalty in the discriminator's loss, which replaces clipping; 0 for "
+        "none (default: by recipe)",
         at_least=0,
     )
     ema_decay: float | None = option(
         None,
-        "of the average of a generator's weights by which it samples (default: by recipe)",
+        "decay of the average of a generator's weights, from which it samples (default: by recipe)",
         at_least=0,
         below=1,
     )
     discriminator_init: str = option(
         "rewind",
-        "what the discriminator of a round starts from: the rewind point, what the round before "
-        "has trained, or fresh weights",
+        "what a round's discriminator starts from: the weights of the rewind point, those that the "
+        "round before has trained, or fresh ones",
         ("rewind", "trained", "fresh"),
     )
     distill_discriminator: bool = option(
-        False, "let the trained dense discriminator teach those of the rounds"
+        False, "let the trained dense discriminator teach the discriminators of the rounds"
     )
 
     of_model: ClassVar[tuple[str, ...]] = (

@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from tests.lab.show.small_run import make_run
-from tf_tickets.errors import FileError
+from tf_tickets.errors import FileError, SettingError
+from tf_tickets.lab.cards import register
 from tf_tickets.lab.show import figures
 
 
@@ -38,8 +39,20 @@ def test_a_picture_that_is_gone_is_named(tmp_path):
         figures.draw_figures(run)
 
 
-def test_names_of_figures_are_unlike():
-    assert len({figure.name for figure in figures.FIGURES}) == len(figures.FIGURES)
+def test_a_figure_of_ones_own_is_drawn_last(tmp_path):
+    def draw(run, path):
+        path.write_text(run.metric)
+
+    added = register(figures.Figure("my_{metric}", lambda run: len(run.records) > 3, draw))
+    try:
+        drawn = figures.draw_figures(make_run(tmp_path / "two", rounds=1, seeds=2))
+        assert drawn[-1].name == "my_fcd.png" and drawn[-1].read_text() == "fcd"
+        drawn = figures.draw_figures(make_run(tmp_path / "one", rounds=1, seeds=1))
+        assert drawn[-1].name == "images.png"
+        with pytest.raises(SettingError, match="already a figure"):
+            register(figures.Figure("images", added.applies, draw))
+    finally:
+        del figures.FIGURES._cards[added.name]
 
 
 def test_neither_matplotlib_nor_tensorflow_is_imported_with_the_module():

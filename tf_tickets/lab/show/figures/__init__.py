@@ -2,6 +2,7 @@
 
 import pathlib
 
+from tf_tickets.lab.registry import Registry
 from tf_tickets.lab.show.figures import (
     discriminator_loss,
     early_stopping,
@@ -27,12 +28,15 @@ __all__ = [
 ]
 
 # What is drawn of a run, in order.
-FIGURES = (
-    metric_curve.FIGURE,
-    early_stopping.FIGURE,
-    discriminator_loss.FIGURE,
-    images.FIGURE,
-    mask_distance.FIGURE,
+FIGURES = Registry(
+    "figure",
+    [
+        metric_curve.FIGURE,
+        early_stopping.FIGURE,
+        discriminator_loss.FIGURE,
+        images.FIGURE,
+        mask_distance.FIGURE,
+    ],
 )
 
 
@@ -48,7 +52,7 @@ def draw_figures(run) -> list[pathlib.Path]:
     folder = run.path / paths.FIGURES
     folder.mkdir(exist_ok=True)
     drawn = []
-    for figure in FIGURES:
+    for figure in FIGURES.values():
         if figure.applies(run):
             drawn.append(folder / figure.file_name(run))
             figure.draw(run, drawn[-1])

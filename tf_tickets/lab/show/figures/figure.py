@@ -33,7 +33,7 @@ def subject(run) -> str:
     Args:
         run: a `Run`.
     """
-    of_what = f"{run.config.model} on {run.config.data.dataset}"
+    of_what = f"{run.config.model} on {run.config.dataset}"
     return f"{of_what}, tickets of {run.source}" if run.source else of_what
 
 
