@@ -1,13 +1,14 @@
-"""Time a training step under each callback against the same step without, between mask updates.
+"""Time a training step with each callback against the same step without one.
 
     python benchmarks/callback_step.py [--pairs 60] [--models 5]
 
 A convolutional classifier of 2.8 million weights takes Adam steps over batches of 64 images of
-32x32x3, as `fit` takes them: what a callback does before and after a batch is in the time. For each
-callback two copies of the model, one with it, take one step each in turns, and then further two, as
-where a model happens to lie in memory makes a difference too; the ratio is the median over all
-pairs, with its 95 % interval. A callback that does nothing shows what the machine adds.
-`PruningReport` has work at the end of an epoch only. Target: at most 1.02.
+32x32x3, as `fit` takes them. The time includes what a callback does before and after a batch; no
+mask is updated meanwhile. For each callback two copies of the model, one with it, take one step
+each in turns. Then new copies do the same, because the place of a model in memory makes a
+difference too. The ratio is the median over all pairs, with its 95 % interval. A callback that does
+nothing shows how much the machine varies. `PruningReport` works only at the end of an epoch.
+Target: at most 1.02.
 """
 
 import argparse
@@ -22,7 +23,7 @@ NEVER = 10**9
 
 
 def callbacks_of(model) -> dict:
-    """Return each callback by name, none of which has anything to update while it is timed."""
+    """Return each callback by name; none has anything to update while it is timed."""
     masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.8)
     once = tt.PolynomialDecay(0.8, 0.9, begin_step=1, end_step=1 + NEVER, frequency=NEVER)
     return {
@@ -30,13 +31,13 @@ def callbacks_of(model) -> dict:
         "HoldMasks": tt.callbacks.HoldMasks(masks),
         "PruneLowMagnitude": tt.callbacks.PruneLowMagnitude(once),
         "RewindPoint": tt.callbacks.RewindPoint(step=NEVER),
-        "EarlyBird": tt.callbacks.EarlyBird(channel_sparsity=0.5, every=NEVER),
+        "EarlyBird": tt.callbacks.EarlyBird(channel_sparsity=0.5, draw_every=NEVER),
         "PruningReport": tt.callbacks.PruningReport(),
     }
 
 
 class Training:
-    """A model that is trained step by step as `fit` would train it under some callbacks."""
+    """A model that is trained step by step, as `fit` would train it with some callbacks."""
 
     def __init__(self, model, callbacks, batch):
         self.model = model
@@ -58,7 +59,7 @@ class Training:
 
 
 def ratios(name, batch, num_pairs) -> np.ndarray:
-    """Return times of a step of one model under a callback over those of another without."""
+    """Return step times of a model with a callback over those of another without one."""
     plain, watched = steps.build_model(), steps.build_model()
     chosen = callbacks_of(watched)[name]
     with Training(plain, [], batch) as without, Training(watched, [chosen], batch) as under:
@@ -71,7 +72,7 @@ def main():
     parser.add_argument("--models", type=int, default=5, help="of each kind, one after another")
     args = parser.parse_args()
     batch = steps.random_batch()
-    print("a step under the callback / a plain step (target <= 1.02)")
+    print("a step with the callback / a plain step (target <= 1.02)")
     for name in callbacks_of(steps.build_model()):
         of_models = [ratios(name, batch, args.pairs) for _ in range(args.models)]
         print(f"  {name:20} {steps.described(np.concatenate(of_models))}", flush=True)

@@ -3,11 +3,12 @@
     pip install torch
     python benchmarks/gan_throughput.py [--precision float32] [--width 64] [--turns 6]
 
-Both train the same network (recipe R6a, 6.5 million parameters at width 64) on the same random
-batches of 64 images of 32x32x3 with Adam and the non-saturating loss. PyTorch's step does the same
-work: one pass of the generator, none of the discriminator's weight gradients for the generator's
-update; its memory format is whichever of the two was faster. The three take turns of a few steps
-each; the ratio is the median over the turns. Target: at least 1.05 in float32 and mixed_bfloat16.
+Both train the same network (the model `dcgan`, 6.5 million parameters at width 64) on the same
+random batches of 64 images of 32x32x3, with Adam and the non-saturating loss. PyTorch's step does
+the same work: it runs the generator once, and computes no weight gradients of the discriminator for
+the generator's update. PyTorch runs in two memory formats, and the faster one counts. The three
+take turns of a few steps each; the ratio is the median over the turns. Target: at least 1.05 in
+float32 and mixed_bfloat16.
 """
 
 import argparse

@@ -2,17 +2,17 @@
 
     python benchmarks/mask_update.py [--weights 6300000] [--pairs 9]
 
-One update takes the seven kernels of a DCGAN from dense to 80 % sparse. Ours is
-`GlobalPruning.conditional_mask_update`: magnitudes, one exact threshold for all layers, masks, and
-the pruned weights at zero. TF-MOT's is `Pruning.conditional_mask_update` on plain `tf.Variable`s of
-the same values, in a `tf.function`: a threshold for each layer, and masks. PyTorch's is
-`torch.nn.utils.prune.global_unstructured`, where torch is installed. They take turns; each ratio is
-the median over the turns. Target: ours at least 8 times faster than either.
+One update prunes the seven kernels of a DCGAN from dense to 80 % sparse. Ours is
+`GlobalPruning.conditional_mask_update`: it computes magnitudes, one exact threshold for all layers
+and the masks, and sets the pruned weights to zero. TF-MOT's is `Pruning.conditional_mask_update` on
+plain `tf.Variable`s of the same values, in a `tf.function`: it computes a threshold for each layer,
+and masks. PyTorch's is `torch.nn.utils.prune.global_unstructured`, if torch is installed. They take
+turns; each ratio is the median over the turns. Target: ours at least 8 times faster than either.
 
     python benchmarks/mask_update.py --weights 100000000
 
-With more than 2 * 10^7 weights ours is alone. It prunes a fifth of what is left, three times over,
-and the peak memory of the process is printed. Target: under 3 GB at 10^8 weights.
+With more than 2 * 10^7 weights only ours is timed. It prunes a fifth of the remaining weights,
+three times, and prints the peak memory of the process. Target: under 3 GB at 10^8 weights.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class OurUpdate:
         ).conditional_mask_update
 
     def prepare(self, weights):
-        """Make the model dense again; at the first turn it is."""
+        """Make the model dense again; at the first turn it already is."""
         if self.held.masks.sparsity:
             for kernel, value in zip(self.kernels, weights, strict=True):
                 kernel.assign(value)
@@ -79,7 +79,7 @@ class TFMOTUpdate:
         self.run = tf.function(pruning.conditional_mask_update)
 
     def prepare(self, weights):
-        """The weights were not changed, and the masks are drawn anew."""
+        """Do nothing: the weights were not changed, and the masks are computed anew."""
 
 
 class TorchUpdate:
@@ -112,13 +112,13 @@ def seconds_of(update, weights) -> float:
 
 
 def compare(updates, weights, pairs):
-    """Return each update's seconds at every turn but the first, which compiles."""
+    """Return each update's seconds at every turn except the first, which compiles."""
     turns = [[seconds_of(update, weights) for update in updates] for _ in range(pairs + 1)]
     return np.array(turns[1:]).T
 
 
 def time_alone(model):
-    """Print how long three rounds of ours take, and the process's peak memory."""
+    """Print how long three of our rounds take, and the process's peak memory."""
     held = HeldMasks(model, tt.Masks.all_kept(tt.prunable(model)))
     seconds = []
     for number in (1, 2, 3):
@@ -136,7 +136,7 @@ def time_alone(model):
 
 
 def time_all(model, pairs):
-    """Print how much faster ours is than the others, each from one run in turns."""
+    """Print how much faster ours is than each of the others, timed in turns."""
     ours = OurUpdate(model)
     weights = [kernel.numpy().copy() for kernel in ours.kernels]
     others = [TFMOTUpdate(weights)]

@@ -3,7 +3,7 @@
     python benchmarks/masked_step.py [--pairs 200]
 
 A convolutional classifier of 2.8 million weights takes Adam steps over batches of 64 images of
-32x32x3. Two copies, one held at 80 % sparsity by `tt.hold`, take one step each in turns; the ratio
+32x32x3. Two copies, one held at 80 % sparsity by `tt.hold`, take one step each in turns. The ratio
 is the median over the pairs, with its 95 % interval. Target: at most 1.01.
 """
 
@@ -25,7 +25,7 @@ def main():
         ratios = steps.ratios_of_steps(
             lambda: masked.train_on_batch(*batch), lambda: plain.train_on_batch(*batch), args.pairs
         )
-        pruned = [kernel.numpy()[~held.masks[kernel.path]] for kernel in kernels]
+        pruned = [kernel.numpy()[~held.masks[name]] for name, kernel in kernels.items()]
         assert not any(values.any() for values in pruned), "a pruned weight is not zero"
     print(f"masked / unmasked step: {steps.described(ratios)} (target <= 1.01)")
 

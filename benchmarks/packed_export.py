@@ -2,10 +2,10 @@
 
     python benchmarks/packed_export.py [--sparsity 0.9] [--turns 12]
 
-Each of the paper's networks is pruned by magnitude as it is drawn, exported in both forms and
-loaded again. The two answer the same batches in turns, in an order that alternates; the ratio of
-times is the median over the turns, for one image and for 64. The targets are for sparsity 0.9: at
-most 0.16 of the bytes, at most 1.05 times the time.
+The initial weights of each of the papers' networks are pruned by magnitude. The network is exported
+in both forms and loaded again. The two answer the same batches in turns, in alternating order; the
+ratio of times is the median over the turns, for one image and for 64. The targets for sparsity 0.9
+are at most 0.16 of the bytes and at most 1.05 times the time.
 """
 
 import argparse
@@ -29,7 +29,7 @@ ANSWERS_PER_TURN = 5
 
 
 def build_model(name: str, sparsity: float) -> keras.Model:
-    """Return one of the paper's networks with so much of its kernels at zero."""
+    """Return one of the papers' networks with a fraction of its kernels at zero."""
     keras.utils.set_random_seed(0)
     model = tt.models.build(name, SHAPES[name])
     with tt.hold(model, tt.global_masks(tt.magnitude_scores(tt.prunable(model)), sparsity)):

@@ -1,13 +1,14 @@
-"""Time slim models against the whole one, and compare what is saved with what FLOPs promise.
+"""Time slim models against the whole one, and compare seconds saved with FLOPs saved.
 
     python benchmarks/slim_speed.py [--model dcgan-table2 vae] [--sparsities 0.3 0.5 0.7]
 
-The channels of the smallest scales go, the scales being drawn at random, as those of a model that
-is not trained are all alike. Whole and slim take turns of a few training steps, and of a few
-batches of inference by the network that makes images, on batches of 64 images of 32x32x3. Shown
-are the seconds and the FLOPs that are saved, as fractions, and the ratio of these; and how many
-times faster that is, for so many times fewer FLOPs. Seconds are medians over the turns of the ratio
-of slim to whole. Target: a ratio of at least 0.7, for training and for inference.
+The channels with the smallest scales are removed. The scales are drawn at random, because those of
+an untrained model are all equal. Whole and slim models take turns of a few training steps, and of a
+few batches of inference by the network that makes images, on batches of 64 images of 32x32x3. The
+report shows the seconds and the FLOPs that are saved, as fractions, and the ratio of the two; and
+how many times faster the slim model is, with how many times fewer FLOPs. Seconds are medians over
+the turns of the ratio of slim to whole. Target: a ratio of at least 0.7, for training and for
+inference.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def whole_model(name: str, width: int) -> keras.Model:
     for variable in model.trainable_variables:
         if variable.name == "gamma":
             variable.assign(random.uniform(0.1, 1.0, variable.shape))
-    model.compile(*["adam"] * (2 if "generator" in model.components else 1))
+    model.compile(*["adam"] * tt.models.MODELS[name].family.num_optimizers)
     return model
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of a training step share: a network, a batch, and steps taken in turns."""
+"""What the benchmarks of a training step share: a network, a batch, and steps in turns."""
 
 import time
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def random_batch() -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def ratios_of_steps(step: Callable, other: Callable, num_pairs: int) -> np.ndarray:
-    """Return the times of `step` over those of `other`, taken in turns that alternate."""
+    """Return the times of `step` over those of `other`, timed in alternating order."""
     for _ in range(NUM_WARM_UP):
         step(), other()
     pairs = []
@@ -53,7 +53,7 @@ def _seconds_of(step):
 
 
 def described(ratios: np.ndarray) -> str:
-    """Return the median, and the order statistics that hold it with a probability of 95 %."""
+    """Return the median, and the order statistics that enclose it with a probability of 95 %."""
     ordered, size = np.sort(ratios), ratios.size
     below = max(0, int(size / 2 - 0.98 * np.sqrt(size)))
     return f"{np.median(ordered):.3f} [{ordered[below]:.3f}, {ordered[size - 1 - below]:.3f}]"

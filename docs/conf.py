@@ -1,8 +1,10 @@
 """Builds the documentation: `sphinx-build -W --keep-going -b html docs build/docs`, offline."""
 
+import dataclasses
 import inspect
 import os
 import pathlib
+import pydoc
 import re
 import sys
 
@@ -33,6 +35,7 @@ html_show_copyright = False
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
@@ -44,24 +47,56 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 extlinks_detect_hardcoded_links = False
 
-_PUBLIC = {name for name in tt.__all__ if name not in tt._SUBMODULES}
-_CALLBACKS = {f"callbacks.{name}" for name in tt.callbacks.__all__}
+
+def _public_names():
+    """Return how pages may call what is public -> the name that the reference has it under."""
+    pages = pathlib.Path(__file__).parent.glob("reference/*.md")
+    text = "\n".join(page.read_text() for page in pages)
+    documented = re.findall(r"^\.\. (?:auto\w+|py:data):: tf_tickets\.(\S+)", text, re.MULTILINE)
+    objects = {id(pydoc.locate(f"tf_tickets.{name}")): name for name in documented}
+    places = {"": tt, "callbacks.": tt.callbacks, "search.": tt.search, "lab.": tt.lab}
+    for place, module in list(places.items()):
+        for name in module.__all__:
+            inner = getattr(module, name)
+            if inspect.ismodule(inner):
+                places.setdefault(f"{place}{name}.", inner)
+    names = {}
+    for place, module in places.items():
+        for name in module.__all__:
+            item = getattr(module, name)
+            if id(item) in objects:
+                names[f"{place}{name}"] = objects[id(item)]
+    return names
+
+
+_PUBLIC = _public_names()
 
 
 def as_sphinx_reads_it(app, what, name, obj, options, lines):
     """Mark up what our docstrings leave bare: code without prompts, papers, and their source."""
-    text = "\n".join(lines)
+    text = "\n".join([*lines, *_options_of(obj, lines)])
     # A block that follows a colon, in the summary or as the example, is code.
     text = re.sub(r"^(?! )(.*\S):\n\n(?=    \S)", r"\1::\n\n", text, flags=re.MULTILINE)
     text = re.sub(r"^Example:\n(?=    (?!>>>))", "Example::\n\n", text, flags=re.MULTILINE)
+    # Not the beginning of bold text: "function of (shape, **options)".
+    text = re.sub(r"(?<=, )\*\*(?=\w+\)(?!`))", r"\\*\\*", text)
     text = re.sub(r"^Source: ", "**Source:** ", text, flags=re.MULTILINE)
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r":arxiv:`\1`", text)
-    text = re.sub(r"\bpaper ([KC])\b", r":doc:`paper \1 </contributing>`", text)
     lines[:] = text.split("\n")
 
 
+def _options_of(obj, lines):
+    """Return the lines that describe a group of options: each has its help text in its field."""
+    is_group = inspect.isclass(obj) and issubclass(obj, tt.lab.Options)
+    if not is_group or "Attributes:" in lines:
+        return []
+    helps = {field.name: field.metadata.get("help") for field in dataclasses.fields(obj)}
+    described = [f"    {name}: {text}." for name, text in helps.items() if text]
+    return ["", "Attributes:", *described] if described else []
+
+
 def signature_of_init(app, what, name, obj, options, signature, return_annotation):
-    """Return what a Keras class of ours takes, where Keras's own `__new__` hides it."""
+    """Return what a Keras class of ours takes if Keras's own `__new__` hides it."""
     if what == "class" and signature == "(*args, **kwargs)":
         taken = inspect.signature(obj.__init__)
         taken = taken.replace(parameters=list(taken.parameters.values())[1:])  # without self
@@ -69,17 +104,15 @@ def signature_of_init(app, what, name, obj, options, signature, return_annotatio
 
 
 class LinkPublicNames(SphinxTransform):
-    """Makes a link of each public name that stands in the text as code."""
+    """Makes each public name that is marked as code a link to its entry."""
 
     default_priority = 500
 
     def apply(self):
         """Look at every literal of the page."""
         for literal in list(self.document.findall(nodes.literal)):
-            name = literal.astext().split("(")[0].removeprefix("tt.")
-            if name in _PUBLIC | _CALLBACKS and not isinstance(
-                literal.parent, (nodes.reference, addnodes.pending_xref)
-            ):
+            name = _PUBLIC.get(literal.astext().split("(")[0].removeprefix("tt."))
+            if name and not isinstance(literal.parent, (nodes.reference, addnodes.pending_xref)):
                 link = addnodes.pending_xref(
                     "",
                     refdomain="py",

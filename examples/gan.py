@@ -2,12 +2,12 @@
 
 Usage: python examples/gan.py
 
-The model is written as in the Keras.io example "DCGAN to generate face images": a `keras.Model`
-that holds a generator and a discriminator, is compiled with `d_optimizer` and `g_optimizer`, and
-trains both in `train_step`. Nothing of it was changed for pruning. The images are handwritten
-digits of 8 x 8 pixels, and the training is far too short for good ones: what the example shows is
-that each round's zeros stay zero through two optimizers, and that the ticket goes to a file and
-back.
+The model is written as in the Keras.io example "DCGAN to generate face images". It is a
+`keras.Model` that holds a generator and a discriminator, is compiled with `d_optimizer` and
+`g_optimizer`, and trains both networks in `train_step`. Nothing in it was changed for pruning. The
+images are handwritten digits of 8 x 8 pixels. The training is far too short for good samples. The
+example shows two other things: the zeros of each round stay zero under two optimizers, and the
+ticket can be written to a file and loaded again.
 """
 
 import pathlib
@@ -26,7 +26,7 @@ ROUNDS = 3
 
 
 def main():
-    """Search for tickets of the generator, and say what was found."""
+    """Search for tickets of the generator, and print what was found."""
     images = sklearn.datasets.load_digits().images[..., None].astype("float32") / 8 - 1
     data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images), seed=0)
     data = data.batch(64, drop_remainder=True)
@@ -41,7 +41,7 @@ def main():
     def train(model, data):
         model.fit(data, epochs=2, shuffle=False, callbacks=[rewind], verbose=0)
 
-    search = tt.IterativeMagnitudePruning(
+    search = tt.search.LoopedPruning(
         gan,
         data,
         train,
@@ -53,10 +53,12 @@ def main():
     for number, ticket in enumerate(search.run(), 1):
         print(f"round {number}: {ticket}")
 
-    zeros = {path: int((~mask).sum()) for path, mask in ticket.masks.items()}
-    kernels = {kernel.path: kernel.numpy() for kernel in tt.prunable(gan, gan.generator)}
-    revived = sum(np.count_nonzero(kernels[path][~ticket.masks[path]]) for path in zeros)
-    print(f"after the last training {revived} of {sum(zeros.values()):,} removed weights are not 0")
+    removed = ticket.masks.size - ticket.masks.num_kept
+    variables = tt.variable_names(gan)
+    revived = sum(
+        np.count_nonzero(variables[name].numpy()[~mask]) for name, mask in ticket.masks.items()
+    )
+    print(f"after the last training {revived} of {removed:,} removed weights are not 0")
 
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "generator.safetensors"
@@ -66,7 +68,7 @@ def main():
 
 
 def build_discriminator():
-    """Return a network that gives a logit for an image of 8 x 8 pixels."""
+    """Return a network that computes a logit for an image of 8 x 8 pixels."""
     return keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -82,7 +84,7 @@ def build_discriminator():
 
 
 def build_generator():
-    """Return a network that makes an image of 8 x 8 pixels in [-1, 1] of a latent vector."""
+    """Return a network that makes an image of 8 x 8 pixels in [-1, 1] from a latent vector."""
     return keras.Sequential(
         [
             keras.Input((LATENT_DIM,)),

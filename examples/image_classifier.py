@@ -3,8 +3,8 @@
 Usage: python examples/image_classifier.py
 
 The data are 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn. Both models are
-trained for as long. What is printed: accuracy on images that neither has seen, and what a
-SavedModel takes on disk.
+trained equally long. The example prints the accuracy of each on images that neither has seen, and
+the size of its SavedModel on disk.
 """
 
 import pathlib
@@ -20,13 +20,13 @@ BATCH_SIZE = 32
 
 
 def main():
-    """Train both, and print what each is worth and takes."""
+    """Train both models, and print the accuracy and the size of each."""
     train, test = load_digits()
     dense = build()
     dense.fit(*train, BATCH_SIZE, EPOCHS, verbose=0)
 
     epoch = len(train[0]) // BATCH_SIZE
-    # From the first epoch to the fifth; the last three mend what pruning broke.
+    # From the first epoch to the fifth; in the last three the network recovers.
     schedule = tt.PolynomialDecay(
         0.0, 0.8, begin_step=epoch, end_step=5 * epoch, frequency=epoch // 4
     )
@@ -39,8 +39,8 @@ def main():
         kept = sum((kernel.numpy() != 0).sum() for kernel in tt.prunable(model))
         accuracy = model.evaluate(*test, verbose=0)[1]
         print(f"{name:8} {kept:8,} {accuracy:9.3f} {exported_bytes(model):12,}")
-    for path, mask in pruning.masks.items():
-        print(f"{path:16} {mask.mean():7.2%} kept")
+    for name, mask in pruning.masks.items():
+        print(f"{name:16} {mask.mean():7.2%} kept")
 
 
 def load_digits():
@@ -56,7 +56,7 @@ def build():
     x = inputs = keras.Input((8, 8, 1))
     for width in (32, 64):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv{width}")(x)
-        # Few steps follow the last cut, and the moving statistics have to keep up.
+        # Few steps follow the last cut, so the moving statistics must catch up quickly.
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{width}")(x)
         x = keras.layers.MaxPooling2D()(keras.layers.ReLU()(x))
     x = keras.layers.Dense(64, "relu", name="hidden")(keras.layers.Flatten()(x))
@@ -67,7 +67,7 @@ def build():
 
 
 def exported_bytes(model):
-    """Return what a packed SavedModel of the model takes on disk, in bytes."""
+    """Return the size of a packed SavedModel of the model on disk, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = tt.export_saved_model(model, pathlib.Path(folder) / "exported")
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

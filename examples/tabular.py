@@ -1,11 +1,11 @@
-"""Finds how sparse a dense network for tabular data may be, and whether its tickets win.
+"""Finds how sparse a network for tabular data can be, and whether its tickets win.
 
 Usage: python examples/tabular.py
 
-The data are 569 real tumours, each described by 30 numbers, that come with scikit-learn. Iterative
-magnitude pruning with rewinding to step 8, three seeds, and the random control. A table this small
-is learned by almost any network: see for yourself how near the random arm comes. The folder of the
-run is a temporary one here; one that stays lets a search go on that was broken off.
+The data are 569 real tumors, each described by 30 numbers, that come with scikit-learn. The search
+is iterative magnitude pruning with rewinding to step 8, three seeds and the random control. Almost
+any network learns a table this small: look how near the random arm comes. The run folder is a
+temporary one here. With a permanent folder, an interrupted search can go on.
 """
 
 import tempfile
@@ -40,16 +40,11 @@ def main():
         loss, accuracy = model.evaluate(test_x, test_y, verbose=0)
         return {"loss": loss, "accuracy": accuracy}, {"rows": len(test_x)}
 
-    search = tt.TicketSearch(
-        build,
-        train,
-        evaluate,
-        num_steps=STEPS,
-        rewind_step=8,
-        schedule=tt.IterativeSparsity(rate=0.6, rounds=ROUNDS),
-        rounds=ROUNDS,
-        higher_is_better=["accuracy"],
+    task = tt.search.Task(
+        build, train, evaluate, num_steps=STEPS, directions={"accuracy": True, "loss": False}
     )
+    draw = tt.search.ByMagnitude(tt.IterativeSparsity(rate=0.6, rounds=ROUNDS))
+    search = tt.search.TicketSearch(task, draw, ROUNDS, rewind_step=8)
     settings = {"model": "tabular", "steps": STEPS}
     with (
         tempfile.TemporaryDirectory() as path,
@@ -57,14 +52,14 @@ def main():
     ):
         records = search.run(seeds=[0, 1, 2], folder=folder)
 
-    dense = tt.mean_metrics(records, 0, "dense")
+    dense = tt.search.mean_metrics(records, 0, "dense")
     print(f"{'sparsity':>9} {'winning':>9} {'random':>9}   accuracy; dense {dense['accuracy']:.3f}")
     for number in range(1, ROUNDS + 1):
         sparsity = next(r["weight_sparsity"] for r in records if r["round"] == number)
-        means = [tt.mean_metrics(records, number, arm) for arm in ("winning", "random")]
+        means = [tt.search.mean_metrics(records, number, arm) for arm in ("winning", "random")]
         print(f"{sparsity:9.2%}", *(f"{mean['accuracy']:9.3f}" for mean in means))
-    comparisons = tt.compare_arms(records, "loss", tolerance=0.1)
-    winner = tt.choose_winning_ticket(comparisons)
+    comparisons = tt.search.compare_arms(records, "loss", tolerance=0.1)
+    winner = tt.search.choose_winning_ticket(comparisons)
     print(f"winning ticket: round {winner.round}" if winner else "no round wins, by the loss")
 
 

@@ -1,10 +1,10 @@
-"""Makes a U-Net smaller: an early-bird ticket, channels removed, and the small model trained on.
+"""Makes a U-Net smaller: draws an early-bird ticket, removes channels, and trains on.
 
 Usage: python examples/unet.py
 
 The task is to find a disc beside a square in noisy images of 32 x 32 pixels, which are drawn here.
-The skip connections are concatenations: where a channel of the encoder goes, its slices in the
-decoder's kernels go with it.
+The skip connections are concatenations. If a channel of the encoder is removed, its slices in the
+decoder's kernels are removed too.
 """
 
 import keras
@@ -16,7 +16,7 @@ EPOCHS = 12
 
 
 def main():
-    """Draw the ticket, train both models on, and print what each is worth and takes."""
+    """Draw the ticket, train both models on, and print the cost and quality of each."""
     images, masks = draw(256, seed=0)
     test = draw(128, seed=1)
     keras.utils.set_random_seed(0)
@@ -41,7 +41,7 @@ def main():
 
 
 def build():
-    """Return a U-Net of two levels, which gives a logit for each pixel."""
+    """Return a U-Net of two levels, which computes a logit for each pixel."""
     inputs = keras.Input((32, 32, 1))
     first = block(inputs, 16, "down1")
     second = block(keras.layers.MaxPooling2D()(first), 32, "down2")
@@ -56,7 +56,7 @@ def build():
 
 
 def block(x, width, name):
-    """Return a convolution, normalised, of `width` channels."""
+    """Return a convolution of `width` channels, normalized."""
     x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return keras.layers.ReLU()(x)
@@ -74,7 +74,7 @@ def draw(num_images, seed):
 
 
 def intersection_over_union(model, images, masks):
-    """Return how well the pixels found are those of the discs, from 0 to 1."""
+    """Return how well the pixels that were found match the discs, from 0 to 1."""
     found = model.predict(images, verbose=0) > 0
     return np.sum(found & (masks > 0)) / np.sum(found | (masks > 0))
 

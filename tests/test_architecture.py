@@ -87,7 +87,8 @@ def foreign_private_names(source):
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("attr"):
             # getattr, hasattr, setattr and delattr by a name that is written out
             names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            yield from (name for name in names if isinstance(name, str) and is_private(name))
+            private = [name for name in names if isinstance(name, str) and is_private(name)]
+            yield from (name for name in private if name not in own)
         elif isinstance(node, ast.ImportFrom | ast.Import):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names]
@@ -124,3 +125,34 @@ def test_only_keras_internals_uses_private_names_of_others():
     for file in sorted(files - doors):
         assert not list(foreign_private_names(file.read_text())), file
     assert list(foreign_private_names((PACKAGE / "keras_internals.py").read_text()))
+
+
+def code_lines(node):
+    """Return how many lines of a function are code, less its docstring and its signature."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def functions_of(file):
+    tree = ast.parse(file.read_text())
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def num_parameters(function):
+    taken = function.args
+    names = [each.arg for each in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.name)
+def test_files_functions_and_parameter_lists_stay_short(file):
+    assert len(file.read_text().splitlines()) <= 400
+    for function in functions_of(file):
+        assert code_lines(function) <= 50, function.name
+        assert num_parameters(function) <= 10, function.name
+
+
+def test_scripts_parse_run_and_show_and_no_more():
+    for file in (ROOT / "scripts").glob("*.py"):
+        assert len(file.read_text().splitlines()) <= 40, file

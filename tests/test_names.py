@@ -1,5 +1,6 @@
 """Names of variables: unique, told by hand, and the same after loading and in another process."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.errors import SettingError
@@ -410,6 +412,16 @@ def test_a_mask_finds_its_own_of_two_variables_of_one_path():
         tt.magnitude_scores([model.network.layers[1].kernel, model.average.layers[1].kernel])
 
 
+def test_a_path_of_several_variables_is_not_taken_for_the_name_of_one():
+    model = named_network()
+    model.copy = keras.models.clone_model(model)
+    kernels = tt.prunable(model, model.copy)
+    assert kernels.names == ["copy/first/kernel", "copy/second/kernel"]
+    masks = tt.global_masks(tt.magnitude_scores(list(kernels)), 0.5)
+    with pytest.raises(SettingError, match="first/kernel is the path of several variables"):
+        tt.hold(model, masks).__enter__()
+
+
 def test_prunable_is_a_list_that_knows_names():
     model = named_network()
     kernels = tt.prunable(model)
@@ -420,11 +432,26 @@ def test_prunable_is_a_list_that_knows_names():
     assert (first.names, second.names) == (["first/kernel"], ["second/kernel"])
     assert (second + first).names == ["second/kernel", "first/kernel"]
     assert isinstance(second + first, NamedVariables)
-    assert not isinstance(first + [model.get_layer("bn").gamma], NamedVariables)
+    joined = first + [model.get_layer("bn").gamma]
+    assert joined.names == ["first/kernel", "bn/gamma"], "what has no name goes by its path"
+    assert dict(kernels.items()) == named(kernels)
+    assert copy.copy(kernels).names == kernels.names
     kernels.reverse()
     assert kernels.names == list(named(kernels)) == ["second/kernel", "first/kernel"]
     kernels.pop()
     assert kernels.names == ["second/kernel"]
+
+
+def test_tensorflow_takes_it_for_a_list():
+    model = named_network()
+    kernels = tt.prunable(model)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(np.ones((1, 4), "float32")))
+    gradients = tape.gradient(loss, kernels)
+    assert [gradient.shape for gradient in gradients] == [kernel.shape for kernel in kernels]
+    keras.optimizers.SGD(0.1).apply(gradients, kernels)
+    doubled = tf.nest.map_structure(lambda kernel: 2 * kernel.value, kernels)
+    np.testing.assert_array_equal(doubled[1], 2 * kernels[1].numpy())
 
 
 def test_keys_that_are_paths_are_turned_into_names():

@@ -12,6 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests import processes
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -55,13 +57,8 @@ def place(tmp_path):
 
 def run_snippets(page, place):
     """Run a page's snippets, one after another, and return what they print."""
-    ran = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", "\n".join(blocks("python", page))],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = "\n".join(blocks("python", page))
+    ran = processes.run_code(code, cwd=place, warnings_are_errors=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

@@ -5,7 +5,7 @@ average, have the same paths, and Keras numbers layers without a name over the w
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import keras
 
@@ -17,30 +17,42 @@ class NamedVariables(list):
     """A list of Keras variables that knows what each is called in its model.
 
     Args:
-        variables: name -> variable.
+        variables: name -> variable. A plain list, of which TensorFlow and `copy` make another one,
+            is taken too; what is in it goes by its path.
     """
 
-    def __init__(self, variables: Mapping[str, keras.Variable]):
-        super().__init__(variables.values())
-        self._name_of = {id(variable): name for name, variable in variables.items()}
+    def __init__(self, variables: Mapping[str, keras.Variable] | Iterable = ()):
+        names = variables if isinstance(variables, Mapping) else {}
+        super().__init__(names.values() if names else variables)
+        # With the variables, so that no other one can be at the same place in memory.
+        self._named = {id(variable): (name, variable) for name, variable in names.items()}
 
     @property
     def names(self) -> list[str]:
         """The name of each variable, in the list's order."""
-        return [self._name_of[id(variable)] for variable in self]
+        return [self._name(variable) for variable in self]
+
+    def items(self) -> Iterator[tuple[str, keras.Variable]]:
+        """Return pairs of a name and its variable."""
+        return zip(self.names, self, strict=True)
 
     def __getitem__(self, index):
         chosen = super().__getitem__(index)
         return self._with_names(chosen) if isinstance(index, slice) else chosen
 
     def __add__(self, other):
-        if not isinstance(other, NamedVariables):
-            return super().__add__(other)
-        both = {**self._name_of, **other._name_of}
-        return NamedVariables({both[id(variable)]: variable for variable in [*self, *other]})
+        joined = self._with_names(super().__add__(other))
+        joined._named |= getattr(other, "_named", {})
+        return joined
 
     def _with_names(self, variables):
-        return NamedVariables({self._name_of[id(variable)]: variable for variable in variables})
+        made = NamedVariables(variables)
+        made._named = dict(self._named)
+        return made
+
+    def _name(self, variable):
+        known = self._named.get(id(variable))
+        return known[0] if known else KerasPath(variable.path)
 
 
 class KerasPath(str):
@@ -85,11 +97,10 @@ def named(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
     Raises:
         SettingError: if two share a path, so that it cannot name one of them.
     """
-    if isinstance(variables, NamedVariables):
-        return dict(zip(variables.names, variables, strict=True))
     found = {}
-    for variable in variables:
-        if found.setdefault(KerasPath(variable.path), variable) is not variable:
+    known = variables if isinstance(variables, NamedVariables) else NamedVariables(variables)
+    for name, variable in known.items():
+        if found.setdefault(name, variable) is not variable:
             raise SettingError(
                 f"Two variables have the path {variable.path}, which cannot tell them apart: take "
                 "them as tt.prunable(model, scope) returns them, which knows their names."
@@ -108,7 +119,7 @@ def under_names(model: keras.Model, values: Mapping) -> dict:
         values: name or path -> anything.
 
     Raises:
-        SettingError: if two keys are of one variable.
+        SettingError: if two keys are of one variable, or one may be of several.
     """
     names = variable_names(model)
     name_of = _unique_paths(names)
@@ -116,6 +127,9 @@ def under_names(model: keras.Model, values: Mapping) -> dict:
     def is_name(key):
         return key in names and not isinstance(key, KerasPath)
 
+    for key in values:
+        if isinstance(key, KerasPath) and key in names and key not in name_of:
+            raise SettingError(f"{key} is the path of several variables of {model.name}, or none.")
     if not any(key in name_of for key in values if not is_name(key)):
         return dict(values)
     # A name may be the path of another variable, whose layer Keras numbered otherwise.

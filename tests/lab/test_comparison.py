@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
-from tf_tickets.lab import comparison
+from tf_tickets.lab import comparison, keep
+from tf_tickets.lab.methods import METHODS
 
 NUM_STEPS, BATCH_SIZE, REWIND_STEP = 12, 4, 2
 WHOLE = 2 * 8 * 16 + 2 * 16 + 2 * 16 * 8  # forward FLOPs of the network below, less its biases
@@ -38,7 +39,7 @@ def evaluate(model):
 
 @pytest.fixture
 def experiment(monkeypatch):
-    """What rows ask of an experiment; a step of the whole network takes 4 s, of a slim one 1 s."""
+    """What costs ask of an experiment; a step of the whole network takes 4 s, of a slim one 1 s."""
     monkeypatch.setattr(
         comparison, "step_seconds", lambda models, _: {key: 1.0 if key else 4.0 for key in models}
     )
@@ -46,26 +47,30 @@ def experiment(monkeypatch):
     return types.SimpleNamespace(build=build, recipe=recipe, images_per_step=BATCH_SIZE)
 
 
-def rows(method, search, path, experiment, rounds, seeds=(0, 1), **settings):
-    with tt.RunFolder(path, {"rewind_step": 0, **settings}) as folder:
-        records = search.run(seeds, folder)
-        asked = {"rounds": rounds, "seeds": seeds}
-        made = comparison.rows_of_run(method, records, folder.path, experiment, "loss", **asked)
-        return records, made
+def records_of(search, path, seeds=(0, 1)):
+    with tt.RunFolder(path, {}) as folder:
+        return tt.Records(search.run(seeds, folder))
 
 
-def magnitude_search(**options):
-    schedule = tt.IterativeSparsity(0.5, 2)
-    options = {"rewind_step": REWIND_STEP, "arms": ("winning",), **options}
-    return tt.TicketSearch(
-        build, train, evaluate, num_steps=NUM_STEPS, schedule=schedule, rounds=2, **options
-    )
+def rows(method, search, path, experiment, seeds=(0, 1), reference=None):
+    records = records_of(search, path, seeds)
+    costs = comparison.Costs(method, records, path, experiment, reference)
+    return records, comparison.rows_of(method.name, records, costs, "loss")
+
+
+def search_by(draw, rewind_step=REWIND_STEP):
+    task = tt.search.Task(build, train, evaluate, NUM_STEPS)
+    arms = [tt.search.Winning()]
+    return tt.search.TicketSearch(task, draw, 2, rewind_step=rewind_step, arms=arms)
+
+
+SCHEDULE = tt.IterativeSparsity(0.5, 2)
+IMP = METHODS["imp"](rounds=2, rewind_step=REWIND_STEP)
 
 
 def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, experiment):
-    records, (unpruned, first, second) = rows(
-        "imp", magnitude_search(), tmp_path, experiment, rounds=2, rewind_step=REWIND_STEP
-    )
+    search = search_by(tt.search.ByMagnitude(SCHEDULE))
+    records, (unpruned, first, second) = rows(IMP, search, tmp_path, experiment)
     pool = 8 * 16 + 16 * 8
     steps = NUM_STEPS - REWIND_STEP
     masks = pool * steps + round(3 * pool * np.log2(pool))
@@ -83,26 +88,9 @@ def test_an_iterative_ticket_costs_its_training_and_all_those_before(tmp_path, e
     assert second.mean == np.mean(losses) and second.spread == np.std(losses, ddof=1)
 
 
-def test_rows_are_of_what_was_asked_for_and_not_of_all_that_the_run_holds(tmp_path, experiment):
-    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
-        records = magnitude_search().run((0, 1, 2), folder)
-    arguments = ("imp", records, tmp_path, experiment, "loss")
-    made = comparison.rows_of_run(*arguments, rounds=1, seeds=(2, 0))
-    losses = [
-        [r["metrics"]["loss"] for seed in (2, 0) for r in records if r["seed"] == seed][n::3]
-        for n in (0, 1)
-    ]
-    assert [row.values for row in made] == [tuple(values) for values in losses]
-    whole = comparison.rows_of_run(*arguments, rounds=2, seeds=(0, 1, 2))
-    assert [len(row.values) for row in whole] == [3, 3, 3]
-    assert made[1].search_flops == whole[1].search_flops
-
-
-def test_seconds_are_told_in_those_of_another_run_of_the_whole_model(tmp_path, experiment):
-    with tt.RunFolder(tmp_path, {"rewind_step": REWIND_STEP}) as folder:
-        records = magnitude_search().run((0,), folder)
-    arguments = ("imp", records, tmp_path, experiment, "loss")
-    unpruned, pruned = comparison.rows_of_run(*arguments, rounds=1, seeds=(0,), step_of_whole=2.0)
+def test_seconds_are_those_of_another_run_of_the_whole_model(tmp_path, experiment):
+    search = search_by(tt.search.ByMagnitude(SCHEDULE))
+    records, (unpruned, pruned, _) = rows(IMP, search, tmp_path, experiment, (0,), reference=2.0)
     assert unpruned.seconds == pytest.approx(2.0 * records[0]["curve"][-1]["step"])
     assert pruned.images_per_second == unpruned.images_per_second == pytest.approx(BATCH_SIZE / 2)
 
@@ -118,10 +106,10 @@ def test_seconds_are_told_in_those_of_another_run_of_the_whole_model(tmp_path, e
 def test_an_initial_ticket_adds_what_its_scores_and_thresholds_take(
     method, thresholds, scoring, tmp_path, experiment
 ):
-    search = magnitude_search(
-        rewind_step=0, score=lambda model, kernels, seed: tt.random_scores(kernels, seed)
-    )
-    _, (unpruned, first, second) = rows(method, search, tmp_path, experiment, rounds=2, seeds=(0,))
+    draw = tt.search.ByScore(lambda _, kernels, seed: tt.random_scores(kernels, seed), SCHEDULE)
+    search = search_by(draw, rewind_step=0)
+    card = METHODS[method]()
+    _, (unpruned, first, second) = rows(card, search, tmp_path, experiment, seeds=(0,))
     pool = 8 * 16 + 16 * 8
     masks = pool * NUM_STEPS + thresholds * round(3 * pool * np.log2(pool))
     assert first.training_flops == unpruned.training_flops + masks + scoring
@@ -135,21 +123,19 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_then_slim(
 
     def spying_rebuild(*arguments):
         rebuilt.append(arguments)
-        return tt.rebuild_slim(*arguments)
+        return tt.search.rebuild_slim(*arguments)
 
-    monkeypatch.setattr(comparison, "rebuild_slim", spying_rebuild)
-    search = tt.EarlyBirdSearch(
-        build,
-        train,
-        evaluate,
-        num_steps=NUM_STEPS,
-        channel_sparsities=(0.5,),
+    monkeypatch.setattr(keep, "rebuild_slim", spying_rebuild)
+    search = tt.search.EarlyBirdSearch(
+        tt.search.Task(build, train, evaluate, NUM_STEPS),
+        (0.5,),
         draw_every=2,
         mask_distance=1.0,
         look_back=2,
-        arms=("winning",),
+        random_arm=False,
     )
-    _, (unpruned, slim) = rows("early-bird", search, tmp_path, experiment, rounds=1)
+    card = METHODS["early-bird"](channel_sparsity=(0.5,))
+    _, (unpruned, slim) = rows(card, search, tmp_path, experiment)
     assert len(rebuilt) == 2, "once for each seed"
     drawn, width = 6, 8
     step = BATCH_SIZE * (2 * 8 * width * 2 + 2 * width * 3 + 2 * width * 8 * 3)

@@ -1,25 +1,27 @@
 import contextlib
 import io
 import json
-import pathlib
-import runpy
 import subprocess
 import warnings
 
 import keras
 import pytest
 
-from tf_tickets.lab.commands.parser import exit_with_one_line
+from tf_tickets.lab.commands import compare, find, transfer
+from tf_tickets.lab.commands.console import exit_with_one_line
 
-SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
+COMMANDS = {
+    "find_tickets.py": find,
+    "transfer_ticket.py": transfer,
+    "compare_pruning.py": compare,
+}
 
 
 @pytest.fixture(scope="session")
 def run_here(cache):
-    """Run a script in this process, which has TensorFlow loaded already."""
+    """Run a command in this process, which has TensorFlow loaded already."""
 
     def run(*options, script="find_tickets.py"):
-        main = runpy.run_path(str(SCRIPTS / script), run_name="imported")["main"]
         out, error = io.StringIO(), io.StringIO()
         status = 0
         with (
@@ -31,11 +33,10 @@ def run_here(cache):
             patch.setattr("warnings.showwarning", warnings.showwarning)
             patch.setenv("TF_TICKETS_CACHE", str(cache))
             try:
-                exit_with_one_line(main)
+                exit_with_one_line(COMMANDS[script].main)
             except SystemExit as stopped:
                 status = stopped.code
-            finally:
-                keras.config.set_dtype_policy("float32")
+        assert keras.config.dtype_policy().name == "float32"  # as it was before
         return subprocess.CompletedProcess(options, status, out.getvalue(), error.getvalue())
 
     return run
@@ -43,7 +44,7 @@ def run_here(cache):
 
 @pytest.fixture(scope="session")
 def outcome_of():
-    """Return the JSON at the end of what a finished script has printed."""
+    """Return the JSON at the end of what a finished command has printed."""
 
     def read(ran):
         assert ran.returncode == 0, ran.stderr
@@ -54,7 +55,7 @@ def outcome_of():
 
 @pytest.fixture(scope="session")
 def assert_refused():
-    """Assert that a script ended with one line on stderr; with status 2 having done nothing.
+    """Assert that a command ended with one line on stderr; with status 2 having done nothing.
 
     Before that line there may be one for each training that was finished.
     """

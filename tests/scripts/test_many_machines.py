@@ -11,11 +11,11 @@ import pytest
 import tf_tickets as tt
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMALL = "--model vae --width 4 --limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --rounds 1"
-SMALL = [*SMALL.split(), *"--arms winning --seeds 0 --precision float32 --json".split()]
+SMALL = "--model vae --width 4 --limit 64 --epochs 2 --batch-size 16 --rounds 1".split()
+SMALL += "--arms winning --seeds 0 --precision float32 --json".split()
 METHODS = {
-    "imp": SMALL,
-    "snip": [*SMALL, "--method", "snip", "--rewind-step", "0"],
+    "imp": [*SMALL, "--rewind-step", "1"],
+    "snip": [*SMALL, "--method", "snip"],
     "early-bird": "--model dcgan-shared --method early-bird --width 4 --limit 64 --epochs 4 "
     "--batch-size 16 --channel-sparsity 0.3 --mask-distance 1 --draw-every 1 --arms winning "
     "--seeds 0 --precision float32 --json".split(),
@@ -87,7 +87,7 @@ def test_find_tickets_by_two_processes(method, find_by_two, ended, tmp_path, mon
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_worker_ends_the_other_and_both_resume(killed, find_by_two, ended, tmp_path):
-    words = [*SMALL, "--arms", "winning", "random", "--output"]
+    words = [*METHODS["imp"], "--arms", "winning", "random", "--output"]
     whole = ended(find_by_two(*words, tmp_path / "whole"))
     workers = find_by_two(*words, tmp_path / "killed")
     while not list((tmp_path / "killed").rglob("results.jsonl")):
@@ -109,13 +109,15 @@ def test_workers_that_differ_end_at_once(find_by_two, ended, tmp_path):
             assert error.count("\n") == 2  # that it waited, and why it ended
 
     output = ["--output", tmp_path / "one"]
-    check(find_by_two(*SMALL, *output, other=("--rounds", "2")), "Give all the same options")
-    ended(find_by_two(*SMALL, *output))
-    processes = find_by_two(*SMALL, chief=output, other=("--output", tmp_path / "two"))
+    check(
+        find_by_two(*METHODS["imp"], *output, other=("--rounds", "2")), "Give all the same options"
+    )
+    ended(find_by_two(*METHODS["imp"], *output))
+    processes = find_by_two(*METHODS["imp"], chief=output, other=("--output", tmp_path / "two"))
     check(processes, "one folder on a disk that they share")
 
 
 def test_a_strategy_that_cannot_work_is_refused(run_here, assert_refused, monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    ran = run_here(*SMALL, "--strategy", "multi-worker", "--output", tmp_path)
+    ran = run_here(*METHODS["imp"], "--strategy", "multi-worker", "--output", tmp_path)
     assert_refused(ran, 2, "needs TF_CONFIG, which is not set")

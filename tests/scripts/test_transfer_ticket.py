@@ -96,10 +96,13 @@ def test_its_figures_and_its_json(transferred):
     assert len(rounds) == (1 if source == "vae" else 2)
 
 
-def test_running_it_again_makes_nothing_again(transferred, run_here, outcome_of):
+@pytest.mark.parametrize("by_record", [False, True])
+def test_running_it_again_makes_nothing_again(by_record, transferred, run_here, outcome_of):
     source, words, outcome = transferred
     run = pathlib.Path(outcome["run"])
     before = {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")}
+    if by_record:
+        words = ["--config", run, "--json", "--output", run.parent]
     again = run_here(*words, script=SCRIPT)
     assert outcome_of(again) == outcome
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")} == before
@@ -110,41 +113,20 @@ def test_running_it_again_makes_nothing_again(transferred, run_here, outcome_of)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("", "argument --from is required"),
-        ("--to vae", "argument --from is required"),
-        ("--from somewhere", "argument --to is required"),
-        ("--from somewhere --to gan", "invalid choice: 'gan'"),
-        ("--from somewhere --to vae --rounds 0", "argument --rounds"),
-        ("--from somewhere --to vae --seeds 1 1", "argument --seeds"),
-        ("--from somewhere --to vae --evaluations 0", "argument --evaluations"),
-        ("--from somewhere --to vae --dataset faces", "invalid choice: 'faces'"),
-        ("--from somewhere --to vae --component both", "unrecognized arguments: --component"),
-    ],
-)
-def test_a_bad_option_is_refused(words, message, run_here, assert_refused, tmp_path):
-    ran = run_here(*words.split(), "--output", tmp_path / "new", script=SCRIPT)
-    assert_refused(ran, 2, message)
-
-
-@pytest.mark.parametrize(
     ("words", "status", "message"),
     [
         ("--to sngan", 2, "first in decoder_"),
         ("--to sngan", 2, "A ticket of vae cannot go to sngan. "),
-        ("--to sngan", 2, "between each other are of beta-vae, dcgan-shared, vae."),
+        ("--to sngan", 2, "It could go to beta-vae, dcgan-shared."),
         ("--to linear-ae", 2, "first in decoder_"),
         ("--to dcgan --dataset cifar10", 2, "first in decoder_conv"),
-        ("--to dcgan --seeds 2", 1, "has no ticket of seed 2, round 1"),
+        ("--to dcgan --seeds 2", 1, "has no ticket of seed 2, round 1. Choose other --seeds or"),
         ("--to dcgan --rounds 2", 1, "has no ticket of seed 0, round 2"),
         ("--to dcgan --metric discriminator_loss", 2, "argument --metric"),
-        ("--to dcgan --metric reconstruction_loss", 2, "not measured of a GAN"),
-        ("--to vae --critic-steps 2", 2, "argument --critic-steps: is for GANs"),
-        ("--to vae --gradient-penalty 1", 2, "argument --gradient-penalty: is for GANs"),
-        ("--to dcgan --rewind-step 8", 2, "--rewind-step"),
-        ("--to dcgan --evaluations 9", 2, "8 steps"),
-        ("--to dcgan --batch-size 65", 2, "batch_size"),
+        ("--to dcgan --metric reconstruction_loss", 2, "is not measured of such a model"),
+        ("--to dcgan --rewind-step 8", 2, "argument --rewind-step: must be at most 7"),
+        ("--to dcgan --evaluations 9", 2, "argument --evaluations: must be at most 8"),
+        ("--to dcgan --batch-size 65", 2, "--batch-size"),
     ],
 )
 def test_what_cannot_be_transferred_is_one_clear_line(
@@ -188,7 +170,7 @@ def test_what_is_no_run_is_refused(refused, tmp_path):
 
 def test_a_run_of_another_script_is_refused(refused, transferred):
     _, _, outcome = transferred
-    refused(outcome["run"], 2, "must be a run of find_tickets.py")
+    refused(outcome["run"], 2, "argument --from: must be a run of find_tickets.py")
 
 
 def test_a_run_that_has_not_come_far_is_refused(refused, copy):

@@ -46,7 +46,8 @@ class EarlyBird(keras.callbacks.Callback):
 
     Each training begins to look anew, one that is resumed too.
 
-    Source: You et al., 2020, arXiv:1909.11957; paper K, section 3.1.
+    Source: You et al., 2020, arXiv:1909.11957; Kalibhat et al., 2021,
+    arXiv:2010.02350, sec. 3.1.
     """
 
     def __init__(

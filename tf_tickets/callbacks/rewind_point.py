@@ -32,7 +32,8 @@ class RewindPoint(keras.callbacks.Callback):
     Attributes:
         weights: variable name -> array, as `tt.take_snapshot` returns them; None before the step.
 
-    Source: Frankle et al., 2020, arXiv:1912.05671; paper K, section 3.1.
+    Source: Frankle et al., 2020, arXiv:1912.05671; Kalibhat et al., 2021,
+    arXiv:2010.02350, sec. 3.1.
 
     Example:
         rewind = tt.callbacks.RewindPoint(step=10)

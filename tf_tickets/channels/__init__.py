@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""Channels: which live together, which may go, and the smaller model without them."""

@@ -99,7 +99,8 @@ class ChannelRanking:
             SettingError: if the sparsity is out of range or would empty a group.
             DivergedError: if a scale is NaN or infinite.
 
-        Source: paper K, section 3.1; Liu et al., 2017, arXiv:1708.06519.
+        Source: Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1; Liu et al., 2017,
+        arXiv:1708.06519.
         """
         check_sparsity("channel_sparsity", channel_sparsity)
         gammas = {name: np.abs(gamma.numpy()) for name, gamma in self._gammas.items()}

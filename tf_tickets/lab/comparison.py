@@ -21,7 +21,7 @@ from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.methods import Method
 from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.run_view import Run
-from tf_tickets.lab.ways import WAYS, Way, config_of
+from tf_tickets.lab.ways import Way, configs_of
 from tf_tickets.runs.records import Records
 
 
@@ -85,21 +85,15 @@ def compare(
         channel_sparsity: of early-bird tickets.
         make: makes a run, or finds it done.
     """
-    chosen = [WAYS[name] for name in ways]
-    # Every run trains the unpruned network too; one in full precision shows it.
-    unpruned = next((way for way in chosen if not way.is_mixed), WAYS["imp"])
-    to_run = dict.fromkeys([unpruned, *chosen])
-    configs = {
-        way: config_of(way, base, rounds, channel_sparsity, alone=way not in chosen)
-        for way in to_run
-    }
+    configs = configs_of(base, ways, rounds, channel_sparsity)
     runs = {way: make(config) for way, config in configs.items()}
     rows, reference = [], None
     for way, run in runs.items():
         of_run, seconds = rows_of_run(way, run, None if way.is_mixed else reference)
-        reference = seconds if reference is None else reference
-        rows += of_run[:1] if way == unpruned else []
-        rows += of_run[1:] if way in chosen else []
+        if reference is None:  # the first run, which shows the unpruned network
+            reference = seconds
+            rows += of_run[:1]
+        rows += of_run[1:] if way.name in ways else []
     return rows, list(runs.values())
 
 
@@ -118,14 +112,25 @@ def rows_of_run(
     data = run.config.data
     with dtype_policy(recipe.precision):
         experiment = Experiment(recipe, data.limit, data.data_dir)
-        costs = Costs(run.config.method, run, experiment, reference_step_seconds)
-    records = run.records
+        method, records = run.config.method, run.records
+        costs = Costs(method, records, run.path, experiment, reference_step_seconds)
+    return rows_of(way.name, records, costs, run.metric), costs.whole_step_seconds
+
+
+def rows_of(name: str, records: Records, costs: "Costs", metric: str) -> list[Row]:
+    """Return the row of the dense network, and one for each round's winning arm.
+
+    Args:
+        name: of the way of pruning.
+        records: of a run.
+        costs: of the same.
+        metric: the one that decides.
+    """
     groups = records.where(arm="dense").by("round") | records.where(arm="winning").by("round")
-    rows = [
-        _row(way.name if number else "unpruned", group, records, costs, run.metric)
+    return [
+        _row(name if number else "unpruned", group, records, costs, metric)
         for number, group in groups.items()
     ]
-    return rows, costs.whole_step_seconds
 
 
 def _row(name, group, records, costs, metric):
@@ -152,7 +157,8 @@ class Costs:
 
     Args:
         method: of the run.
-        run: whose folder has the slim tickets, and whose records are asked about.
+        records: of the run.
+        folder: the run folder, in which slim tickets are.
         experiment: of the run's recipe.
         reference_step_seconds: as `rows_of_run` takes it.
 
@@ -164,26 +170,23 @@ class Costs:
     def __init__(
         self,
         method: Method,
-        run: Run,
+        records: Records,
+        folder: pathlib.Path,
         experiment: Experiment,
         reference_step_seconds: float | None = None,
     ):
         self.batch_size = experiment.recipe.batch_size
         self._method = method
-        self._folder = run.path
+        self._folder = folder
         self._experiment = experiment
         self._rewind_step = getattr(method, "rewind_step", None) or 0
         self._model = experiment.build(0)
-        slims = [record for record in run.records if self._is_slim(record)]
+        slims = [record for record in records if self._is_slim(record)]
         self._slims = {record["ticket"]: self._slim(record) for record in slims}
-        found = step_seconds({None: self._model, **self._slims}, self._batches)
+        found = step_seconds({None: self._model, **self._slims}, first_batches(experiment))
         ratio = 1 if reference_step_seconds is None else reference_step_seconds / found[None]
         self._step_seconds = {key: ratio * seconds for key, seconds in found.items()}
         self.whole_step_seconds = self._step_seconds[None]
-
-    def _batches(self, count):
-        images, size = self._experiment.train_images, self._experiment.images_per_step
-        return training_batches(images, size, seed=0, start_step=0, stop_step=count)
 
     @property
     def num_channels(self) -> int:
@@ -248,3 +251,17 @@ class Costs:
 
     def _is_slim(self, record):
         return self._method.slims and record["arm"] == "winning"
+
+
+def first_batches(experiment: Experiment) -> Callable:
+    """Return a function of a number that returns so many training batches.
+
+    Args:
+        experiment: whose images they are of.
+    """
+
+    def batches(count: int):
+        images, size = experiment.train_images, experiment.images_per_step
+        return training_batches(images, size, seed=0, start_step=0, stop_step=count)
+
+    return batches

@@ -13,6 +13,7 @@ from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude, Method
 from tf_tickets.lab.models import MODELS, Training
 from tf_tickets.lab.options import Options, option, refuse
+from tf_tickets.runs.paths import CONFIG
 
 STRATEGIES = ("none", "mirrored", "multi-worker")
 
@@ -177,26 +178,31 @@ def _made(kind, options):
 
 
 def read_config(path) -> RunConfig:
-    """Return the config in a file: the run.json of a run folder, or JSON of `to_dict`.
+    """Return what was asked for: of a run, or in a file with the JSON of `to_dict`.
 
     Args:
-        path: the file, or the run folder.
+        path: the run folder, its config.json (what was asked for last) or its run.json (what was
+            asked for first), or the file.
 
     Raises:
         FileError: if it cannot be read or is not such a file.
         SettingError: if the config cannot work.
     """
     path = pathlib.Path(path)
-    path = path / "run.json" if path.is_dir() else path
+    path = path / CONFIG if path.is_dir() else path
     try:
-        content = json.loads(path.read_text())
-        content = content.get("origin", {}).get("config", content)
+        content = _config_in(json.loads(path.read_text()))
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, AttributeError) as error:
         raise FileError(f"{path} is not the JSON of a run's config.") from error
     load_extensions(content.get("extensions", ()))
     return RunConfig.from_dict(content)
+
+
+def _config_in(content):
+    of_run_json = content.get("origin", {}).get("config")
+    return content.get("asked") or content.get("config") or of_run_json or content
 
 
 def load_extensions(paths) -> None:

@@ -17,7 +17,8 @@ def resolve_precision(policy: str) -> str:
         policy: one of POLICIES. "auto" is mixed_float16 where there is a GPU, mixed_bfloat16 on a
             CPU with bfloat16 instructions, float32 elsewhere; any other name is returned as it is.
 
-    Source: paper K trains early-bird tickets in 16 bits (K10); Keras's policies are the analogue.
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, train early-bird tickets in 16 bits; Keras's
+    policies are the analogue.
     """
     if policy != "auto":
         return policy

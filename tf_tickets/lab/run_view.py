@@ -1,6 +1,5 @@
 """A view of a run folder: what was asked for, what was recorded, and what follows from it."""
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -50,9 +49,18 @@ class Run:
         load_extensions(config.get("extensions", ()))
         return cls(path, RunConfig.from_dict(config), metric)
 
-    def save_config(self) -> None:
-        """Note in the folder what was asked for, for `Run.open`."""
-        content = {"config": self.config.to_dict(), "metric": self.metric}
+    def save_config(self, asked: RunConfig) -> None:
+        """Note in the folder what is made, for `Run.open`, and what was asked for.
+
+        Args:
+            asked: the config before it was completed and adapted, for whoever repeats the run with
+                another option beside it: only what was asked for is held to.
+        """
+        content = {
+            "asked": asked.to_dict(),
+            "config": self.config.to_dict(),
+            "metric": self.metric,
+        }
         write_whole(self.path / paths.CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
     @functools.cached_property
@@ -120,9 +128,5 @@ class Run:
 
     @property
     def ticket_stage(self) -> str:
-        """The name of the stage whose ticket is kept: the first seed's of the chosen round."""
+        """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
         return f"seed-{self.config.seeds[0]}/round-{self.chosen.round:02d}/{self.arm}"
-
-    def as_row_of(self, **changes) -> "Run":
-        """Return the same folder as another config looks at it."""
-        return Run(self.path, dataclasses.replace(self.config, **changes), self.metric)

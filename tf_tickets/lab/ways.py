@@ -51,6 +51,27 @@ WAYS = Registry(
 )
 
 
+def configs_of(
+    base: RunConfig, names: Sequence[str], rounds: int, channel_sparsity: Sequence[float]
+) -> dict[Way, RunConfig]:
+    """Return the runs of a comparison; the first is in full precision, and shows the unpruned.
+
+    Args:
+        base, rounds, channel_sparsity: as `config_of` takes them.
+        names: of the ways to compare, in `WAYS`.
+
+    Raises:
+        SettingError: if a way is unknown, or does not fit the rest.
+    """
+    chosen = [WAYS[name] for name in names]
+    # Every run trains the unpruned network too; one in full precision shows it.
+    unpruned = next((way for way in chosen if not way.is_mixed), WAYS["imp"])
+    return {
+        way: config_of(way, base, rounds, channel_sparsity, alone=way not in chosen)
+        for way in dict.fromkeys([unpruned, *chosen])
+    }
+
+
 def config_of(
     way: Way, base: RunConfig, rounds: int, channel_sparsity: Sequence[float], alone: bool = False
 ) -> RunConfig:

@@ -25,8 +25,8 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
             given each kernel and says whether it may be pruned.
 
     Returns:
-        A list of Keras variables. Its `names` are their places in the model: masks and scores are
-        kept by them.
+        A list of Keras variables, which knows their places in the model: masks and scores go by
+        its `names`, and `items()` are the pairs of both.
 
     Raises:
         SettingError: if no kernel is left, as in a model that is not built yet, or the scope is
@@ -89,8 +89,7 @@ def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
         SettingError: as `prunable` does.
     """
     kernels = prunable(model, scope)
-    zeros = zip(kernels.names, kernels, strict=True)
-    return Masks({name: kernel.numpy() != 0 for name, kernel in zeros})
+    return Masks({name: kernel.numpy() != 0 for name, kernel in kernels.items()})
 
 
 def num_values(variables) -> int:

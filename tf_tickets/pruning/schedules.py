@@ -37,7 +37,7 @@ class IterativeSparsity(PruningSchedule):
     """Each round removes the same fraction of what is left: 1 - (1 - rate)^round.
 
     A TF-MOT `PruningSchedule` whose step is the round; any other TF-MOT schedule works in its
-    place. With the paper's rate of 0.2: 0.2, 0.36, 0.488, ... 0.9885 after 20 rounds (K3).
+    place. With the paper's rate of 0.2: 0.2, 0.36, 0.488, ... 0.9885 after 20 rounds.
 
     Args:
         rate: fraction of the remaining weights that a round removes, in (0, 1).

@@ -29,7 +29,7 @@ def global_masks(
             variables.
         DivergedError: if a score is NaN or infinite.
 
-    Source: paper K, sections 3.1 and 4.
+    Source: Kalibhat et al., 2021, arXiv:2010.02350, secs. 3.1 and 4.
     """
     check_scores(scores, within)
     pool = sum(score.size for score in scores.values())

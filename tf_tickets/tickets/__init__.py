@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""Tickets: masks, the weights that their survivors start from, and how they move."""

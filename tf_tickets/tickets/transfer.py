@@ -51,13 +51,8 @@ def transfer_ticket(
     _check_same_layers(*parts)
     masks, weights = (under_names(source, values) for values in (ticket.masks, ticket.weights))
     names = [_names_of_part(*each) for each in zip((source, target), parts, strict=True)]
+    _check_is_of(source, names[0], weights)
     pairs = list(zip(*names, strict=True))
-    for old, _ in pairs:
-        if old not in weights:
-            raise SettingError(
-                f"The ticket is for another network than {source.name}: it has no {old}. `source` "
-                "is the model that it was found in, and `source_part` what it is to give."
-            )
     moved = Masks({new: masks[old] for old, new in pairs if old in masks})
     if not moved.size or not moved.sparsity:
         raise SettingError(
@@ -65,6 +60,15 @@ def transfer_ticket(
             f"Take a ticket that was found in all of the model, or in the {parts[0].name}."
         )
     return Ticket(moved, {new: weights[old] for old, new in pairs}, ticket.config)
+
+
+def _check_is_of(source, names, weights):
+    for name in names:
+        if name not in weights:
+            raise SettingError(
+                f"The ticket is for another network than {source.name}: it has no {name}. `source` "
+                "is the model that it was found in, and `source_part` what it is to give."
+            )
 
 
 def _names_of_part(model, part) -> list[str]:

@@ -1,34 +1,62 @@
+"""From dataclasses of options to flags and back; no TensorFlow is loaded for it."""
+
 import dataclasses
-import os
 import subprocess
 import sys
 
 import pytest
 
-from tf_tickets.errors import DivergedError, FileError, SettingError
-from tf_tickets.lab.commands.parser import exit_with_one_line, option, parse, quiet_start
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.commands.parser import Parser, has_option, in_flags, value_of
+from tf_tickets.lab.options import Options, option, refuse
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Baking(Options):
     name: str = option("one", "a choice", ("one", "two"))
     size: int | None = option(None, "a number or nothing")
-    rate: float = option(0.5, "a fraction")
+    rate: float = option(0.5, "a fraction, such as 50%", at_most=1)
     seeds: tuple[int, ...] = option((0, 1), "several numbers")
     fast_mode: bool = option(False, "a flag")
+    careful: bool = option(True, "a flag that is set")
+    source: str | None = option(None, "where it is from", flag="--from")
+    inner: int = 3  # not an option
 
     def __post_init__(self):
-        if self.rate > 1:
-            raise SettingError("argument --rate: must be at most 1")
+        super().__post_init__()
+        if self.seeds == (1, 1):
+            refuse("seeds", "must be different numbers", self.seeds)
+
+
+def parse(words, values=None, leave_out=(), choices=None, **others):
+    parser = Parser("What it does.")
+    parser.add_options("baking", Baking, values, leave_out, choices)
+    return parser.made("baking", parser.parse_args(words), **others)
 
 
 def test_defaults_are_those_of_the_class():
-    assert parse(Options, [], "") == Options()
+    assert parse([]) == Baking()
 
 
 def test_words_become_values_of_the_fields_types():
-    words = "--name two --size 3 --rate 0.25 --seeds 4 5 6 --fast-mode".split()
-    assert parse(Options, words, "") == Options("two", 3, 0.25, (4, 5, 6), True)
+    words = "--name two --size 3 --rate 0.25 --seeds 4 5 6 --fast-mode --no-careful --from a"
+    made = parse(words.split())
+    assert made == Baking("two", 3, 0.25, (4, 5, 6), True, False, "a")
+
+
+def test_a_flag_of_another_name_fills_its_field(capsys):
+    assert parse(["--from", "a run"]).source == "a run"
+    with pytest.raises(SystemExit):
+        parse(["--source", "a run"])
+    assert "unrecognized arguments: --source" in capsys.readouterr().err
+
+
+def test_values_of_an_instance_are_the_defaults_and_what_is_no_flag_stays():
+    before = Baking("two", size=7, inner=8)
+    assert parse([], before) == before
+    assert parse(["--size", "2"], before) == dataclasses.replace(before, size=2)
+    assert parse([], before, leave_out=("size",)).size == 7
+    assert parse([], inner=9).inner == 9
 
 
 @pytest.mark.parametrize(
@@ -36,84 +64,92 @@ def test_words_become_values_of_the_fields_types():
     [
         (["--name", "three"], "argument --name: invalid choice: 'three'"),
         (["--size", "big"], "argument --size: invalid int value: 'big'"),
-        (["--rate", "2"], "argument --rate: must be at most 1"),
-        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--rate", "2"], "argument --rate: must be at most 1. Received: 2.0"),
+        (["--rate", "nan"], "argument --rate: must be a finite number. Received: nan"),
+        (["--seeds", "1", "1"], "argument --seeds: must be different numbers. Received: (1, 1)"),
         (["--seeds"], "argument --seeds: expected at least one argument"),
+        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--si", "3"], "unrecognized arguments: --si"),  # no flag is abbreviated
+        (["--inner", "3"], "unrecognized arguments: --inner"),
     ],
 )
 def test_a_bad_option_is_one_line_and_status_2(words, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        parse(Options, words, "")
-    written = capsys.readouterr().err
-    assert stopped.value.code == 2
+        parse(words)
+    out, written = capsys.readouterr()
+    assert (stopped.value.code, out) == (2, "")
     assert message in written and written.count("\n") == 1
 
 
-def test_a_flag_of_another_name_fills_its_field(capsys):
-    @dataclasses.dataclass(frozen=True)
-    class Renamed:
-        source: str | None = option(None, "where it is from", flag="--from")
-        lasting: bool = option(False, "a flag", flag="--while")
-
-    assert parse(Renamed, ["--from", "a run", "--while"], "") == Renamed("a run", True)
-    assert parse(Renamed, [], "") == Renamed()
+def test_what_is_left_out_is_not_a_flag_and_choices_can_be_fewer(capsys):
     with pytest.raises(SystemExit):
-        parse(Renamed, ["--source", "a run"], "")
-    assert "unrecognized arguments: --source" in capsys.readouterr().err
+        parse(["--size", "3"], leave_out=("size",))
+    assert "unrecognized arguments: --size" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse(["--name", "two"], choices={"name": ("one",)})
+    assert "argument --name: invalid choice: 'two'" in capsys.readouterr().err
 
 
 def test_help_names_every_option_with_its_default(capsys):
-    with pytest.raises(SystemExit):
-        parse(Options, ["--help"], "What it does.")
-    written = capsys.readouterr().out
-    assert "What it does." in written and "--fast-mode" in written and "default: 0.5" in written
+    with pytest.raises(SystemExit) as stopped:
+        parse(["--help"], Baking(seeds=(4, 5)))
+    written = " ".join(capsys.readouterr().out.split())
+    assert stopped.value.code == 0
+    for part in ("What it does.", "baking:", "--fast-mode", "--no-careful", "--from FROM"):
+        assert part in written
+    assert "such as 50% (default: 0.5)" in written and "(default: 4 5)" in written
+    assert "(default: None)" not in written
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "message"),
+    ("message", "expected"),
     [
-        (SettingError("bad\nsetting"), 2, "bad setting"),
-        (FileError("bad file"), 1, "bad file"),
-        (DivergedError("bad loss"), 1, "bad loss"),
-        (OSError(28, "No space left on device", "a/file"), 1, "No space left on device (a/file)."),
-        (MemoryError(), 1, "Out of memory"),
-        (KeyboardInterrupt(), 130, "run the same command again"),
+        (
+            "`round_to` must be at least 1. Received: round_to=0",
+            "argument --round-to: must be at least 1. Received: 0",
+        ),
+        (
+            "`source` is required, a folder",
+            "argument --from: is required, a folder",
+        ),
+        ("`scope` must be all.\nOr one", "argument --component: must be all.\nOr one"),
+        (
+            "`arms` cannot have shuffled if `discriminator_init` is trained",
+            "argument --arms: cannot have shuffled if --discriminator-init is trained",
+        ),
+        ("Give a folder as `data_dir`.", "Give a folder as --data-dir."),
+        ("Cannot read a`b.", "Cannot read a`b."),
+        ("A message of plain words.", "A message of plain words."),
     ],
 )
-def test_an_error_that_can_be_mended_is_one_line(error, status, message, capsys):
-    def main():
-        raise error
+def test_the_librarys_names_become_flags(message, expected):
+    assert in_flags(message) == expected
 
+
+def test_a_parser_refuses_in_flags(capsys):
     with pytest.raises(SystemExit) as stopped:
-        exit_with_one_line(main)
-    written = capsys.readouterr().err
-    assert stopped.value.code == status
-    assert message in written and written.count("\n") == 1
+        Parser("").refuse(SettingError("`batch_size` is\n too large"))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.endswith("error: argument --batch-size: is too large\n")
 
 
-def test_a_fault_of_ours_keeps_its_traceback():
-    def main():
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        exit_with_one_line(main)
-
-
-def test_quiet_start_silences_native_code_and_gives_stderr_back(capfd):
-    with quiet_start():
-        os.write(2, b"from native code")
-    os.write(2, b"from us")
-    assert capfd.readouterr().err == "from us"
+def test_a_value_is_read_before_the_rest_is_understood():
+    assert value_of("--what x --model vae y".split(), "--model", "gan") == "vae"
+    assert value_of(["--model=vae"], "--model", "gan") == "vae"
+    assert value_of(["--mod", "vae"], "--model", "gan") == "gan"
+    assert value_of(["--model"], "--model", "gan") == "gan"
+    assert value_of([], "--model", None) is None
 
 
-def test_the_package_alone_loads_no_tensorflow():
-    check = "import sys, tf_tickets.lab.commands.parser; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+def test_a_class_is_asked_for_a_flag():
+    assert has_option(Baking, "--from") and has_option(Baking, "--fast-mode")
+    assert not has_option(Baking, "--source") and not has_option(Baking, "--inner")
 
 
-def test_every_public_name_is_there():
-    import tf_tickets as tt
-
-    assert all(getattr(tt, name) is not None for name in tt.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'absent'"):
-        _ = tt.absent
+def test_parser_options_and_commands_load_no_tensorflow():
+    check = (
+        "import sys; from tf_tickets.lab.commands import find, transfer, compare, __main__; "
+        "print(sorted({'tensorflow', 'keras', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

@@ -98,6 +98,7 @@ def test_one_that_cannot(name, situation, message):
         ("classifier_accuracy", VAE, "inception", "only measured without `inception`"),
         ("kcd", GAN, "inception", "only measured without `inception`"),
         ("fid", VAE, "classifier", "needs `inception`"),
+        ("fcd", VAE, None, "needs the features of a classifier"),
     ],
 )
 def test_the_reason(name, offers, features, reason):

@@ -20,6 +20,7 @@ from tf_tickets.lab.metrics import (
     frechet_distance,
     kernel_distance,
     load_classifier,
+    measured_metrics,
     refuse_collapse,
 )
 
@@ -239,6 +240,15 @@ def test_inception_gives_fid_and_no_accuracy(tiny, inception):
     assert set(Evaluator(*tiny, inception)(Autoencoder())[0]) == set(metrics)
     of_gan = ["discriminator_loss", "generator_loss", "sample_deviation"]
     assert list(Evaluator(*tiny, inception)(GAN())[0]) == [*of_gan, "fid", "kid", "inception_score"]
+
+
+@pytest.mark.parametrize("make", [VAE, Autoencoder, GAN])
+def test_what_is_measured_is_what_was_foretold(tiny, extractor, inception, make):
+    methods = {"samples": "sample", "reconstructions": "reconstruct"}
+    offers = {name for name, method in methods.items() if hasattr(make, method)}
+    for network in (extractor, inception, None):
+        metrics, _ = Evaluator(*tiny, network)(make())
+        assert list(metrics) == measured_metrics(offers, network and network.kind, True)
 
 
 def test_the_batch_size_changes_no_number(tiny, extractor):

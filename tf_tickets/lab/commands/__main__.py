@@ -12,8 +12,10 @@ def main():
     """Run the command that the first word names."""
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word not in COMMANDS:
-        print(f"usage: tf-tickets {{{','.join(COMMANDS)}}} [options]", file=sys.stderr)
-        sys.exit(0 if word in ("-h", "--help") else 2)
+        asked = word in ("-h", "--help")
+        usage = f"usage: tf-tickets {{{','.join(COMMANDS)}}} [options]"
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        sys.exit(0 if asked else 2)
     command = importlib.import_module(f"tf_tickets.lab.commands.{word}")
     sys.argv = [f"tf-tickets {word}", *sys.argv[2:]]
     exit_with_one_line(command.main)

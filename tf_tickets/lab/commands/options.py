@@ -5,10 +5,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.commands.parser import Parser, flag_of, has_option, value_of
+from tf_tickets.lab.commands.parser import Parser, has_option, value_of
 from tf_tickets.lab.config import Data, Judging, RunConfig, load_extensions, read_config
 from tf_tickets.lab.data import DATASETS
-from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.methods import METHODS, Method
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import Options, option
@@ -29,7 +29,7 @@ class RunParser:
         words: of the command line.
         description: one line for `--help`.
         output: the dataclass of options that are not of the run.
-        method: the method's name; None to let `--method` choose.
+        method: the method, with the defaults of its options; None to let `--method` choose.
         model_flag: what the model is called, and its default.
         leave_out: fields of RunConfig and of the method that are not offered.
     """
@@ -39,19 +39,21 @@ class RunParser:
         words: Sequence[str],
         description: str,
         output: type = Output,
-        method: str | None = None,
+        method: Method | None = None,
         model_flag: tuple[str, str | None] = ("--model", "vae"),
         leave_out: Sequence[str] = (),
     ):
         self._words = list(words)
         self._parser = Parser(description)
+        self._model_flag = model_flag[0]
+        self._fixed_method = method
         try:
             load_extensions(_values_of(words, "--extension"))
             self._base = self._read_base()
             self._model = value_of(words, model_flag[0], self._base and self._base.model)
             self._model = self._model or model_flag[1]
-            self._method = method or value_of(words, "--method", self._default_method())
-            self._add_groups(output, method, model_flag, leave_out)
+            self._method = self._method_name()
+            self._add_groups(output, model_flag, leave_out)
         except SettingError as error:
             self._parser.refuse(error)
 
@@ -59,11 +61,38 @@ class RunParser:
         path = value_of(self._words, "--config", None)
         return None if path is None else read_config(path)
 
-    def _default_method(self):
-        return "imp" if self._base is None else self._base.method.name
+    def _method_name(self):
+        if self._fixed_method is not None:
+            return self._fixed_method.name
+        name = "imp" if self._base is None else self._base.method.name
+        if not METHODS[name].in_find:
+            raise SettingError(
+                f"`config` must be of a run of find_tickets.py. Received: {name}, a method of "
+                "another command"
+            )
+        return value_of(self._words, "--method", name)
 
-    def _add_groups(self, output, method, model_flag, leave_out):
+    def _add_groups(self, output, model_flag, leave_out):
         add, base = self._parser.add_options, self._base
+        self._add_search(model_flag)
+        if self._model in MODELS and self._method in METHODS:
+            kind = METHODS[self._method]
+            choices = {"arms": kind.arms}
+            add("run", RunConfig, base, ("model", *leave_out), choices)
+            add(f"method {self._method}", kind, self._method_values(), leave_out)
+            add("data", Data, base and base.data)
+            kind = MODELS[self._model].family.training
+            same_kind = base is not None and type(base.training) is kind
+            add("training", kind, base.training if same_kind else None)
+            add("judging", Judging, base and base.judging)
+        add("output", output)
+
+    def _method_values(self):
+        if self._base is not None and self._base.method.name == self._method:
+            return self._base.method
+        return self._fixed_method
+
+    def _add_search(self, model_flag):
         search = self._parser.add_argument_group("search")
         search.add_argument(
             model_flag[0],
@@ -72,7 +101,7 @@ class RunParser:
             default=self._model,
             help=f"the model (default: {model_flag[1]})" if model_flag[1] else "the model",
         )
-        if method is None:
+        if self._fixed_method is None:
             offered = [name for name, card in METHODS.items() if card.in_find]
             titles = "; ".join(f"{name}: {METHODS[name].title}" for name in offered)
             search.add_argument(
@@ -81,21 +110,10 @@ class RunParser:
                 default=self._method,
                 help=f"what a round prunes. {titles} (default: imp)".replace("%", "%%"),
             )
-        search.add_argument("--config", help="repeat the run of this folder or run.json")
+        search.add_argument("--config", help="repeat the run of this folder or file of a config")
         search.add_argument(
             "--extension", nargs="+", help="Python files with cards of your own", default=()
         )
-        add("run", RunConfig, base, leave_out=("model", *leave_out))
-        if self._model in MODELS and self._method in METHODS:
-            same_method = base is not None and base.method.name == self._method
-            same_family = base is not None and base.card.family == MODELS[self._model].family
-            kind = METHODS[self._method]
-            add(f"method {self._method}", kind, base.method if same_method else None, leave_out)
-            add("data", Data, base and base.data)
-            kind = MODELS[self._model].family.training
-            add("training", kind, base.training if same_family else None)
-            add("judging", Judging, base and base.judging)
-        add("output", output)
 
     def parse(self) -> tuple[RunConfig, argparse.Namespace]:
         """Return the config, and all arguments, among which are those that are not of the run.
@@ -105,10 +123,10 @@ class RunParser:
         """
         parser = self._parser
         arguments, unknown = parser.parse_known_args(self._words)
-        if unknown:
-            parser.error(_whose(unknown[0], self._method))
         if arguments.model is None:
-            parser.error("argument --to is required")
+            parser.error(f"argument {self._model_flag} is required")
+        if unknown:
+            parser.error(self._whose(unknown[0]))
         self._check_names(arguments)
         groups = {
             "method": parser.made(f"method {self._method}", arguments),
@@ -123,6 +141,19 @@ class RunParser:
     def output(self, arguments: argparse.Namespace):
         """Return the options that are not of the run."""
         return self._parser.made("output", arguments)
+
+    def _whose(self, word) -> str:
+        """Return what is wrong with a word that is not understood: whose option it is, if any's."""
+        flag = word.split("=")[0]
+        methods = [
+            name for name, card in METHODS.items() if card.in_find and has_option(card, flag)
+        ]
+        if methods and self._fixed_method is None:
+            return f"{flag} is an option of --method {_either(methods)}"
+        models = [name for name, card in MODELS.items() if has_option(card.family.training, flag)]
+        if models:
+            return f"{flag} is an option of {self._model_flag} {_either(models)}"
+        return f"unrecognized arguments: {word}"
 
     def _check_names(self, arguments):
         for flag, value, registry in (
@@ -143,28 +174,5 @@ def _values_of(words, flag) -> list[str]:
     return first.parse_known_args(words)[0].values
 
 
-def _whose(word, method) -> str:
-    """Return what is wrong with a word that is not understood: whose option it is, if any's."""
-    flag = word.split("=")[0]
-    methods = [name for name, card in METHODS.items() if card.in_find and has_option(card, flag)]
-    families = {card.family.training: [] for card in MODELS.values()}
-    for name, card in MODELS.items():
-        families[card.family.training].append(name)
-    models = [name for kind, names in families.items() if has_option(kind, flag) for name in names]
-    owner = ""
-    if methods:
-        owner = f"--method {_either(methods)}"
-    elif models:
-        owner = f"--model {_either(models)}"
-    if owner:
-        return f"{flag} is an option of {owner}"
-    return f"unrecognized arguments: {word}"
-
-
 def _either(names):
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def flags_of(kind: type) -> list[str]:
-    """Return the flags of a dataclass of options."""
-    return [flag_of(field) for field in dataclasses.fields(kind) if "help" in field.metadata]

@@ -5,7 +5,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tf_tickets.errors import SettingError
 
@@ -23,7 +23,14 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description, allow_abbrev=False, **options)
         self._groups = {}
 
-    def add_options(self, title: str, kind: type, values=None, leave_out: Iterable = ()) -> None:
+    def add_options(
+        self,
+        title: str,
+        kind: type,
+        values=None,
+        leave_out: Iterable[str] = (),
+        choices: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Add the options of a dataclass as a group of flags.
 
         Args:
@@ -31,13 +38,16 @@ class Parser(argparse.ArgumentParser):
             kind: a dataclass of `option`s.
             values: an instance whose values are the defaults, in place of the class's.
             leave_out: names of fields that are not to be flags.
+            choices: field name -> the values that may be given, in place of the field's own.
         """
+        choices = choices or {}
         group = self.add_argument_group(title)
         hints = typing.get_type_hints(kind)
         fields = [f for f in _options_of(kind) if f.name not in leave_out]
         for field in fields:
             default = field.default if values is None else getattr(values, field.name)
-            _add_option(group, field, hints[field.name], default)
+            offered = choices.get(field.name, field.metadata["choices"])
+            _add_option(group, field, hints[field.name], default, offered)
         self._groups[title] = (kind, [field.name for field in fields], values)
 
     def made(self, title: str, arguments: argparse.Namespace, **others):
@@ -118,7 +128,7 @@ def _plain(value):
     return tuple(value) if isinstance(value, list) else value
 
 
-def _add_option(group, field, annotation, default):
+def _add_option(group, field, annotation, default, choices):
     flag, text = flag_of(field), help_of(field, default)
     if annotation is bool:
         action = argparse.BooleanOptionalAction if default else "store_true"
@@ -134,8 +144,8 @@ def _add_option(group, field, annotation, default):
         type=kind,
         nargs=nargs,
         default=default,
-        choices=field.metadata["choices"],
-        metavar=None if field.metadata["choices"] else flag.strip("-").upper().replace("-", "_"),
+        choices=choices,
+        metavar=None if choices else flag.strip("-").upper().replace("-", "_"),
         help=text.replace("%", "%%"),
     )
 

@@ -10,6 +10,7 @@ import sys
 from tf_tickets.lab.commands.console import new_console, print_line, start_tensorflow
 from tf_tickets.lab.commands.options import RunParser
 from tf_tickets.lab.commands.watch import make, show
+from tf_tickets.lab.methods import Transfer
 from tf_tickets.runs import paths
 
 
@@ -18,7 +19,7 @@ def main():
     parser = RunParser(
         sys.argv[1:],
         __doc__.splitlines()[0],
-        method="transfer",
+        method=Transfer(),
         model_flag=("--to", None),
         leave_out=("arms", "strategy"),
     )

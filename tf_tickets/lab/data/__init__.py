@@ -5,20 +5,40 @@ a card in `tfds`. Functions are loaded when they are first used: to import this 
 TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
 from tf_tickets.lab.data import digits, images, tfds
 from tf_tickets.lab.data.card import DatasetCard
 from tf_tickets.lab.registry import Registry
 
+if TYPE_CHECKING:
+    from tf_tickets.lab.data.dataset import (
+        ImageDataset,
+        load,
+        steps_per_epoch,
+        training_batches,
+    )
+    from tf_tickets.lab.data.facts import image_shape
+
 DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, images.CARD])
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__all__ = [
+    "DATASETS",
+    "DatasetCard",
+    "ImageDataset",
+    "image_shape",
+    "load",
+    "steps_per_epoch",
+    "training_batches",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=["dataset"],
     submod_attrs={
         "dataset": ["ImageDataset", "load", "steps_per_epoch", "training_batches"],
-        "facts": ["digest", "image_shape"],
+        "facts": ["image_shape"],
     },
 )
-__all__ += ["DATASETS", "DatasetCard"]

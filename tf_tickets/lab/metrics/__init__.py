@@ -8,11 +8,25 @@ cards, `CARDS`, and is named here twice. Functions and classes are loaded when t
 to import this module loads no TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
 from tf_tickets.lab.metrics import accuracy, collapse, frechet, kernel, losses, score
 from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.registry import Registry
+
+if TYPE_CHECKING:
+    from tf_tickets.lab.metrics.accuracy import classifier_accuracy
+    from tf_tickets.lab.metrics.choice import check_metric, measured_metrics
+    from tf_tickets.lab.metrics.collapse import refuse_collapse
+    from tf_tickets.lab.metrics.evaluation import Evaluator
+    from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
+    from tf_tickets.lab.metrics.features import FeatureExtractor, load_classifier, load_inception
+    from tf_tickets.lab.metrics.frechet import frechet_distance
+    from tf_tickets.lab.metrics.kernel import kernel_distance
+    from tf_tickets.lab.metrics.moments import Moments
+    from tf_tickets.lab.metrics.score import classifier_score
 
 METRICS = Registry(
     "metric",
@@ -26,7 +40,27 @@ METRICS = Registry(
     ],
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__all__ = [
+    "METRICS",
+    "Evaluator",
+    "Evidence",
+    "FeatureExtractor",
+    "ImageEvidence",
+    "Metric",
+    "Moments",
+    "ReconstructionEvidence",
+    "check_metric",
+    "classifier_accuracy",
+    "classifier_score",
+    "frechet_distance",
+    "kernel_distance",
+    "load_classifier",
+    "load_inception",
+    "measured_metrics",
+    "refuse_collapse",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=["classifier", "evaluation", "features"],
     submod_attrs={
@@ -36,9 +70,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation": ["Evaluator"],
         "evidence": ["Evidence", "ImageEvidence", "ReconstructionEvidence"],
         "features": ["FeatureExtractor", "load_classifier", "load_inception"],
-        "frechet": ["Moments", "frechet_distance"],
+        "frechet": ["frechet_distance"],
         "kernel": ["kernel_distance"],
+        "moments": ["Moments"],
         "score": ["classifier_score"],
     },
 )
-__all__ += ["METRICS", "Metric"]

@@ -78,4 +78,6 @@ def _fault(name, features, has_labels) -> str:
         return "needs images with labels of at least 2 classes"
     if metric.features == "classifier" and features == "inception":
         return "is only measured without `inception`"
+    if metric.features == "classifier" and features is None:
+        return "needs the features of a classifier"
     return "is not measured of such a model"

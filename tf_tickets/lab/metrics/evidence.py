@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tf_tickets.lab.metrics.frechet import Moments
+from tf_tickets.lab.metrics.moments import Moments
 
 # How many images themselves are kept, besides the features of all.
 MOST_IMAGES = 1000
@@ -63,7 +63,7 @@ class ImageEvidence:
 
     @property
     def images(self) -> np.ndarray:
-        """The first images themselves, at most 1,000: float32 (n, h, w, c) in [-1, 1]."""
+        """The first images themselves, at most 1,000, float32 (n, h, w, c) in [-1, 1]."""
         return self._images.all
 
 
@@ -137,7 +137,7 @@ class ReconstructionEvidence:
 
     @property
     def images(self) -> np.ndarray:
-        """The first reconstructions themselves, at most 1,000: float32 (n, h, w, c)."""
+        """The first reconstructions themselves, at most 1,000, float32 (n, h, w, c)."""
         return self._images.all
 
     @property

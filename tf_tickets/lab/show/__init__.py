@@ -1,1 +1,1 @@
-"""TO BE SAID."""
+"""What is seen of a run: progress, tables, figures and sentences, drawn from its folder alone."""

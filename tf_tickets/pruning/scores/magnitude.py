@@ -16,7 +16,8 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
     Raises:
         SettingError: if they are a model.
 
-    Source: Han et al., 2015, arXiv:1506.02626; paper K, section 3.1.
+    Source: Han et al., 2015, arXiv:1506.02626; Kalibhat et al., 2021,
+    arXiv:2010.02350, sec. 3.1.
     """
     if isinstance(variables, keras.Model):
         raise SettingError(

@@ -1,0 +1,109 @@
+import io
+import os
+import sys
+import warnings
+
+import pytest
+
+from tf_tickets.errors import DivergedError, FileError, SettingError
+from tf_tickets.lab.commands import console
+from tf_tickets.lab.commands.console import (
+    exit_with_one_line,
+    new_console,
+    print_line,
+    quiet_start,
+    start_tensorflow,
+)
+
+
+def status_of(error):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        exit_with_one_line(main)
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (SettingError("bad\nsetting"), 2, "bad setting"),
+        (SettingError("`round_to` must be 1"), 2, "argument --round-to: must be 1"),
+        (FileError("bad file, give `data_dir`"), 1, "bad file, give --data-dir"),
+        (DivergedError("bad loss"), 1, "bad loss"),
+        (OSError(28, "No space left on device", "a/file"), 1, "No space left on device (a/file)."),
+        (MemoryError(), 1, "Out of memory"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+    ],
+)
+def test_an_error_that_can_be_mended_is_one_line(error, status, message, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["somewhere/find_tickets.py"])
+    assert status_of(error) == status
+    written = capsys.readouterr().err
+    assert written.startswith("find_tickets.py: error: ")
+    assert message in written and written.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("ResourceExhaustedError", "Out of memory"), ("UnavailableError", "Another worker is gone")],
+)
+def test_errors_of_tensorflow_that_can_be_mended_are_one_line(name, message, capsys):
+    import tensorflow as tf
+
+    assert status_of(getattr(tf.errors, name)(None, None, "a\nlong\nstory")) == 1
+    written = capsys.readouterr().err
+    assert message in written and written.count("\n") == 1
+
+
+def test_a_reader_of_stdout_who_has_left_is_no_error(capfd):
+    """In a process of its own, as stdout is closed for good."""
+    program = "from tf_tickets.lab.commands.console import exit_with_one_line\n"
+    program += "def main(): raise BrokenPipeError\nexit_with_one_line(main)"
+    assert os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-c", program) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    def main():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        exit_with_one_line(main)
+
+
+def test_quiet_start_silences_native_code_and_gives_stderr_back(capfd):
+    with pytest.raises(KeyError), quiet_start():
+        os.write(2, b"from native code")
+        raise KeyError
+    os.write(2, b"from us")
+    assert capfd.readouterr().err == "from us"
+
+
+def test_tensorflow_is_started_with_the_strategy_and_warnings_of_one_line(capsys, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr("sys.argv", ["find_tickets.py"])
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    assert start_tensorflow() is tf.distribute.get_strategy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr("warnings.showwarning", console._one_line_warning)
+        warnings.warn("a stage is damaged", stacklevel=1)
+    assert capsys.readouterr().err == "find_tickets.py: warning: a stage is damaged\n"
+
+
+def test_a_worker_says_that_it_waits(capsys, monkeypatch):
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    with pytest.raises(SettingError, match="names no cluster"):
+        start_tensorflow("multi-worker")
+    assert "waiting until all workers of TF_CONFIG are started" in capsys.readouterr().err
+
+
+def test_a_path_in_brackets_is_printed_as_it_is(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    print_line(new_console(), f"[red]{'x' * 150}[/red] :smile:")
+    assert out.getvalue() == f"[red]{'x' * 150}[/red] :smile:\n"

@@ -1,0 +1,39 @@
+import dataclasses
+
+import pytest
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes(Options):
+    """Some options."""
+
+    width: int | None = option(None, "filters", at_least=1)
+    rate: float = option(0.5, "fraction", above=0, below=1)
+    share: float = option(1.0, "fraction", at_most=1)
+    names: tuple[str, ...] = option(("a",), "letters", choices=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"width": 0}, r"^`width` must be at least 1\. Received: width=0$"),
+        ({"rate": 0}, "`rate` must be above 0"),
+        ({"rate": 1}, "`rate` must be below 1"),
+        ({"share": 1.1}, "`share` must be at most 1"),
+        ({"rate": float("nan")}, "`rate` must be a finite number"),
+        ({"names": ("a", "c")}, r"`names` must be one of a, b\. Received: names=c"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_the_name_of_its_field(values, message):
+    with pytest.raises(SettingError, match=message):
+        Sizes(**values)
+
+
+def test_what_fits_is_taken_and_lists_from_json_become_tuples():
+    sizes = Sizes(width=1, rate=0.99, share=1.0, names=["b", "a"])
+    assert sizes.names == ("b", "a")
+    assert sizes == Sizes(width=1, rate=0.99, names=("b", "a"))
+    assert hash(sizes) is not None
