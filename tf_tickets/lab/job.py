@@ -65,7 +65,7 @@ class Job:
         config: with all that its method decides besides.
         experiment: the recipe with its data.
         metric: the name of the metric that decides.
-        notes: what was adapted to a short training, in words.
+        notes: what was adapted to a short training or to the data, in words.
         folder: the RunFolder, not entered.
     """
 
