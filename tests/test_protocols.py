@@ -132,9 +132,9 @@ def search(build, path):
         return {"loss": float(np.mean((answers - INPUTS) ** 2))}, {}
 
     schedule = tt.IterativeSparsity(0.5, 1)
-    searched = tt.TicketSearch(
-        build, train, evaluate, num_steps=NUM_STEPS, rounds=1, schedule=schedule, rewind_step=1
-    )
+    task = tt.search.Task(build, train, evaluate, NUM_STEPS)
+    draw = tt.search.ByMagnitude(schedule)
+    searched = tt.search.TicketSearch(task, draw, 1, rewind_step=1)
     with tt.RunFolder(path, {}) as folder:
         return searched.run([0], folder)
 

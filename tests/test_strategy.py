@@ -203,7 +203,7 @@ TRAININGS = """
         batch_losses = []
         note = lambda batch, logs: batch_losses.append(float(logs["loss"]))
         noting = keras.callbacks.LambdaCallback(on_train_batch_end=note)
-        tt.fit_steps(model, images, 16, seed=0, start_step=2, stop_step=5, callbacks=[noting])
+        tt.lab.fit_steps(model, images, 16, seed=0, start_step=2, stop_step=5, callbacks=[noting])
         losses.append(batch_losses)
     np.testing.assert_allclose(*losses, rtol=1e-5)
     assert len(set(losses[0])) == 3
@@ -215,8 +215,8 @@ ADVERSARIES = """
     import numpy as np
     from tf_tickets.names import names_of
 
-    adversaries = tt.Experiment(
-        tt.recipes.resolve(
+    adversaries = tt.lab.Experiment(
+        tt.lab.resolve(
             "sngan", "digits", epochs=1, batch_size=8,
             network={"width": 2, "critic_steps": 2, "ema_decay": 0.9},
         ),
@@ -348,6 +348,6 @@ def test_adversaries(run_workers):
 
 
 def test_a_batch_has_equal_parts():
-    recipe = tt.recipes.resolve("linear-ae", "digits", batch_size=5)
+    recipe = tt.lab.resolve("linear-ae", "digits", batch_size=5)
     with pytest.raises(tt.SettingError, match=r"must be a multiple of 2\. Received: batch_size=5"):
-        tt.Experiment(recipe, limit=8, strategy=types.SimpleNamespace(num_replicas_in_sync=2))
+        tt.lab.Experiment(recipe, limit=8, strategy=types.SimpleNamespace(num_replicas_in_sync=2))

@@ -86,7 +86,7 @@ def test_early_bird_of_a_gan_watches_both_networks():
     callback = tt.callbacks.EarlyBird(0.5, look_back=1, mask_distance=1.0)
     model.fit(images, batch_size=8, epochs=9, callbacks=[callback], verbose=0)
     assert callback.epoch == 2
-    assert {path.split("_")[0] for path in callback.masks} == {"generator", "discriminator"}
+    assert {path.split("/")[0] for path in callback.masks} == {"generator", "discriminator"}
 
 
 def test_early_bird_refuses_a_model_without_normalisation():

@@ -1,9 +1,10 @@
+from tf_tickets import search
 from tf_tickets.lab.arms import ARMS
-from tf_tickets.search import stages
 
 
 def test_every_arm_of_a_search_has_a_card_dense_first():
-    assert tuple(ARMS) == ("dense", *stages.ARMS)
+    arms = (search.Winning, search.Transferred, search.Random, search.Shuffled)
+    assert tuple(ARMS) == ("dense", *(arm.name for arm in arms))
 
 
 def test_arms_are_told_apart_by_colour_and_by_shape():

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_tickets import RunFolder, Ticket, global_masks, magnitude_scores, prunable
+from tf_tickets import (
+    RunFolder,
+    Ticket,
+    global_masks,
+    magnitude_scores,
+    prunable,
+    variable_names,
+)
 from tf_tickets.lab.keep import keep_ticket
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
@@ -24,7 +31,7 @@ def folder(tmp_path):
         masks = global_masks(magnitude_scores(prunable(model)), 0.5)
         with run.stage("seed-0/round-01/winning") as stage:
             Ticket.of_model(model, masks, {}).save(stage / "ticket.safetensors")
-            weights = {v.path: v.numpy() + 1 for v in model.variables}
+            weights = {name: v.numpy() + 1 for name, v in variable_names(model).items()}
             Ticket(masks, weights, {}).save(stage / "trained.safetensors")
         yield run
 

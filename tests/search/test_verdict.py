@@ -170,12 +170,12 @@ def curve(**values):
     ],
 )
 def test_one_could_have_stopped_at_the_first_value_near_the_best(values, higher, best, step):
-    followed = follow_curve(curve(it=values), ("it",) if higher else ())
+    followed = follow_curve(curve(it=values), {"it": higher})
     assert followed == {"best": {"it": best}, "early_stopping_step": {"it": step}}
 
 
 def test_every_metric_is_followed_by_itself():
-    followed = follow_curve(curve(loss=[3.0, 1.0, 2.0], score=[1.0, 2.0, 3.0]), ("score",))
+    followed = follow_curve(curve(loss=[3.0, 1.0, 2.0], score=[1.0, 2.0, 3.0]), {"score": True})
     assert followed == {
         "best": {"loss": 1.0, "score": 3.0},
         "early_stopping_step": {"loss": 20, "score": 30},
@@ -184,7 +184,7 @@ def test_every_metric_is_followed_by_itself():
 
 def test_what_has_no_direction_has_no_best_value():
     followed = follow_curve(
-        curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), (), ["generator_loss"]
+        curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), {"generator_loss": None}
     )
     assert followed == {"best": {"fcd": 1.0}, "early_stopping_step": {"fcd": 20}}
 

@@ -136,7 +136,8 @@ class Job:
         """Write what is seen of a run: real pictures, the ticket that is kept, the figures."""
         write_strip(self.experiment.real_pictures(), folder.path / paths.REAL)
         if run.arm == "winning":
-            keep_ticket(run, folder, self.experiment.build_on_one_device)
+            build, slims = self.experiment.build_on_one_device, self.config.method.slims
+            keep_ticket(folder, build, run.ticket_stage, slims)
         draw_figures(run)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import keras
 
-from tf_tickets.lab.run_view import Run
 from tf_tickets.protocols import ForInference
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
@@ -15,22 +14,23 @@ from tf_tickets.shipping.saved_model import export_saved_model
 from tf_tickets.tickets.ticket import Ticket
 
 
-def keep_ticket(run: Run, folder: RunFolder, build: Callable[[int], keras.Model]) -> pathlib.Path:
-    """Copy the chosen ticket to `winning_ticket/`, and return the SavedModel of its trained model.
+def keep_ticket(
+    folder: RunFolder, build: Callable[[int], keras.Model], stage: str, slims: bool = False
+) -> pathlib.Path:
+    """Copy a stage's ticket to `winning_ticket/`, and return the SavedModel of its trained model.
 
     Args:
-        run: whose chosen round decides.
-        folder: the same, entered.
+        folder: the run, entered.
         build: `build(seed)` returns a model of the run's recipe.
+        stage: the name of the ticket's stage.
+        slims: whether the stage's model is smaller than that, and not sparse.
     """
-    stage = run.ticket_stage
     if not folder.is_done(paths.WINNING_TICKET, [stage]):
         with folder.stage(paths.WINNING_TICKET, [stage]) as path:
             for name in (paths.TICKET, paths.TRAINED):
                 shutil.copyfile(folder.path / stage / name, path / name)
     if not folder.is_done(paths.EXPORT, [stage]):
         with folder.stage(paths.EXPORT, [stage]) as path:
-            slims = run.config.method.slims
             model = trained_model(folder.path / stage, build, slims)
             exported = model.inference_model() if isinstance(model, ForInference) else model
             weights = "dense" if slims else "packed"

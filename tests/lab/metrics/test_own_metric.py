@@ -3,15 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from tf_tickets.search.search import TicketSearch
 
 from tests.lab.metrics.test_evaluation import GAN, VAE, Autoencoder
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.lab.experiment import decisive_metric
 from tf_tickets.lab.metrics import METRICS, Evaluator, Metric, check_metric, measured_metrics
 from tf_tickets.pruning.schedules import IterativeSparsity
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.verdict import compare_arms
+from tf_tickets.search import ByMagnitude, Task, TicketSearch, compare_arms
 
 
 def mean_brightness_gap(evidence):
@@ -58,18 +56,12 @@ def test_it_is_recorded_and_decides(tiny, tmp_path, add):
         for images in batches.take(stop_step - start_step):
             model.decoder.layers[0].bias.assign_add(0.01 * np.ones(192) * float(images[0, 0, 0, 0]))
 
-    search = TicketSearch(
-        build,
-        train,
-        Evaluator(*tiny, None),
-        num_steps=3,
-        rounds=1,
-        schedule=IterativeSparsity(0.5),
-    )
+    task = Task(build, train, Evaluator(*tiny, None), num_steps=3)
+    search = TicketSearch(task, ByMagnitude(IterativeSparsity(0.5)), rounds=1)
     with RunFolder.named(tmp_path, "own", {"anything": 1}, {}) as folder:
         records = search.run([0], folder)
     assert all("brightness_gap" in record["metrics"] for record in records)
-    assert decisive_metric("brightness_gap", None) == "brightness_gap"
+    check_metric("brightness_gap", {"reconstructions"}, None, False)
     (comparison,) = compare_arms(records, "brightness_gap", tolerance=0.1)
     assert comparison.mean == records[1]["metrics"]["brightness_gap"]
 

@@ -8,7 +8,7 @@ from tf_tickets.lab.show import figures as plots
 
 def compared(method, *sparsities):
     return [
-        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0, 1e9)
+        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0)
         for s in sparsities
     ]
 
