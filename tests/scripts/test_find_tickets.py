@@ -435,7 +435,7 @@ SHORT = "--limit 64 --width 2"
         ("--model dcgan --metric reconstruction_loss", 2, "is not measured of such a model"),
         ("--model sngan --metric classifier_accuracy", 2, "is not measured of such a model"),
         ("--model wgan --metric loss", 2, "is not measured of such a model"),
-        ("--image-size 4", 2, "argument --image-size: must be at least 8. Received: 4."),
+        ("--image-size 4", 2, "Choose another image size, for example 32."),
         ("--model linear-ae --image-size 4", 2, "argument --image-size: must be at least 8"),
         ("--model dcgan --width 2 --image-size 20", 2, "multiple of 8"),
         ("--dataset images", 2, "argument --data-dir: must be the folder of PNG or JPEG files"),
