@@ -79,7 +79,7 @@ class Job:
         with dtype_policy(recipe.precision):
             # To be refused now, not after minutes in which the metrics' classifier is trained.
             shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
-            MODELS[recipe.model].build(shape, **recipe.network)
+            config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
             self.experiment = Experiment(
                 recipe,
                 config.data.limit,
