@@ -40,7 +40,7 @@ def bits(run):
 def results(run):
     """Return the results without the time that they took."""
     records = tt.read_results(run / "results.jsonl")
-    return [{**record, "seconds": None} for record in records]
+    return [{**record, "seconds": None, "peak_memory_bytes": None} for record in records]
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +190,13 @@ def poison(monkeypatch):
             loss, discriminator=lambda real, fake: factor * loss.discriminator(real, fake)
         )
         monkeypatch.setitem(LOSSES._cards, "non_saturating", poisoned)
-        prepare, counter = tt.Experiment.prepare, itertools.count()
+        prepare, counter = tt.lab.Experiment.prepare, itertools.count()
 
         def prepare_and_poison(experiment, model, dense):
             prepare(experiment, model, dense)
             factor.assign(math.nan if next(counter) in numbers else 1.0)
 
-        monkeypatch.setattr(tt.Experiment, "prepare", prepare_and_poison)
+        monkeypatch.setattr(tt.lab.Experiment, "prepare", prepare_and_poison)
 
     return make_nan_in
 
