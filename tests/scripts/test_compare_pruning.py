@@ -133,6 +133,6 @@ def test_killed_it_goes_on_where_it_stopped(start_script, run_script, tmp_path):
 
 
 def test_a_way_that_fails_ends_it_with_its_reason(run_here, assert_refused, tmp_path):
-    ran = run_here("--limit", "8", "--output", tmp_path, **SCRIPT)
+    ran = run_here("--limit", 8, "--width", 4, "--output", tmp_path, **SCRIPT)
     assert_refused(ran, 2, "--batch-size")
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ import tf_tickets as tt
 from tf_tickets.lab.methods import METHODS
 from tf_tickets.lab.models import MODELS, GanTraining
 
-SMALL = "--model linear-ae --limit 64 --rounds 2 --epochs 3 --batch-size 32 --rewind-step 2".split()
+SMALL = "--model linear-ae --limit 64 --rounds 1 --epochs 3 --batch-size 32 --rewind-step 2".split()
 TABLE_1 = {
     ("linear-ae", "mnist"): 200_000,
     ("conv-ae", "cifar10"): 3_000_000,
@@ -53,9 +53,9 @@ def test_the_json_says_where_everything_is(finished):
     assert outcome["dense"]["reconstruction_loss"] == pytest.approx(
         np.mean([metrics["reconstruction_loss"] for metrics in dense])
     )
-    assert len(records) == 3 * (1 + 2 * 2)
+    assert len(records) == 3 * (1 + 2)
     if outcome["winning_ticket"]:
-        assert outcome["winning_ticket"]["round"] in (1, 2)
+        assert outcome["winning_ticket"]["round"] == 1
         assert outcome["winning_ticket"]["p"] < 0.05
 
 
@@ -95,7 +95,8 @@ def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
 ):
     words = "--model linear-ae --method snip --limit 64 --rate 0.5 --epochs 3 --seeds 0".split()
     words += "--batch-size 32 --json --arms winning random shuffled --output".split()
-    run = pathlib.Path(outcome_of(run_here(*words, tmp_path / "a", "--rounds", 2))["run"])
+    ran = run_here(*words, tmp_path / "a", "--rounds", 2)
+    run = pathlib.Path(outcome_of(ran)["run"])
     assert run.name.startswith("linear-ae-digits-snip-")
     method = tt.read_settings(run)["method"]
     assert method["name"] == "snip" and method.keys().isdisjoint({"rewind_step", "one_shot"})
@@ -114,14 +115,14 @@ def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
             np.testing.assert_array_equal(
                 shuffled.weights[path], rewind[path] * shuffled.masks[path]
             )
-    ran = run_here(*words, tmp_path / "b", "--rounds", 1)
     assert "shuffled" in ran.stdout
-    resumed = pathlib.Path(outcome_of(run_here(*words, tmp_path / "b", "--rounds", 2))["run"])
+    # Round by round, and without the controls, the same tickets are found.
+    words = [*words, tmp_path / "b", "--arms", "winning", "--rounds"]
+    assert run_here(*words, 1).returncode == 0
+    resumed = pathlib.Path(outcome_of(run_here(*words, 2))["run"])
     assert resumed.name == run.name
-    # Round 1 may win where round 2 does not: the chosen ticket is then another.
-    assert {k: v for k, v in bits(run).items() if k.startswith("seed-")} == {
-        k: v for k, v in bits(resumed).items() if k.startswith("seed-")
-    }
+    found = {name: content for name, content in bits(resumed).items() if name.startswith("seed-")}
+    assert len(found) > 4 and found.items() <= bits(run).items()
 
 
 def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of, tmp_path):
@@ -142,9 +143,10 @@ def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of,
     assert served(inputs=codes)["outputs"].shape == (1, 32, 32, 1)
     shutil.rmtree(run / "seed-0/round-02/winning")
     again = pathlib.Path(outcome_of(run_here(*words, tmp_path / "a"))["run"])
-    before = [{**r, "seconds": 0, "peak_memory_bytes": 0} for r in records]
+    machine = {"seconds": 0, "peak_memory_bytes": 0}  # differ from one time to the next
+    before = [{**r, **machine} for r in records]
     after = tt.read_results(again / "results.jsonl")
-    assert [{**r, "seconds": 0, "peak_memory_bytes": 0} for r in after] == before
+    assert [{**r, **machine} for r in after] == before
 
 
 @pytest.mark.parametrize("method", [pytest.param("grasp", marks=pytest.mark.slow), "synflow"])
@@ -179,7 +181,7 @@ def test_the_ticket_and_the_saved_model_are_of_the_same_network(finished):
     run = pathlib.Path(outcome["run"])
     trained = tt.Ticket.load(run / "winning_ticket" / "trained.safetensors")
     recipe = tt.lab.resolve("linear-ae", "digits")
-    model = tt.models.build("linear-ae", (32, 32, 1), **recipe.network)
+    model = tt.lab.models.build("linear-ae", (32, 32, 1), **recipe.network)
     trained.apply(model)
     images = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 1)).astype("float32")
     answer = tf.saved_model.load(outcome["export"]).signatures["serving_default"]
@@ -202,11 +204,11 @@ def test_figures_and_samples_are_pictures(finished):
 
 def test_off_a_terminal_it_prints_a_line_for_each_training_and_a_table(finished):
     ran, _ = finished
-    trained = "seed 0 round 0/2 dense: trained, 14 left\n"
-    assert ran.stderr.startswith(trained) and ran.stderr.count("\n") == 15
+    trained = "seed 0 round 0/1 dense: trained, 8 left\n"
+    assert ran.stderr.startswith(trained) and ran.stderr.count("\n") == 9
     assert "\nA training: 6 optimizer steps, 3 epochs\n" in ran.stdout
     assert "\x1b" not in ran.stdout + ran.stderr
-    lines = [line for line in ran.stdout.splitlines() if "36.0" in line]
+    lines = [line for line in ran.stdout.splitlines() if "20.00 %" in line]
     assert any("±" in line for line in lines)
 
 
@@ -231,9 +233,8 @@ def test_its_own_record_repeats_it_and_another_flag_beside_that_overrides(
     before = when_written(run)
     words = ["--config", run, "--json", "--output", run.parent]
     assert outcome_of(run_here(*words)) == outcome
-    fewer = outcome_of(run_here(*words, "--rounds", "1", "--seeds", "0"))
+    fewer = outcome_of(run_here(*words, "--seeds", "0"))
     assert fewer["run"] == str(run) and fewer["rounds"][0]["p"] is None
-    assert [line["round"] for line in fewer["rounds"]] == [1]
     stages = {file: when for file, when in before.items() if "seed-" in str(file)}
     assert stages.items() <= when_written(run).items()
     # The last command is the one that is repeated now.
@@ -242,14 +243,17 @@ def test_its_own_record_repeats_it_and_another_flag_beside_that_overrides(
 
 
 def test_a_default_that_does_not_fit_a_short_training_adapts(run_here, outcome_of, tmp_path):
-    words = "--limit 64 --epochs 1 --width 2 --rounds 1 --seeds 0 --batch-size 16 --json --output"
+    words = "--model linear-ae --limit 64 --epochs 1 --rounds 1 --seeds 0 --batch-size 16"
+    words += " --arms winning --json --output"
     ran = run_here(*words.split(), tmp_path)
     outcome = outcome_of(ran)
     assert "\nAdapted to it: rewind step 3: a training has 4 steps\n" in ran.stdout
     assert tt.read_settings(outcome["run"])["method"]["rewind_step"] == 3
-    # It was not asked for: a shorter training may adapt it again.
-    ran = run_here("--config", outcome["run"], "--batch-size", 32, "--output", tmp_path)
+    # It was not asked for: a shorter training may adapt it again, and ends before it begins here.
+    words = ["--config", outcome["run"], "--batch-size", 32, "--output", "/dev/null/inside"]
+    ran = run_here(*words)
     assert "\nAdapted to it: rewind step 1: a training has 2 steps\n" in ran.stdout
+    assert ran.returncode == 1 and "/dev/null/inside" in ran.stderr
 
 
 def test_tensorboard_logs_are_written(finished):
@@ -295,10 +299,9 @@ def test_describe_counts_a_gans_components_exactly(model, run_here):
 
 
 def test_describe_counts_what_the_component_leaves_to_prune(run_here):
+    words = "--describe --model sngan --width 4".split()
     prunable = {
-        component: json.loads(
-            run_here("--describe", "--model", "sngan", "--component", component).stdout
-        )["prunable"]
+        component: json.loads(run_here(*words, "--component", component).stdout)["prunable"]
         for component in ("all", "generator", "discriminator")
     }
     assert prunable["all"] == prunable["generator"] + prunable["discriminator"]
@@ -334,7 +337,7 @@ def check_pruned_gan(outcome, recipe, image_shape, sparsity=0.5):
     path = pathlib.Path(outcome["run"]) / "seed-0/round-01/winning/trained.safetensors"
     trained = tt.Ticket.load(path)
     assert trained.masks.sparsity == pytest.approx(sparsity, abs=0.01)
-    model = tt.models.build(recipe.model, image_shape, **recipe.network)
+    model = tt.lab.models.build(recipe.model, image_shape, **recipe.network)
     trained.apply(model)
     averages = {weight.path: average for weight, average in model.averages}
     assert bool(averages) == (recipe.model == "sngan-resnet")
@@ -435,7 +438,7 @@ SHORT = "--limit 64 --width 2"
         ("--model dcgan --metric reconstruction_loss", 2, "is not measured of such a model"),
         ("--model sngan --metric classifier_accuracy", 2, "is not measured of such a model"),
         ("--model wgan --metric loss", 2, "is not measured of such a model"),
-        ("--image-size 4", 2, "argument --image-size: must be at least 8. Received: 4."),
+        ("--image-size 4", 2, "Choose another image size, for example 32."),
         ("--model linear-ae --image-size 4", 2, "argument --image-size: must be at least 8"),
         ("--model dcgan --width 2 --image-size 20", 2, "multiple of 8"),
         ("--dataset images", 2, "argument --data-dir: must be the folder of PNG or JPEG files"),
