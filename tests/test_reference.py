@@ -106,6 +106,8 @@ def test_pyright_finds_the_public_names(tmp_path):
         text=True,
         check=False,
     )
+    if " informations" not in ran.stdout:
+        pytest.skip("pyright fetches itself when it is first used, which needs a network")
     assert ran.returncode == 0, ran.stdout
 
 

@@ -212,7 +212,9 @@ def test_the_other_model_is_as_wide_as_the_run_on_any_data_set(refused, copy):
     for network in ({"width": 64}, {}):
         settings["recipe"]["network"] = network
         write_sealed_json(copy / "run.json", {**content, "settings": settings})
-        refused(copy, 2, "`batch_size`", "--dataset", "digits", "--batch-size", "65")
+        refused(
+            copy, 2, "--batch-size: must not exceed", "--dataset", "digits", "--batch-size", "65"
+        )
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ class Job:
         config: with all that its method decides besides.
         experiment: the recipe with its data.
         metric: the name of the metric that decides.
-        notes: what was adapted to a short training, in words.
+        notes: what was adapted to a short training or to the data, in words.
         folder: the RunFolder, not entered.
     """
 
@@ -79,7 +79,7 @@ class Job:
         with dtype_policy(recipe.precision):
             # To be refused now, not after minutes in which the metrics' classifier is trained.
             shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
-            MODELS[recipe.model].build(shape, **recipe.network)
+            config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
             self.experiment = Experiment(
                 recipe,
                 config.data.limit,

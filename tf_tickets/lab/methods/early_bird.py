@@ -81,18 +81,18 @@ class EarlyBird(Method):
         often = min(max(1, num_steps // 50), steps_per_epoch)
         return dataclasses.replace(self, draw_every=often), []
 
-    def search(self, experiment, config):
-        """Return the search of an experiment.
-
-        Raises:
-            SettingError: if no channel of the model may go, before anything is trained.
-        """
-        from tf_tickets import search
+    def check_model(self, model, config):
+        """Raise SettingError if no channel of the model may go, or too few for a sparsity."""
         from tf_tickets.channels.ranking import ChannelRanking
 
-        ranking = ChannelRanking(experiment.build(seed=0), self.whole_groups, self.pool)
+        ranking = ChannelRanking(model, self.whole_groups, self.pool)
         for sparsity in self.channel_sparsity:
             ranking.masks(sparsity)
+
+    def search(self, experiment, config):
+        """Return the search of an experiment."""
+        from tf_tickets import search
+
         return search.EarlyBirdSearch(
             experiment.task(),
             self.channel_sparsity,

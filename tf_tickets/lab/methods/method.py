@@ -58,6 +58,14 @@ class Method(Options):
         """Return a RunConfig in which this method has set what it decides besides."""
         return config
 
+    def check_model(self, model, config) -> None:
+        """Raise SettingError if a model cannot be pruned so, before any data is loaded.
+
+        Args:
+            model: of the config's recipe, built and not compiled.
+            config: the RunConfig.
+        """
+
     def adapted(self, num_steps: int, steps_per_epoch: int) -> tuple["Method", list[str]]:
         """Return the method for trainings of so many steps, and what was adapted, in words.
 

@@ -116,16 +116,15 @@ class Transfer(Method):
         """Return the two models, and the data."""
         return f"{self.source_model}-to-{model}-{dataset}"
 
-    def search(self, experiment, config):
-        """Return the search of an experiment.
+    def check_model(self, model, config):
+        """Raise SettingError if the two models do not share the network that makes images."""
+        self._tickets_for(model, config)(config.seeds[0], self.rounds)
 
-        Raises:
-            SettingError: if the two models do not share the network that makes images.
-        """
+    def search(self, experiment, config):
+        """Return the search of an experiment."""
         from tf_tickets import search
 
-        tickets = self._tickets(experiment)
-        tickets(config.seeds[0], self.rounds)  # refuses networks that differ, before any training
+        tickets = self._tickets_for(experiment.build_on_one_device(seed=0), config)
         return search.TicketSearch(
             experiment.task(),
             search.AsSparseAs(tickets, self.rounds),
@@ -136,17 +135,16 @@ class Transfer(Method):
             retries=self.retries,
         )
 
-    def _tickets(self, experiment):
-        """Return the function of (seed, round) that a search takes."""
-        from tf_tickets.lab.experiment import build_model
+    def _tickets_for(self, target, config):
+        """Return the function of (seed, round) that returns the ticket of a model."""
         from tf_tickets.runs import paths
         from tf_tickets.search import Stage
         from tf_tickets.tickets.ticket import Ticket
         from tf_tickets.tickets.transfer import transfer_ticket
 
-        source = build_model(self.run.recipe, self.run.image_shape, seed=0)
-        target = experiment.build_on_one_device(seed=0)
-        makers = [MODELS[each].family.maker for each in (self.run.model, experiment.model)]
+        card = MODELS[self.run.model]
+        source = card.build(self.run.image_shape, **self.run.recipe.network)
+        makers = card.family.maker, config.card.family.maker
 
         def ticket(seed: int, number: int):
             stage = Stage(seed, number, "winning").name
@@ -154,14 +152,14 @@ class Transfer(Method):
             try:
                 return transfer_ticket(found, source, target, *makers)
             except SettingError as error:
-                raise SettingError(self._explained(error, experiment.model)) from error
+                raise SettingError(self._explained(error, config.model)) from error
 
         return ticket
 
     def _explained(self, error, target) -> str:
         """Return why a ticket cannot move, and to which models it could."""
         source = self.run.model
-        partners = MODELS[source].shares_maker_with
+        partners = [name for name in MODELS[source].shares_maker_with if name != source]
         if target in (source, *partners):
             return str(error)
         where = f"could go to {', '.join(partners)}" if partners else "can go to no other model"
