@@ -4,10 +4,11 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
+
+from tests import processes
 
 # As many test processes as cores: threads beyond that would only get in each other's way.
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
@@ -29,13 +30,8 @@ def start_script(cache):
     """Start a script with options as a process of its own."""
 
     def start(*options, script="find_tickets.py", **environment):
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / script), *map(str, options)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "TF_TICKETS_CACHE": str(cache), **environment},
-        )
+        env = {**os.environ, "TF_TICKETS_CACHE": str(cache), **environment}
+        return processes.Process(ROOT / "scripts" / script, *options, env=env)
 
     return start
 

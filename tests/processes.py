@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 import warnings
@@ -71,6 +72,19 @@ class Process:
         """End it at once."""
         if self.poll() is None:
             self._process.kill()
+
+
+def run_code(code, *options, **where) -> subprocess.CompletedProcess:
+    """Run Python code to its end; `options` are its `sys.argv[1:]`.
+
+    Args:
+        code: its text.
+        *options, **where: as `run` takes them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "code.py"
+        file.write_text(textwrap.dedent(code))
+        return run(file, *options, **where)
 
 
 def run(file, *options, timeout=500, **where) -> subprocess.CompletedProcess:

@@ -3,22 +3,16 @@
 import ast
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
+
+from tests import processes
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
 def run(name, folder):
-    ran = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", str(EXAMPLES / name)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = processes.run(EXAMPLES / name, cwd=folder, warnings_are_errors=True)
     assert ran.returncode == 0, ran.stderr
     assert not list(folder.iterdir()), "an example leaves files behind"
     return ran.stdout

@@ -1,8 +1,4 @@
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -10,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests import processes
 from tests.callbacks.small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
 from tf_tickets.callbacks import prune_low_magnitude
 from tf_tickets.interop import PruningSchedule
@@ -149,9 +146,9 @@ def test_masks_and_step_come_back_with_backup_and_restore(tmp_path, pruning_firs
 KILLED = """
     import os, signal, sys
     import keras
-    sys.path.insert(0, {tests!r})
-    from small_training import dense_net, fit, tt
-    from test_prune_low_magnitude import gradual
+    import tf_tickets as tt
+    from tests.callbacks.small_training import dense_net, fit
+    from tests.callbacks.test_prune_low_magnitude import gradual
 
     class Kill(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -166,8 +163,7 @@ KILLED = """
 
 
 def test_after_sigkill_the_zeros_are_still_zero(tmp_path):
-    code = KILLED.format(tests=os.path.dirname(__file__), backup=str(tmp_path))
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    killed = processes.run_code(KILLED.format(backup=str(tmp_path)))
     assert killed.returncode == -signal.SIGKILL
     model = dense_net()
     pruning = tt.callbacks.PruneLowMagnitude(gradual(end_step=15, frequency=3))

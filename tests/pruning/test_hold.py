@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_tickets import Masks, SettingError, global_masks, hold, magnitude_scores, prunable
-from tf_tickets.names import named, variable_names
+from tf_tickets.names import named, under_names, variable_names
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -45,11 +45,8 @@ def half(model):
 
 def num_revived(model, masks):
     """How many weights that the masks remove are not exactly zero."""
-    return sum(
-        np.count_nonzero(variable.numpy()[~masks[name]])
-        for name, variable in variable_names(model).items()
-        if name in masks
-    )
+    variables, masks = variable_names(model), under_names(model, masks)
+    return sum(np.count_nonzero(variables[name].numpy()[~mask]) for name, mask in masks.items())
 
 
 def check_that_fit_keeps_zeros(model):
@@ -243,8 +240,9 @@ def test_zeros_stay_after_save_and_load(tmp_path):
     for kernel, mask in zip(prunable(loaded), masks.values(), strict=True):
         assert kernel.constraint is None
         assert not kernel.numpy()[~mask].any()
-    # Keras leaves a Sequential's own name out of the paths of one that it loads.
-    assert masks.keys().isdisjoint(kernels(loaded))
+    # Keras leaves a Sequential's own name out of the paths of one that it loads; names have none.
+    assert {k.path for k in prunable(model)}.isdisjoint(k.path for k in prunable(loaded))
+    assert masks.keys() == kernels(loaded).keys()
     with hold(loaded, masks) as held:
         fit(loaded)
         assert num_revived(loaded, held.masks) == 0

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
+from tf_tickets.errors import SettingError
 from tf_tickets.files import sha256_of
 from tf_tickets.lab import metrics
 from tf_tickets.lab.config import RunConfig, load_extensions
-from tf_tickets.lab.data import image_shape
+from tf_tickets.lab.data import DATASETS, image_shape
 from tf_tickets.lab.description import machine, versions
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.keep import keep_ticket
@@ -25,6 +26,9 @@ from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.shared import shared_folder
 from tf_tickets.search import Observer
 from tf_tickets.strategy import is_chief, resolve_strategy
+
+# What can decide without labels, and so without a classifier of them.
+_OF_ANY_IMAGES = "reconstruction_loss"
 
 
 def run(config: RunConfig, output="saved_models") -> Run:
@@ -85,6 +89,7 @@ class Job:
                 strategy,
             )
             self.config, self.notes = _adapted(config, self.experiment)
+            self.notes += _note_of_metric(self.metric, config, recipe)
             self._search = self.config.method.search(self.experiment, self.config)
         settings = identity(self.config, self.experiment)
         name = self.config.method.run_name(recipe.model, recipe.dataset)
@@ -157,19 +162,35 @@ def recipe_of(config: RunConfig) -> Recipe:
 def metric_of(config: RunConfig, recipe: Recipe) -> str:
     """Return the name of the metric that decides which ticket wins.
 
+    If none was asked for and the recipe's is not measured of the data, reconstructions decide.
+
     Raises:
         SettingError: if there is no such metric, or it is not measured of the model or the data.
     """
-    from tf_tickets.lab.data import DATASETS
-
     card = DATASETS[recipe.dataset].at(config.data.data_dir)
     has_labels = (card.num_classes or 0) >= 2
     features = "inception" if config.judging.inception else "classifier" if has_labels else None
-    name = recipe.metric
-    if name == "frechet":
-        name = "fid" if features == "inception" else "fcd"
-    metrics.check_metric(name, config.card.family.offers, features, has_labels)
+    situation = (config.card.family.offers, features, has_labels)
+    name = _usual_metric(config, recipe)
+    try:
+        metrics.check_metric(name, *situation)
+    except SettingError:
+        can_decide = _OF_ANY_IMAGES in metrics.measured_metrics(*situation)
+        if config.judging.metric is not None or not can_decide:
+            raise
+        return _OF_ANY_IMAGES
     return name
+
+
+def _usual_metric(config, recipe):
+    if recipe.metric == "frechet":
+        return "fid" if config.judging.inception else "fcd"
+    return recipe.metric
+
+
+def _note_of_metric(name, config, recipe):
+    usual = _usual_metric(config, recipe)
+    return [] if name == usual else [f"metric {name}: {usual} is not measured of these images"]
 
 
 def _adapted(config, experiment):

@@ -49,17 +49,18 @@ def _options(kind, beside=()):
         known = {field.name for field in dataclasses.fields(beside)} if beside else ()
         fields = [field for field in dataclasses.fields(kind) if "help" in field.metadata]
         rows = [
-            (f"`{flag_of(field)}`", help_of(field, field.default), _choices(field))
+            (f"`{flag_of(field)}`", help_of(field, field.default) + _choices(field))
             for field in fields
             if field.name not in known
         ]
-        return _table(("option", "meaning", "one of"), rows)
+        return _table(("option", "meaning"), rows)
 
     return table
 
 
 def _choices(field):
-    return ", ".join(f"`{choice}`" for choice in field.metadata["choices"] or ())
+    choices = ", ".join(f"`{choice}`" for choice in field.metadata["choices"] or ())
+    return f"; one of {choices}" if choices else ""
 
 
 def _models():

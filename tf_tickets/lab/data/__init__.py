@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         steps_per_epoch,
         training_batches,
     )
-    from tf_tickets.lab.data.facts import digest, image_shape
+    from tf_tickets.lab.data.facts import image_shape
 
 DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, images.CARD])
 
@@ -28,7 +28,6 @@ __all__ = [
     "DATASETS",
     "DatasetCard",
     "ImageDataset",
-    "digest",
     "image_shape",
     "load",
     "steps_per_epoch",
@@ -40,6 +39,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submodules=["dataset"],
     submod_attrs={
         "dataset": ["ImageDataset", "load", "steps_per_epoch", "training_batches"],
-        "facts": ["digest", "image_shape"],
+        "facts": ["image_shape"],
     },
 )

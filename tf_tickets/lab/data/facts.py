@@ -22,32 +22,6 @@ def image_shape(
     return (size, size, DATASETS[name].at(data_dir).channels)
 
 
-def digest(
-    name: str,
-    split: str,
-    image_size: int | None = None,
-    limit: int | None = None,
-    data_dir: str | None = None,
-) -> str:
-    """Return the digest of the data set that `load` would return, as in "mnist-train-32-all".
-
-    Of a data set whose card does not know how many images there are, `load` has to read them.
-
-    Args:
-        name, split, image_size, limit, data_dir: as `load` takes them.
-
-    Raises:
-        SettingError, FileError: as `load` does, but for faults that only the images show.
-    """
-    card = resolve_card(name, split, limit, data_dir)
-    size = resolve_size(image_size)
-    if card.num_images is None:
-        from tf_tickets.lab.data.dataset import load
-
-        return load(name, split, image_size, limit, data_dir).digest
-    return digest_of(card, split, size, limit, card.num_images[split])
-
-
 def resolve_card(name: str, split: str, limit: int | None, data_dir: str | None) -> DatasetCard:
     """Return the card of a data set in a folder, if it has the split; arguments as of `load`."""
     card = DATASETS[name]

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
-import pathlib
 from typing import ClassVar
 
-from tf_tickets.errors import FileError, SettingError
+from tf_tickets.errors import SettingError
 from tf_tickets.lab.methods.imp import fitted_rewind_step
 from tf_tickets.lab.methods.method import Method
+from tf_tickets.lab.methods.source import SourceRun
+from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import option, refuse
 
 # What has to be the same in both models; one that a run leaves to the network's default too.
@@ -61,27 +62,14 @@ class Transfer(Method):
                 refuse(name, "means nothing to tickets that are transferred", value)
 
     @functools.cached_property
-    def run(self):
-        """The run whose tickets are transferred.
-
-        Raises:
-            SettingError: if it is not a run with tickets of weights.
-            FileError: if there is no run, it is damaged, or no round of it is finished.
-        """
-        from tf_tickets.lab.run_view import Run
-
-        run = Run.open(pathlib.Path(self.source))
-        method = run.config.method
-        if method.slims or method.judged_arm != "winning":
-            refuse("source", "must be a run of find_tickets.py that prunes weights", self.source)
-        if not run.records.where(arm="winning"):
-            raise FileError(f"{run.path} has no finished round. Let find_tickets.py go on with it.")
-        return run
+    def run(self) -> SourceRun:
+        """The run whose tickets are transferred; raises as `SourceRun` does."""
+        return SourceRun(self.source)
 
     @property
     def source_model(self):
         """The model of the run."""
-        return self.run.config.model
+        return self.run.model
 
     def completed(self, config):
         """Return the config of a model as wide as the run's, on its data unless others are given.
@@ -89,44 +77,31 @@ class Transfer(Method):
         Raises:
             FileError: if the run has not all the rounds and seeds that are asked for.
         """
-        from tf_tickets.lab.models import MODELS
-
-        source = self.run.config
-        card = MODELS[config.model]
-        model = card.variant_for.get(source.model, config.model)
-        dataset = config.data.dataset or source.dataset
-        limit = config.data.limit
-        if limit is None and dataset == source.dataset:
-            limit = source.data.limit
-        image_size = config.data.image_size or self.run.recipe.image_size
-        network = {name: self.run.recipe.network.get(name) for name in _SIZES}
+        source, given = self.run.recipe, config.data
+        model = MODELS[config.model].variant_for.get(source.model, config.model)
+        dataset = given.dataset or source.dataset
+        limit = self.run.limit if dataset == source.dataset else None
+        data = dataclasses.replace(
+            given,
+            dataset=dataset,
+            limit=limit if given.limit is None else given.limit,
+            image_size=given.image_size or source.image_size,
+        )
         known = MODELS[model].defaults
-        network = {name: size for name, size in network.items() if size and name in known}
-        found = self.run.records.where(arm="winning")
-        rounds = self.rounds or max(found.field("round"))
-        seeds = config.seeds or tuple(sorted(found.seeds))
-        self._check_found(found, seeds, rounds)
+        sizes = {name: source.network.get(name) for name in _SIZES if name in known}
+        network = {name: size for name, size in sizes.items() if size is not None}
+        rounds = self.rounds or max(self.run.records.field("round"))
+        seeds = config.seeds or tuple(sorted(self.run.records.seeds))
+        self.run.check_found(seeds, rounds)
         return dataclasses.replace(
             config,
             model=model,
             method=dataclasses.replace(self, rounds=rounds),
-            data=dataclasses.replace(
-                config.data, dataset=dataset, limit=limit, image_size=image_size
-            ),
+            data=data,
             network={**network, **config.network},
             seeds=seeds,
             arms=self.arms,
         )
-
-    def _check_found(self, found, seeds, rounds):
-        there = set(zip(found.field("seed"), found.field("round"), strict=True))
-        for seed in seeds:
-            for number in range(1, rounds + 1):
-                if (seed, number) not in there:
-                    raise FileError(
-                        f"{self.run.path} has no ticket of seed {seed}, round {number}. Choose "
-                        "other `seeds` or `rounds`, or let find_tickets.py finish the run."
-                    )
 
     def adapted(self, num_steps, steps_per_epoch):
         """Return the method with a rewind step that lies within the training."""
@@ -164,7 +139,6 @@ class Transfer(Method):
     def _tickets(self, experiment):
         """Return the function of (seed, round) that a search takes."""
         from tf_tickets.lab.experiment import build_model
-        from tf_tickets.lab.models import MODELS
         from tf_tickets.runs import paths
         from tf_tickets.search import Stage
         from tf_tickets.tickets.ticket import Ticket
@@ -172,7 +146,7 @@ class Transfer(Method):
 
         source = build_model(self.run.recipe, self.run.image_shape, seed=0)
         target = experiment.build_on_one_device(seed=0)
-        makers = [MODELS[each].family.maker for each in (self.run.config.model, experiment.model)]
+        makers = [MODELS[each].family.maker for each in (self.run.model, experiment.model)]
 
         def ticket(seed: int, number: int):
             stage = Stage(seed, number, "winning").name
@@ -186,9 +160,7 @@ class Transfer(Method):
 
     def _explained(self, error, target) -> str:
         """Return why a ticket cannot move, and to which models it could."""
-        from tf_tickets.lab.models import MODELS
-
-        source = self.run.config.model
+        source = self.run.model
         partners = MODELS[source].shares_maker_with
         if target in (source, *partners):
             return str(error)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tf_tickets.lab.metrics.evaluation import Evaluator
     from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
     from tf_tickets.lab.metrics.features import FeatureExtractor, load_classifier, load_inception
-    from tf_tickets.lab.metrics.frechet import Moments, frechet_distance
+    from tf_tickets.lab.metrics.frechet import frechet_distance
     from tf_tickets.lab.metrics.kernel import kernel_distance
+    from tf_tickets.lab.metrics.moments import Moments
     from tf_tickets.lab.metrics.score import classifier_score
 
 METRICS = Registry(
@@ -69,8 +70,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "evaluation": ["Evaluator"],
         "evidence": ["Evidence", "ImageEvidence", "ReconstructionEvidence"],
         "features": ["FeatureExtractor", "load_classifier", "load_inception"],
-        "frechet": ["Moments", "frechet_distance"],
+        "frechet": ["frechet_distance"],
         "kernel": ["kernel_distance"],
+        "moments": ["Moments"],
         "score": ["classifier_score"],
     },
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tf_tickets.lab.metrics.frechet import Moments
+from tf_tickets.lab.metrics.moments import Moments
 
 # How many images themselves are kept, besides the features of all.
 MOST_IMAGES = 1000
