@@ -47,6 +47,13 @@ def test_the_table_is_learned_by_both_arms(tmp_path):
     assert re.search("winning ticket: round [1-3]|no round wins", lines[4])
 
 
+def test_cards_of_ones_own_make_a_search(tmp_path):
+    *rounds, outcome = run("my_cards.py", tmp_path).splitlines()
+    assert [numbers(line)[:2] for line in rounds] == [[1, 50], [2, 75], [3, 87.5]]
+    assert all("brightness_gap" in line for line in rounds)
+    assert "Winning ticket: round" in outcome or "No winning ticket" in outcome
+
+
 @pytest.mark.slow
 def test_the_slim_unet_finds_the_disc_with_a_quarter_of_the_work(tmp_path):
     whole, slim = map(numbers, run("unet.py", tmp_path).splitlines()[-2:])

@@ -25,7 +25,7 @@ def test_every_table_is_on_the_page_once():
 def test_a_block_is_made_anew_and_the_rest_is_left():
     page = "a\n<!-- begin: options-output -->\nstale\n<!-- end -->\nb <!-- end -->\n"
     made = reference.filled(page)
-    assert made.startswith("a\n<!-- begin: options-output -->\n| option |")
+    assert made.startswith("a\n<!-- begin: options-output -->\n\n| option |")
     assert "`--describe`" in made and "stale" not in made
     assert made.endswith("\n<!-- end -->\nb <!-- end -->\n")
     assert reference.filled(made) == made

@@ -31,7 +31,7 @@ def filled(page: str) -> str:
     """
 
     def block(found):
-        return f"{found[1]}\n{BLOCKS[found[2]]()}\n<!-- end -->"
+        return f"{found[1]}\n\n{BLOCKS[found[2]]()}\n\n<!-- end -->"
 
     return re.sub(r"(<!-- begin: (\S+) -->)\n.*?<!-- end -->", block, page, flags=re.DOTALL)
 
