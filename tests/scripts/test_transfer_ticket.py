@@ -208,7 +208,8 @@ def test_the_other_model_is_as_wide_as_the_run_on_any_data_set(refused, copy):
     """The recipes for digits are narrower than those for MNIST."""
     content = read_sealed_json(copy / "run.json")
     recipe = {**content["settings"]["recipe"], "dataset": "mnist", "network": {"width": 64}}
-    settings = {**content["settings"], "recipe": recipe}
+    options = {**content["settings"]["model_options"], "width": 64}
+    settings = {**content["settings"], "recipe": recipe, "model_options": options}
     for network in ({"width": 64}, {}):
         settings["recipe"]["network"] = network
         write_sealed_json(copy / "run.json", {**content, "settings": settings})

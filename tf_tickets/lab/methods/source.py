@@ -5,6 +5,7 @@ import pathlib
 from tf_tickets.errors import FileError
 from tf_tickets.lab.options import refuse
 from tf_tickets.lab.recipes import Recipe
+from tf_tickets.runs import paths
 from tf_tickets.runs.folder import read_origin, read_settings
 from tf_tickets.runs.records import Records
 
@@ -37,7 +38,8 @@ class SourceRun:
         self.records = self._read_records()
 
     def _read_records(self):
-        records = Records.read(self.path).where(arm="winning")
+        there = (self.path / paths.RESULTS).exists()
+        records = Records.read(self.path).where(arm="winning") if there else []
         if not records:
             raise FileError(
                 f"{self.path} has no finished round. Let find_tickets.py go on with it."

@@ -11,7 +11,7 @@ from tf_tickets.lab.methods.source import SourceRun
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import option, refuse
 
-# What has to be the same in both models; one that a run leaves to the network's default too.
+# What has to be the same in both models.
 _SIZES = ("width", "latent_dim")
 
 
@@ -88,8 +88,8 @@ class Transfer(Method):
             image_size=given.image_size or source.image_size,
         )
         known = MODELS[model].defaults
-        sizes = {name: source.network.get(name) for name in _SIZES if name in known}
-        network = {name: size for name, size in sizes.items() if size is not None}
+        sizes = self.run.settings["model_options"]
+        network = {name: sizes[name] for name in _SIZES if name in sizes and name in known}
         rounds = self.rounds or max(self.run.records.field("round"))
         seeds = config.seeds or tuple(sorted(self.run.records.seeds))
         self.run.check_found(seeds, rounds)
