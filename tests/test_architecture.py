@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -156,3 +157,11 @@ def test_files_functions_and_parameter_lists_stay_short(file):
 def test_scripts_parse_run_and_show_and_no_more():
     for file in (ROOT / "scripts").glob("*.py"):
         assert len(file.read_text().splitlines()) <= 40, file
+
+
+def test_only_commands_speak_of_flags():
+    """The library names its arguments, in backticks; the command maps them to flags."""
+    for file in PACKAGE.rglob("*.py"):
+        if file.parent.name != "commands":
+            found = re.findall(r"[\s\"'`(]--[a-z][a-z-]+", file.read_text())
+            assert set(found) <= {" --logdir", '"--from'}, file

@@ -123,7 +123,7 @@ class Settles(Protocol):
 
 @runtime_checkable
 class Distills(Protocol):
-    """A model that can learn from a trained one (`--distill-discriminator`)."""
+    """A model that can learn from a trained one, as a discriminator from that of the dense GAN."""
 
     def distill(self, teacher: keras.Model | None) -> None:
         """Learn from this teacher from the next step on; from none if it is None."""

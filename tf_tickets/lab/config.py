@@ -46,7 +46,7 @@ class Judging(Options):
     metric: str | None = option(
         None,
         "the metric that decides which ticket wins (default: reconstruction_loss for an "
-        "autoencoder; fcd, or fid with --inception, for a VAE or GAN)",
+        "autoencoder; for a VAE or GAN fcd, or fid if there is an Inception network)",
     )
     tolerance: float = option(
         0.1, "how much worse than dense a winning ticket may be, as a fraction", at_least=0

@@ -25,7 +25,7 @@ class StopOnDivergence(keras.callbacks.Callback):
                 raise DivergedError(
                     f"Training diverged: {name} is {value} in epoch {epoch + 1}. The round was "
                     "stopped and nothing was pruned on it; earlier rounds are kept. Try a lower "
-                    "learning rate, a larger batch or --precision float32."
+                    "learning rate, a larger batch or the `precision` float32."
                 )
 
 
