@@ -128,7 +128,7 @@ def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
 def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of, tmp_path):
     words = "--model dcgan-shared --method early-bird --width 4 --limit 64 --epochs 6".split()
     words += "--batch-size 16 --channel-sparsity 0.3 0.6 --mask-distance 1 --draw-every 2".split()
-    words += "--seeds 0 --arms winning --json --output".split()
+    words += "--evaluations 2 --seeds 0 --arms winning --json --output".split()
     outcome = outcome_of(run_here(*words, tmp_path / "a"))
     run = pathlib.Path(outcome["run"])
     assert run.name.startswith("dcgan-shared-digits-early-bird-")
