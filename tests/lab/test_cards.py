@@ -5,13 +5,12 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.errors import SettingError
-from tf_tickets.lab import ARMS, METHODS, METRICS, MODELS, AtInitialization, Metric
+from tf_tickets.lab import METHODS, METRICS, MODELS, AtInitialization, Metric
 
 
 def test_a_card_goes_to_those_of_its_kind():
     metric = tt.lab.register(Metric("zeros", "Zeros", "zeros", None, lambda evidence: 0.0))
     model = tt.lab.register(dataclasses.replace(MODELS["vae"], name="vae-of-mine"))
-    arm = tt.lab.register(tt.lab.ArmCard("late", "late: begins late", "#000000"))
 
     @tt.lab.register
     @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,7 @@ def test_a_card_goes_to_those_of_its_kind():
 
         name: ClassVar[str] = "smallest-at-init"
 
-    assert METRICS["zeros"] is metric and MODELS["vae-of-mine"] is model and ARMS["late"] is arm
+    assert METRICS["zeros"] is metric and MODELS["vae-of-mine"] is model
     assert METHODS["smallest-at-init"] is Smallest
 
 

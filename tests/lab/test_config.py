@@ -56,9 +56,12 @@ def test_what_is_not_given_comes_from_the_family_and_the_method():
     ("options", "message"),
     [
         ({"model": "gan"}, "Unknown model 'gan'"),
+        ({"data": Data("faces")}, "`dataset` must be one of "),
+        ({"judging": Judging("beauty")}, "`metric` must be one of "),
+        ({"method": "imp"}, "`method` must be Method. Received: method='imp'"),
         ({"seeds": (1, 1)}, "`seeds` must be different"),
         ({"seeds": (-1,)}, "`seeds` must be at least 0"),
-        ({"arms": ("random",)}, "`arms` must have winning"),
+        ({"arms": ("random",)}, "`arms` must include winning"),
         ({"arms": ("winning", "lucky")}, "`arms` must be one of winning"),
         ({"method": EarlyBird(), "arms": ("winning", "shuffled")}, "among winning, random"),
         ({"method": IterativeMagnitude(component="generator")}, "all, encoder or decoder"),
@@ -117,6 +120,11 @@ def test_what_is_unknown_in_json_is_refused_by_name():
         RunConfig.from_dict({**content, "data": {"speed": 3}})
     with pytest.raises(SettingError, match="`colour` is not an option of RunConfig"):
         RunConfig.from_dict({**content, "colour": "red"})
+    with pytest.raises(SettingError, match="`data` must be a mapping from options to values"):
+        RunConfig.from_dict({**content, "data": "digits"})
+    with pytest.raises(SettingError, match="`method` must be a mapping"):
+        RunConfig.from_dict({**content, "method": "imp"})
+    assert RunConfig.from_dict({"method": {"rounds": 3}}).method == IterativeMagnitude(rounds=3)
 
 
 def test_a_config_is_read_from_its_file(tmp_path):

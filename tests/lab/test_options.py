@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.options import Options, option
+from tf_tickets.lab.options import Options, carried, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Sizes(Options):
         ({"rate": 1}, "`rate` must be below 1"),
         ({"share": 1.1}, "`share` must be at most 1"),
         ({"rate": float("nan")}, "`rate` must be a finite number"),
+        ({"width": "3"}, r"`width` must be int \| None\. Received: width='3'"),
+        ({"width": True}, "`width` must be int"),
+        ({"width": 2.5}, "`width` must be int"),
+        ({"rate": None}, "`rate` must be float. Received: rate=None"),
+        ({"names": ("a", 3)}, r"`names` must be tuple\[str, \.\.\.\]"),
+        ({"names": "a"}, r"`names` must be tuple"),
         ({"names": ("a", "c")}, r"`names` must be one of a, b\. Received: names=c"),
     ],
 )
@@ -37,3 +43,21 @@ def test_what_fits_is_taken_and_lists_from_json_become_tuples():
     assert sizes.names == ("b", "a")
     assert sizes == Sizes(width=1, rate=0.99, names=("b", "a"))
     assert hash(sizes) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Speeds(Options):
+    """Other options, some of which have the same names."""
+
+    rate: float = option(0.1, "fraction", below=0.4)
+    width: int = option(3, "filters")
+    speed: int = option(7, "steps a second")
+
+
+def test_options_of_the_same_names_are_carried_to_another_kind():
+    sizes = Sizes(width=2, rate=0.3, share=0.2)
+    assert carried(Speeds, sizes) == Speeds(rate=0.3, width=2, speed=7)
+    assert carried(Speeds, Sizes()) == Speeds(), "a default is not carried"
+    assert carried(Sizes, sizes) is sizes
+    with pytest.raises(SettingError, match="`rate` must be below 0.4"):
+        carried(Speeds, Sizes(rate=0.6))

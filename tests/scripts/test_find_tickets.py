@@ -247,12 +247,12 @@ def test_a_default_that_does_not_fit_a_short_training_adapts(run_here, outcome_o
     words += " --arms winning --json --output"
     ran = run_here(*words.split(), tmp_path)
     outcome = outcome_of(ran)
-    assert "\nAdapted to it: rewind step 3: a training has 4 steps\n" in ran.stdout
+    assert "\nNote: rewind step 3: a training has 4 steps\n" in ran.stdout
     assert tt.read_settings(outcome["run"])["method"]["rewind_step"] == 3
     # It was not asked for: a shorter training may adapt it again, and ends before it begins here.
     words = ["--config", outcome["run"], "--batch-size", 32, "--output", "/dev/null/inside"]
     ran = run_here(*words)
-    assert "\nAdapted to it: rewind step 1: a training has 2 steps\n" in ran.stdout
+    assert "\nNote: rewind step 1: a training has 2 steps\n" in ran.stdout
     assert ran.returncode == 1 and "/dev/null/inside" in ran.stderr
 
 
@@ -395,7 +395,7 @@ def test_real_cifar10(run_script, tfds_folder, tmp_path):
 def test_a_bad_option_is_refused_by_the_script_and_the_installed_command_alike(
     run_script, assert_refused, tmp_path
 ):
-    """What else is refused so: see tests/lab/commands/test_options.py."""
+    """What else is refused so: see tests/lab/commands/test_run_parser.py."""
     ran = run_script("--component", "generator", "--output", tmp_path / "new")
     message = "argument --component: must be all, encoder or decoder for the model vae."
     assert_refused(ran, 2, f"find_tickets.py: error: {message} Received: generator\n")
@@ -518,7 +518,7 @@ def test_a_folder_of_pictures_trains_a_vae(pictures, run_here, outcome_of, tmp_p
     ran = run_here(*OF_PICTURES, "--data-dir", pictures, "--output", tmp_path / "output")
     outcome = outcome_of(ran)
     note = "metric reconstruction_loss: fcd is not measured of these images"
-    assert f"\nAdapted to it: {note}\n" in ran.stdout
+    assert f"\nNote: {note}\n" in ran.stdout
     run = pathlib.Path(outcome["run"])
     assert run.name.startswith("vae-images-imp-")
     assert outcome["dense"]["reconstruction_loss"] > 0

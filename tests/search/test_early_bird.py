@@ -193,12 +193,11 @@ def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path):
     assert all_bits(path) == all_bits(searched[1])
 
 
-def test_seeds_differ_and_have_a_spread(tmp_path):
+def test_seeds_differ(tmp_path):
     records, _ = search(tmp_path, seeds=(0, 1), random_arm=False)
     first, second = of_arm(records, "winning")
     losses = [record["metrics"]["loss"] for record in (first, second)]
     assert losses[0] != losses[1]
-    assert first["spread"]["loss"] == pytest.approx(np.std(losses, ddof=1))
 
 
 def test_a_training_that_diverges_ends_it_and_earlier_stages_stay(tmp_path):

@@ -1,5 +1,6 @@
 import itertools
 import json
+import types
 
 import keras
 import numpy as np
@@ -210,6 +211,18 @@ def test_pruned_weights_are_zero_after_training(searched):
             assert trained.weights[name][mask].all()
 
 
+def test_a_one_shot_network_that_is_worth_nothing_is_a_result(tmp_path):
+    asked = []
+    search(tmp_path, rounds=2, arms=(), one_shot=True, check=asked.append)
+    assert len(asked) == 1, "the dense network alone is pruned on"
+
+
+def test_a_kernel_by_itself_keeps_one_weight_however_sparse_the_others_are():
+    made = make_search(rounds=25, pool="layer")
+    bench = types.SimpleNamespace(kernels=tt.prunable(build(0)), model=build(0))
+    made.draw.check(bench, 0, 25)
+
+
 def test_one_shot_prunes_the_dense_network_at_once(tmp_path):
     records, path = search(tmp_path, one_shot=True)
     dense = tt.Ticket.load(path / "seed-0/round-00/dense/trained.safetensors")
@@ -314,7 +327,7 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"rounds": 0}, "rounds"),
         ({"rewind_step": NUM_STEPS}, r"\[0, 12\)"),
         ({"rewind_step": -1}, "rewind_step"),
-        ({"arms": ("random", "random")}, r"each arm once. Received: arms=\['winning', 'random', "),
+        ({"arms": ("random", "random")}, r"no arm twice. Received: arms=\['winning', 'random', "),
         ({"score": score_of_place, "starts": {"decoder": "trained"}}, "has no component"),
         ({"score": score_of_place, "steps": 0}, "Received: steps=0"),
         ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
@@ -331,7 +344,7 @@ def test_settings_that_cannot_work_are_refused(options, message):
 def test_a_search_without_the_winning_arm_is_refused():
     task = tt.search.Task(build, train, evaluate, NUM_STEPS)
     draw = tt.search.ByMagnitude(tt.IterativeSparsity(0.2, 3))
-    with pytest.raises(SettingError, match=r"must have Winning\(\)"):
+    with pytest.raises(SettingError, match=r"must include Winning\(\)"):
         tt.search.TicketSearch(task, draw, 3, arms=[tt.search.Shuffled()])
 
 
@@ -477,13 +490,13 @@ def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path, 
     assert [r["metrics"] for r in records] == [r["metrics"] for r in same_stages]
 
 
-def test_seeds_have_a_spread_in_the_results(tmp_path):
+def test_records_of_several_seeds_are_those_of_the_file(tmp_path):
     records, path = search(tmp_path, seeds=(0, 1), rounds=1)
-    assert tt.read_results(path / "results.jsonl") == records
-    for arm in ("dense", "winning", "random"):
-        losses = [record["metrics"]["loss"] for record in of_arm(records, arm)]
-        spreads = [record["spread"]["loss"] for record in of_arm(records, arm)]
-        assert spreads == pytest.approx([np.std(losses, ddof=1)] * 2)
+    found = tt.read_results(path / "results.jsonl")
+    assert found == records and found.seeds == (0, 1)
+    losses = [record["metrics"]["loss"] for record in of_arm(records, "winning")]
+    deviation = found.where(arm="winning").deviation("loss")
+    assert deviation == pytest.approx(np.std(losses, ddof=1)) and deviation > 0
 
 
 class Attempts(Observer):

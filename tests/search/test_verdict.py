@@ -14,7 +14,6 @@ from tf_tickets.search.verdict import (
     follow_curve,
     mean_metrics,
     sparsest,
-    with_spread,
 )
 
 
@@ -187,18 +186,3 @@ def test_what_has_no_direction_has_no_best_value():
         curve(fcd=[3.0, 1.0], generator_loss=[1.0, 2.0]), {"generator_loss": None}
     )
     assert followed == {"best": {"fcd": 1.0}, "early_stopping_step": {"fcd": 20}}
-
-
-def test_spread_is_the_deviation_over_the_seeds_of_a_round_and_arm():
-    found = records([1.0, 3.0], {1: ([1.0, 5.0], [2.0, 2.0])})
-    spread = with_spread(found)
-    assert [{**r, "spread": None} for r in spread] == [{**r, "spread": None} for r in found]
-    deviations = [r["spread"]["loss"] for r in spread]
-    np.testing.assert_allclose(deviations, [2**0.5] * 2 + [8**0.5] * 2 + [0.0] * 2)
-    assert spread[0]["spread"]["accuracy"] == pytest.approx(2**0.5)
-    assert all("spread" not in r for r in found), "the given records are left alone"
-
-
-def test_one_seed_has_no_spread():
-    found = records([1.0], {1: ([1.0], [2.0])})
-    assert with_spread(found) == found

@@ -1,7 +1,6 @@
 """Cards of your own."""
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.arms import ARMS, ArmCard
 from tf_tickets.lab.data import DATASETS, DatasetCard
 from tf_tickets.lab.methods import METHODS, Method
 from tf_tickets.lab.metrics import METRICS, Metric
@@ -12,7 +11,6 @@ _REGISTRIES = (
     (ModelCard, MODELS),
     (DatasetCard, DATASETS),
     (Metric, METRICS),
-    (ArmCard, ARMS),
     (Figure, FIGURES),
 )
 
@@ -21,8 +19,8 @@ def register(card):
     """Add a card of your own to those of its kind, and return it; it can decorate a class too.
 
     Args:
-        card: a ModelCard, DatasetCard, Metric, ArmCard or Figure, or a subclass of Method such as
-            one of AtInitialization.
+        card: a ModelCard, DatasetCard, Metric or Figure, or a subclass of Method such as one of
+            AtInitialization.
 
     Raises:
         SettingError: if it is none of these, or there is another card of its name.
@@ -33,6 +31,6 @@ def register(card):
         if isinstance(card, kind):
             return registry.add(card)
     raise SettingError(
-        "`card` must be a ModelCard, a DatasetCard, a Metric, an ArmCard, a Figure or a subclass "
-        f"of Method. Received: {card!r}"
+        "`card` must be a ModelCard, a DatasetCard, a Metric, a Figure or a subclass of Method. "
+        f"Received: {card!r}"
     )

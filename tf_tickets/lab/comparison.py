@@ -179,7 +179,6 @@ class Costs:
         self._method = method
         self._folder = folder
         self._experiment = experiment
-        self._rewind_step = getattr(method, "rewind_step", None) or 0
         self._model = experiment.build(0)
         slims = [record for record in records if self._is_slim(record)]
         self._slims = {record["ticket"]: self._slim(record) for record in slims}
@@ -199,7 +198,7 @@ class Costs:
 
     def num_steps(self, record: dict) -> int:
         """Return the steps that a stage took; the dense network's lead to the rewind point too."""
-        skipped = self._method.steps_skipped(record, self._rewind_step)
+        skipped = self._method.steps_skipped(record)
         return record["curve"][-1]["step"] - skipped
 
     def num_images(self, record: dict) -> int:
@@ -216,7 +215,7 @@ class Costs:
 
     def stages_before(self, record: dict, records: Records) -> list[dict]:
         """Return the stages that a ticket was found by: all rounds before, if it is iterative."""
-        if not self._method.iterates:
+        if not self._method.iterates or getattr(self._method, "one_shot", False):
             return []
         of_seed = records.where(seed=record["seed"])
         return [

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import sha256_of_json
 from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.data import DATASETS
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude, Method
+from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS, Training
 from tf_tickets.lab.options import Options, option, refuse
 from tf_tickets.runs.paths import CONFIG
@@ -110,12 +112,13 @@ class RunConfig(Options):
         if self.training is None:
             object.__setattr__(self, "training", self.card.family.training())
         self._check_family()
+        self._check_names()
         if self.seeds is None:
             object.__setattr__(self, "seeds", self.method.default_seeds)
         if self.seeds is not None and (len(set(self.seeds)) < len(self.seeds) or not self.seeds):
             refuse("seeds", "must be different numbers", self.seeds)
         if "winning" not in self.arms or len(set(self.arms)) < len(self.arms):
-            expected = "must have winning, whose masks the others take, and each arm once"
+            expected = "must include winning, whose masks the others take, and no arm twice"
             refuse("arms", expected, " ".join(self.arms))
         in_order = tuple(name for name in ARMS if name in self.arms)
         object.__setattr__(self, "arms", in_order)
@@ -141,6 +144,14 @@ class RunConfig(Options):
                 type(self.training).__name__,
             )
 
+    def _check_names(self):
+        for name, value, cards in (
+            ("dataset", self.data.dataset, DATASETS),
+            ("metric", self.judging.metric, METRICS),
+        ):
+            if value is not None and value not in cards:
+                refuse(name, f"must be one of {', '.join(cards)}", value)
+
     def to_dict(self) -> dict:
         """Return the config as JSON can hold it."""
         content = json.loads(json.dumps(dataclasses.asdict(self)))
@@ -155,7 +166,7 @@ class RunConfig(Options):
             SettingError: if a name is unknown or a value cannot work.
         """
         content = dict(content)
-        method = dict(content.pop("method", {"name": "imp"}))
+        method = {"name": "imp", **_mapping("method", content.pop("method", {}))}
         card = MODELS[content.get("model", "vae")]
         groups = {
             "method": (METHODS[method.pop("name")], method),
@@ -163,10 +174,18 @@ class RunConfig(Options):
             "training": (card.family.training, content.pop("training", None) or {}),
             "judging": (Judging, content.pop("judging", {})),
         }
-        made = {name: _made(kind, options) for name, (kind, options) in groups.items()}
+        made = {
+            name: _made(kind, _mapping(name, options)) for name, (kind, options) in groups.items()
+        }
         if "extensions" in content:
             content["extensions"] = tuple(content["extensions"])
         return _made(cls, {**content, **made})
+
+
+def _mapping(name, content):
+    if not isinstance(content, Mapping):
+        refuse(name, "must be a mapping from options to values", repr(content))
+    return content
 
 
 def _made(kind, options):

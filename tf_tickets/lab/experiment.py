@@ -94,11 +94,6 @@ class Experiment:
         )
 
     @property
-    def model(self) -> str:
-        """The model's name."""
-        return self.recipe.model
-
-    @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
         found = self.train_images.num_images

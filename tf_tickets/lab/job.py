@@ -88,7 +88,8 @@ class Job:
                 getattr(config.training, "distill_discriminator", False),
                 strategy,
             )
-            self.config, self.notes = _adapted(config, self.experiment)
+            self.config, self.notes = _fitted(config, self.experiment)
+            self.notes += _note_of_model(self._asked.model, config.model)
             self.notes += _note_of_metric(self.metric, config, recipe)
             self._search = self.config.method.search(self.experiment, self.config)
         settings = identity(self.config, self.experiment)
@@ -194,8 +195,16 @@ def _note_of_metric(name, config, recipe):
     return [] if name == usual else [f"metric {name}: {usual} is not measured of these images"]
 
 
-def _adapted(config, experiment):
-    """Return the config with a method that fits the training, and what was adapted, in words."""
+def _note_of_model(asked, made):
+    return [] if asked == made else [f"model {made}: the tickets do not fit {asked}"]
+
+
+def _fitted(config, experiment):
+    """Fit the method and the experiment's recipe to the length of a training.
+
+    Returns:
+        The config with that method, and what was adapted, in words.
+    """
     steps, recipe = experiment.num_steps, experiment.recipe
     method, notes = config.method.adapted(steps, experiment.steps_per_epoch)
     if recipe.evaluations > steps:

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import numbers
+import types
+import typing
 from collections.abc import Sequence
 
 from tf_tickets.errors import SettingError
@@ -19,8 +21,8 @@ def option(default, help: str, choices: Sequence | None = None, flag: str | None
     """Return a dataclass field that is a command-line option too.
 
     Args:
-        default: its type, or the field's annotation if it is None, says how a word is read; a bool
-            becomes a flag, a tuple takes several words.
+        default: the value if none is given. The annotation says how a word is read: a bool is a
+            flag, a tuple takes several words.
         help: what the option means.
         choices: the values that may be given.
         flag: what it is called on the command line, if that is not a name in Python.
@@ -35,8 +37,8 @@ class Options:
     """A group of options; making one checks each value by its own field.
 
     Raises:
-        SettingError: if a value is not one of the choices or out of bounds; the message begins
-            with the field's name in backticks.
+        SettingError: if a value is of another type than the field, is not one of the choices or
+            is out of bounds; the message begins with the field's name in backticks.
     """
 
     def __post_init__(self):
@@ -45,6 +47,8 @@ class Options:
             if isinstance(value, list):  # as it comes back from JSON
                 value = tuple(value)
                 object.__setattr__(self, field.name, value)
+            if not _is_of_type(value, field.type):
+                refuse(field.name, f"must be {_type_name(field.type)}", repr(value))
             for each in value if isinstance(value, tuple) else (value,):
                 _check(field, each)
 
@@ -61,6 +65,45 @@ def _check(field, value):
         fits, words = _BOUNDS[name]
         if not fits(value, bound):
             refuse(field.name, f"must be {words} {bound}", value)
+
+
+def _is_of_type(value, annotation):
+    if isinstance(annotation, types.UnionType):
+        return any(_is_of_type(value, each) for each in typing.get_args(annotation))
+    kind = typing.get_origin(annotation) or annotation
+    if kind is tuple:
+        of_each = typing.get_args(annotation)[0]
+        return isinstance(value, tuple) and all(_is_of_type(each, of_each) for each in value)
+    if isinstance(value, bool) and kind is not bool:  # which Python takes for an int
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _type_name(annotation):
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def carried(kind: type, values):
+    """Return options of one kind with what was chosen in another's fields of the same names.
+
+    A default of the other kind is not a choice: two kinds can have different ones.
+
+    Args:
+        kind: a subclass of `Options`.
+        values: an instance of another one.
+
+    Raises:
+        SettingError: if `kind` refuses one of the values.
+    """
+    if type(values) is kind:
+        return values
+    names = {field.name for field in dataclasses.fields(kind)}
+    chosen = {
+        field.name: getattr(values, field.name)
+        for field in dataclasses.fields(values)
+        if field.name in names and getattr(values, field.name) != field.default
+    }
+    return kind(**chosen)
 
 
 def refuse(name: str, expected: str, value) -> None:

@@ -8,9 +8,9 @@ from tf_tickets.errors import FileError
 from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.metrics import METRICS
-from tf_tickets.lab.recipes import Recipe
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
+from tf_tickets.search.stages import Stage
 from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
 
 
@@ -53,8 +53,8 @@ class Run:
         """Note in the folder what is made, for `Run.open`, and what was asked for.
 
         Args:
-            asked: the config before it was completed and adapted, for whoever repeats the run with
-                another option beside it: only what was asked for is held to.
+            asked: the config as given, before defaults were filled in; a run that is repeated
+                starts from it.
         """
         content = {
             "asked": asked.to_dict(),
@@ -70,11 +70,6 @@ class Run:
 
         return read_settings(self.path)
 
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that was followed."""
-        return Recipe(**self.settings["recipe"], metric=self.metric)
-
     @functools.cached_property
     def records(self) -> Records:
         """The records of the rounds, seeds and arms that were asked for."""
@@ -88,11 +83,6 @@ class Run:
         )
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the images."""
-        return tuple(self.records[0]["protocol"]["image_shape"])
-
-    @property
     def arm(self) -> str:
         """The arm whose tickets are judged."""
         return self.config.method.judged_arm
@@ -100,12 +90,8 @@ class Run:
     @property
     def source(self) -> str | None:
         """The model that transferred tickets are of; None if tickets are the model's own."""
-        return self.config.method.source_model
-
-    @property
-    def num_seeds(self) -> int:
-        """How many seeds there are records of."""
-        return self.records.num_seeds
+        transferred = self.settings["method"].get("transferred")
+        return transferred and transferred["recipe"]["model"]
 
     @functools.cached_property
     def comparisons(self) -> list[Comparison]:
@@ -129,4 +115,4 @@ class Run:
     @property
     def ticket_stage(self) -> str:
         """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
-        return f"seed-{self.config.seeds[0]}/round-{self.chosen.round:02d}/{self.arm}"
+        return Stage(self.config.seeds[0], self.chosen.round, self.arm).name

@@ -1,8 +1,8 @@
 from .arms import Arm, Random, Shuffled, Start, Transferred, Winning
 from .bench import Bench
-from .draws import AsSparseAs, ByMagnitude, ByScore, Draw
 from .early_bird import EarlyBirdSearch, rebuild_slim
 from .own_loop import LoopedEarlyBird, LoopedPruning
+from .round_masks import AsSparseAs, ByMagnitude, ByScore, Draw
 from .stages import Observer, Stage
 from .task import Task
 from .ticket_search import TicketSearch

@@ -7,7 +7,7 @@ from typing import Protocol
 from tf_tickets.names import under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.search.bench import Bench
-from tf_tickets.search.draws import Draw
+from tf_tickets.search.round_masks import Draw
 from tf_tickets.search.stages import Stage, derived_seed
 from tf_tickets.tickets.ticket import Ticket
 

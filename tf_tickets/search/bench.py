@@ -43,11 +43,11 @@ class Bench:
         self.held: HeldMasks | None = None
         self.memory: dict = {}
         self._fresh_optimizer = built_optimizers(self.model)
-        self._num_kernels = num_values(prunable(self.model))
+        self._num_kernel_weights = num_values(prunable(self.model))
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Hold the model to masks within a `with` block, at first to such that keep all."""
+        """Hold the model to masks inside a `with` block; at first they keep everything."""
         with hold(self.model, self.all_kept) as self.held:
             yield
 
@@ -93,7 +93,7 @@ class Bench:
         removed = masks.size - masks.num_kept
         return {
             "weight_sparsity": removed / pool,
-            "network_sparsity": removed / self._num_kernels,
+            "network_sparsity": removed / self._num_kernel_weights,
             "params": num_values(self.model.trainable_variables),
             "prunable": pool,
             "kept": pool - removed,

@@ -13,6 +13,7 @@ from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
+from tf_tickets.runs.records import Records
 from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
 from tf_tickets.search.task import Task
 from tf_tickets.search.training import Training, built_optimizers
@@ -75,7 +76,7 @@ class EarlyBirdSearch:
 
     def run(
         self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
-    ) -> list[dict]:
+    ) -> Records:
         """Make every stage that is not done yet, and return the records of all.
 
         Args:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.verdict import with_spread
+from tf_tickets.runs.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,8 @@ def run_stages(
     sources: Callable[[Stage], Sequence[Stage]],
     make: Callable[[Stage, pathlib.Path], dict],
     observers: Sequence[Observer],
-) -> list[dict]:
-    """Make every stage that is not done yet, and return the records of all, with their spread.
+) -> Records:
+    """Make every stage that is not done yet, and return the records of all.
 
     Args:
         stages: in an order in which each comes after its sources.
@@ -84,9 +84,8 @@ def run_stages(
         records.append(json.loads((folder.path / stage.name / paths.RESULT).read_text()))
         for observer in observers:
             observer.stage_ends(stage, records[-1])
-    records = with_spread(records)
     folder.write_results(records)
-    return records
+    return Records(records)
 
 
 def derived_seed(*parts) -> int:

@@ -10,9 +10,10 @@ from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
+from tf_tickets.runs.records import Records
 from tf_tickets.search.arms import Arm, Random, Winning
 from tf_tickets.search.bench import Bench
-from tf_tickets.search.draws import Draw
+from tf_tickets.search.round_masks import Draw
 from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
 from tf_tickets.search.task import Task
 from tf_tickets.search.training import Training
@@ -79,7 +80,7 @@ class TicketSearch:
 
     def run(
         self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
-    ) -> list[dict]:
+    ) -> Records:
         """Make every stage that is not done yet, and return the records of all.
 
         Args:
@@ -93,8 +94,7 @@ class TicketSearch:
             what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
             and metrics of each evaluation), `best` and `early_stopping_step` (by metric: see
             `follow_curve`), `attempts`, `seconds` (of training), `peak_memory_bytes` (of the
-            process until then), `ticket` (a path in the folder) and, with two seeds or more,
-            `spread` (by metric: standard deviation over the seeds).
+            process until then) and `ticket` (a path in the folder).
 
         Raises:
             SettingError: if the last round would leave fewer weights than there are kernels,
@@ -120,8 +120,11 @@ class TicketSearch:
         return [stage.dense, *(source for source in others if source != stage.dense)]
 
     def may_be_refused(self, stage: Stage) -> bool:
-        """Return whether the search ends if a stage's network is worth nothing."""
-        return stage.arm == "dense" or (stage.arm == "winning" and self.draw.trains_first)
+        """Return whether the search ends if a stage's network is worth nothing: it is pruned on."""
+        if stage.arm == "dense":
+            return True
+        following = Stage(stage.seed, stage.round + 1, "winning")
+        return self.draw.trains_first and self.draw.source(following) == stage
 
     def _stages(self, seeds) -> Iterator[Stage]:
         for seed in seeds:
@@ -261,6 +264,6 @@ def _check_arms(arms):
     names = [arm.name for arm in arms]
     if "winning" not in names or len(set(names)) < len(names):
         raise SettingError(
-            "`arms` must have Winning(), whose masks the controls take, and each arm once. "
+            "`arms` must include Winning(), whose masks the controls take, and no arm twice. "
             f"Received: arms={names}"
         )

@@ -143,27 +143,6 @@ def follow_curve(
     return {"best": best, "early_stopping_step": early}
 
 
-def with_spread(records: Sequence[dict]) -> Records:
-    """Return records with `spread`: each metric's standard deviation over the seeds (n - 1).
-
-    It is that of the record's round and arm; records of a single seed stay without.
-
-    Args:
-        records: those of all seeds.
-    """
-    groups = Records(records).by("round", "arm")
-    spreads = {
-        key: {name: group.deviation(name) for name in group.metrics}
-        for key, group in groups.items()
-        if len(group) > 1
-    }
-    return Records(
-        {**record, "spread": spreads[key]} if key in spreads else record
-        for record in records
-        for key in [(record["round"], record["arm"])]
-    )
-
-
 def _welch(values, random):
     """Return the p-value, or None where there are too few seeds to speak of one."""
     if min(len(values), len(random)) < 3:

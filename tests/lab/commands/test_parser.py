@@ -14,11 +14,11 @@ from tf_tickets.lab.options import Options, option, refuse
 @dataclasses.dataclass(frozen=True)
 class Baking(Options):
     name: str = option("one", "a choice", ("one", "two"))
-    size: int | None = option(None, "a number or nothing")
+    size: int | None = option(None, "a number (default: by recipe)")
     rate: float = option(0.5, "a fraction, such as 50%", at_most=1)
     seeds: tuple[int, ...] = option((0, 1), "several numbers")
     fast_mode: bool = option(False, "a flag")
-    careful: bool = option(True, "a flag that is set")
+    careful: bool = option(True, "a flag that is set, 100% of the time")
     source: str | None = option(None, "where it is from", flag="--from")
     inner: int = 3  # not an option
 
@@ -51,11 +51,11 @@ def test_a_flag_of_another_name_fills_its_field(capsys):
     assert "unrecognized arguments: --source" in capsys.readouterr().err
 
 
-def test_values_of_an_instance_are_the_defaults_and_what_is_no_flag_stays():
+def test_values_of_an_instance_are_the_defaults_but_not_of_what_is_left_out():
     before = Baking("two", size=7, inner=8)
     assert parse([], before) == before
     assert parse(["--size", "2"], before) == dataclasses.replace(before, size=2)
-    assert parse([], before, leave_out=("size",)).size == 7
+    assert parse([], before, leave_out=("size",)).size is None
     assert parse([], inner=9).inner == 9
 
 
@@ -99,6 +99,16 @@ def test_help_names_every_option_with_its_default(capsys):
         assert part in written
     assert "such as 50% (default: 0.5)" in written and "(default: 4 5)" in written
     assert "(default: None)" not in written
+    assert "set, 100% of the time" in written, "of a flag without a value, too"
+
+
+def test_help_names_the_default_of_an_instance_in_place_of_that_of_the_class(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"], Baking(size=7))
+    assert "a number (default: 7)" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert "a number (default: by recipe)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

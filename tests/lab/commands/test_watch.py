@@ -54,7 +54,7 @@ def test_a_run_is_announced_with_what_was_adapted_to_it(jobs, console, tmp_path)
         f"Run folder: {tmp_path}",
         'Settings: {"rate": 0.2}',
         "A training: 4 optimizer steps, 2 epochs",
-        "Adapted to it: rewind step 3: a training has 4 steps",
+        "Note: rewind step 3: a training has 4 steps",
     ]
 
 

@@ -11,7 +11,7 @@ import sys
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.commands.console import new_console, print_line, start_tensorflow
-from tf_tickets.lab.commands.options import Output, RunParser
+from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.commands.watch import make
 from tf_tickets.lab.methods import IterativeMagnitude
 from tf_tickets.lab.options import option

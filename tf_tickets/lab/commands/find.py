@@ -11,7 +11,7 @@ import json
 import sys
 
 from tf_tickets.lab.commands.console import new_console, start_tensorflow
-from tf_tickets.lab.commands.options import Output, RunParser
+from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.commands.watch import make, show
 from tf_tickets.lab.options import option
 from tf_tickets.runs import paths
@@ -29,10 +29,11 @@ def main():
     parser = RunParser(sys.argv[1:], __doc__.splitlines()[0], FindOutput)
     config, arguments = parser.parse()
     output = parser.output(arguments)
-    strategy = start_tensorflow(config.strategy)
     if output.describe:
+        start_tensorflow()
         _describe(config)
         return
+    strategy = start_tensorflow(config.strategy)
     console = new_console()
     run = make(config, output.output, console, strategy)
     if run is not None:

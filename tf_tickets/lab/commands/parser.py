@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str, **options):
         super().__init__(description=description, allow_abbrev=False, **options)
-        self._groups = {}
+        self._groups, self._left_out = {}, {}
 
     def add_options(
         self,
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
             title: of the group; also what `made` calls it.
             kind: a dataclass of `option`s.
             values: an instance whose values are the defaults, in place of the class's.
-            leave_out: names of fields that are not to be flags.
+            leave_out: names of fields that are not to be flags; they have the class's defaults.
             choices: field name -> the values that may be given, in place of the field's own.
         """
         choices = choices or {}
@@ -49,6 +49,9 @@ class Parser(argparse.ArgumentParser):
             offered = choices.get(field.name, field.metadata["choices"])
             _add_option(group, field, hints[field.name], default, offered)
         self._groups[title] = (kind, [field.name for field in fields], values)
+        self._left_out[title] = {
+            field.name: field.default for field in _options_of(kind) if field.name in leave_out
+        }
 
     def made(self, title: str, arguments: argparse.Namespace, **others):
         """Return the instance of a group that the arguments describe.
@@ -62,7 +65,7 @@ class Parser(argparse.ArgumentParser):
             SystemExit: with status 2, if the class refuses a value.
         """
         kind, names, values = self._groups[title]
-        given = {name: _plain(getattr(arguments, name)) for name in names}
+        given = self._left_out[title] | {name: _plain(getattr(arguments, name)) for name in names}
         try:
             if values is None:
                 return kind(**{**given, **others})
@@ -90,6 +93,7 @@ def help_of(field: dataclasses.Field, default) -> str:
     if default is None or isinstance(default, bool):
         return text
     values = default if isinstance(default, tuple) else [default]
+    text = re.sub(r" \(default: .*\)$", "", text)  # of the class, not of a config
     return f"{text} (default: {' '.join(map(str, values))})"
 
 
@@ -129,7 +133,7 @@ def _plain(value):
 
 
 def _add_option(group, field, annotation, default, choices):
-    flag, text = flag_of(field), help_of(field, default)
+    flag, text = flag_of(field), help_of(field, default).replace("%", "%%")
     if annotation is bool:
         action = argparse.BooleanOptionalAction if default else "store_true"
         group.add_argument(flag, dest=field.name, action=action, default=default, help=text)
@@ -146,7 +150,7 @@ def _add_option(group, field, annotation, default, choices):
         default=default,
         choices=choices,
         metavar=None if choices else flag.strip("-").upper().replace("-", "_"),
-        help=text.replace("%", "%%"),
+        help=text,
     )
 
 

@@ -7,8 +7,8 @@ all arms in a run folder. If the command is broken off, the same command goes on
 
 import sys
 
-from tf_tickets.lab.commands.console import new_console, print_line, start_tensorflow
-from tf_tickets.lab.commands.options import RunParser
+from tf_tickets.lab.commands.console import new_console, start_tensorflow
+from tf_tickets.lab.commands.run_parser import RunParser
 from tf_tickets.lab.commands.watch import make, show
 from tf_tickets.lab.methods import Transfer
 from tf_tickets.runs import paths
@@ -28,7 +28,4 @@ def main():
     start_tensorflow()
     console = new_console()
     run = make(config, output.output, console)
-    if run.config.model != config.model:
-        line = f"--to {config.model} is taken as {run.config.model}, whose generator is a decoder"
-        print_line(console, line)
     show(run, console, (paths.RESULTS, paths.FIGURES), output.json)

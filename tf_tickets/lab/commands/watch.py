@@ -39,7 +39,7 @@ def make(config: RunConfig, output: str, console, strategy=None):
     epochs = job.experiment.recipe.epochs
     print_line(console, f"A training: {job.experiment.num_steps} optimizer steps, {epochs} epochs")
     for note in job.notes:
-        print_line(console, f"Adapted to it: {note}")
+        print_line(console, f"Note: {note}")
     bar = ProgressBar(job.experiment.num_steps, rich.console.Console(stderr=True))
     log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
     with bar:

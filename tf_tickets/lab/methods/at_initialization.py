@@ -29,10 +29,11 @@ class AtInitialization(MaskingMethod):
         """Return variable name -> float array for each kernel; higher means keep.
 
         Args:
-            model: at its initial weights, in float32 if there are losses; it is left as it is.
+            model: at its initial weights, in the precision of the training; it is left as it is.
             kernels: those of its variables that may be pruned, as `prunable` returns them.
             losses: pairs of variables and functions without arguments, each of which returns the
-                loss of one training batch that scores these variables; none without `num_batches`.
+                loss of one training batch that scores these variables, which are those of a float32
+                copy; none without `num_batches`.
             seed: decides what is random.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to score.")

@@ -72,9 +72,9 @@ class IterativeMagnitude(MaskingMethod):
         """Return what one threshold over all weights and the masks took."""
         return self.masking_flops(record, costs, num_thresholds=1)
 
-    def steps_skipped(self, record, rewind_step):
+    def steps_skipped(self, record):
         """Return the steps before the rewind point, at which the ticket begins."""
-        return rewind_step if record["arm"] == "winning" else 0
+        return self.rewind_step if record["arm"] == "winning" else 0
 
 
 def fitted_rewind_step(method, num_steps: int):
@@ -90,7 +90,9 @@ def fitted_rewind_step(method, num_steps: int):
     last = num_steps - 1
     if method.rewind_step is None:
         step = min(_REWIND_STEP, last)
-        notes = [f"rewind step {step}: a training has {num_steps} steps"] * (step < _REWIND_STEP)
+        notes = []
+        if step < _REWIND_STEP:
+            notes.append(f"rewind step {step}: a training has {num_steps} steps")
         return dataclasses.replace(method, rewind_step=step), notes
     if method.rewind_step > last:
         expected = f"must be at most {last}, as a training has {num_steps} steps"

@@ -42,11 +42,6 @@ class Method(Options):
         """How many rounds follow the dense one."""
         return self.rounds
 
-    @property
-    def source_model(self) -> str | None:
-        """The model that tickets are of, if it is another one."""
-        return None
-
     def check(self, config) -> None:
         """Raise SettingError if the options do not fit those of the rest of a RunConfig."""
         for arm in config.arms:
@@ -55,7 +50,7 @@ class Method(Options):
                 refuse("arms", expected, " ".join(config.arms))
 
     def completed(self, config):
-        """Return a RunConfig in which this method has set what it decides besides."""
+        """Return the RunConfig with everything filled in that this method decides."""
         return config
 
     def check_model(self, model, config) -> None:
@@ -97,7 +92,7 @@ class Method(Options):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what pruning costs.")
 
-    def steps_skipped(self, record: dict, rewind_step: int) -> int:
+    def steps_skipped(self, record: dict) -> int:
         """Return how many of a training's steps a stage did not take, as it began after them."""
         return 0
 

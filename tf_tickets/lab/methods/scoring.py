@@ -1,7 +1,7 @@
 """How a recipe's model is scored before it is trained: data, losses, networks, precision."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ class InitialScores:
         self._float32_twin = None
 
     def __call__(
-        self, model: keras.Model, kernels: Sequence[keras.Variable], seed: int
+        self, model: keras.Model, kernels: NamedVariables, seed: int
     ) -> dict[str, np.ndarray]:
         """Return variable name -> float array for each kernel; higher means keep.
 
@@ -102,7 +102,7 @@ def scores_by_flow(model: keras.Model, kernels: NamedVariables) -> dict[str, np.
         kernels: those of its variables that may be pruned.
     """
     scores = {}
-    named = dict(zip(kernels.names, kernels, strict=True))
+    named = dict(kernels.items())
     for network in components_of(model).values():
         inside = {id(variable) for variable in network.trainable_variables}
         chosen = {name: variable for name, variable in named.items() if id(variable) in inside}
@@ -111,7 +111,7 @@ def scores_by_flow(model: keras.Model, kernels: NamedVariables) -> dict[str, np.
     return scores
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=2)  # those of one GAN
 def _flow(network):
     """Return the flow of a network, which is traced once for all steps and rounds."""
     return SynapticFlow(network)

@@ -53,23 +53,18 @@ class Transfer(Method):
     )
 
     def check(self, config):
-        """Raise SettingError if no run is named, or the model shares nothing with the run's."""
+        """Raise SettingError if no run is named, or an option means nothing to its tickets."""
         if self.source is None:
-            raise SettingError("`source` is required, the folder of a run of find_tickets.py")
+            raise SettingError("`source` is required: give the folder of a run of find_tickets.py")
         for name in ("discriminator_init", "distill_discriminator"):
             value = getattr(config.training, name, None)
             if value not in (None, False, "rewind"):
                 refuse(name, "means nothing to tickets that are transferred", value)
 
     @functools.cached_property
-    def run(self) -> SourceRun:
+    def source_run(self) -> SourceRun:
         """The run whose tickets are transferred; raises as `SourceRun` does."""
         return SourceRun(self.source)
-
-    @property
-    def source_model(self):
-        """The model of the run."""
-        return self.run.model
 
     def completed(self, config):
         """Return the config of a model as wide as the run's, on its data unless others are given.
@@ -77,10 +72,10 @@ class Transfer(Method):
         Raises:
             FileError: if the run has not all the rounds and seeds that are asked for.
         """
-        source, given = self.run.recipe, config.data
+        source, given = self.source_run.recipe, config.data
         model = MODELS[config.model].variant_for.get(source.model, config.model)
         dataset = given.dataset or source.dataset
-        limit = self.run.limit if dataset == source.dataset else None
+        limit = self.source_run.limit if dataset == source.dataset else None
         data = dataclasses.replace(
             given,
             dataset=dataset,
@@ -88,11 +83,11 @@ class Transfer(Method):
             image_size=given.image_size or source.image_size,
         )
         known = MODELS[model].defaults
-        sizes = self.run.settings["model_options"]
+        sizes = self.source_run.settings["model_options"]
         network = {name: sizes[name] for name in _SIZES if name in sizes and name in known}
-        rounds = self.rounds or max(self.run.records.field("round"))
-        seeds = config.seeds or tuple(sorted(self.run.records.seeds))
-        self.run.check_found(seeds, rounds)
+        rounds = self.rounds or max(self.source_run.records.field("round"))
+        seeds = config.seeds or tuple(sorted(self.source_run.records.seeds))
+        self.source_run.check_found(seeds, rounds)
         return dataclasses.replace(
             config,
             model=model,
@@ -110,11 +105,11 @@ class Transfer(Method):
     def identity(self):
         """Return what the tickets are of: the settings of their run, and not its place."""
         options = {"name": self.name, "rewind_step": self.rewind_step, "retries": self.retries}
-        return {**options, "transferred": self.run.settings}
+        return {**options, "transferred": self.source_run.settings}
 
     def run_name(self, model, dataset):
         """Return the two models, and the data."""
-        return f"{self.source_model}-to-{model}-{dataset}"
+        return f"{self.source_run.model}-to-{model}-{dataset}"
 
     def check_model(self, model, config):
         """Raise SettingError if the two models do not share the network that makes images."""
@@ -142,13 +137,13 @@ class Transfer(Method):
         from tf_tickets.tickets.ticket import Ticket
         from tf_tickets.tickets.transfer import transfer_ticket
 
-        card = MODELS[self.run.model]
-        source = card.build(self.run.image_shape, **self.run.recipe.network)
+        card = MODELS[self.source_run.model]
+        source = card.build(self.source_run.image_shape, **self.source_run.recipe.network)
         makers = card.family.maker, config.card.family.maker
 
         def ticket(seed: int, number: int):
             stage = Stage(seed, number, "winning").name
-            found = Ticket.load(self.run.path / stage / paths.TICKET)
+            found = Ticket.load(self.source_run.path / stage / paths.TICKET)
             try:
                 return transfer_ticket(found, source, target, *makers)
             except SettingError as error:
@@ -158,13 +153,13 @@ class Transfer(Method):
 
     def _explained(self, error, target) -> str:
         """Return why a ticket cannot move, and to which models it could."""
-        source = self.run.model
+        source = self.source_run.model
         partners = [name for name in MODELS[source].shares_maker_with if name != source]
         if target in (source, *partners):
             return str(error)
         where = f"could go to {', '.join(partners)}" if partners else "can go to no other model"
         return f"A ticket of {source} cannot go to {target}. {error} It {where}."
 
-    def steps_skipped(self, record, rewind_step):
+    def steps_skipped(self, record):
         """Return the steps before the rewind point, at which the model's own tickets begin."""
-        return rewind_step if record["arm"] == "winning" else 0
+        return self.rewind_step if record["arm"] == "winning" else 0

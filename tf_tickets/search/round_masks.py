@@ -65,14 +65,16 @@ class _Scheduled:
 
     def check(self, bench, seed, rounds):
         """Raise SettingError unless the last round leaves enough weights."""
-        schedule = self.schedule_of(seed)
+        sparsity = float(self.schedule_of(seed)(rounds)[1])
         kernels = named(bench.kernels)
-        try:
-            for names in self._pools(bench):
-                pool = [kernels[name] for name in names]
-                num_kept_of(float(schedule(rounds)[1]), num_values(pool), len(pool))
-        except SettingError as error:
-            raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+        for names in self._pools(bench):
+            if len(names) == 1:  # keeps one weight at least, however sparse the others are
+                continue
+            pool = [kernels[name] for name in names]
+            try:
+                num_kept_of(sparsity, num_values(pool), len(pool))
+            except SettingError as error:
+                raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
 
     def _pools(self, bench) -> list[set]:
         """Return the names of the variables that are ranked together, for each ranking."""
@@ -141,6 +143,7 @@ class AsSparseAs(ByMagnitude):
         super().__init__(None, pool)
         self._tickets = tickets
         self._rounds = rounds
+        self._schedules = {}
 
     def check_rounds(self, rounds):
         """Raise SettingError if there are fewer tickets."""
@@ -151,8 +154,10 @@ class AsSparseAs(ByMagnitude):
 
     def schedule_of(self, seed):
         """Return the sparsities of one seed's tickets."""
-        rounds = range(1, self._rounds + 1)
-        return ListedSparsity([self._tickets(seed, number).masks.sparsity for number in rounds])
+        if seed not in self._schedules:
+            tickets = (self._tickets(seed, number) for number in range(1, self._rounds + 1))
+            self._schedules[seed] = ListedSparsity([ticket.masks.sparsity for ticket in tickets])
+        return self._schedules[seed]
 
 
 class ByScore(_Scheduled):

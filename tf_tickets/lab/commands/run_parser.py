@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.commands.parser import Parser, has_option, value_of
 from tf_tickets.lab.config import Data, Judging, RunConfig, load_extensions, read_config
-from tf_tickets.lab.data import DATASETS
 from tf_tickets.lab.methods import METHODS, Method
-from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS
-from tf_tickets.lab.options import Options, option
+from tf_tickets.lab.options import Options, carried, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,15 +80,15 @@ class RunParser:
             add(f"method {self._method}", kind, self._method_values(), leave_out)
             add("data", Data, base and base.data)
             kind = MODELS[self._model].family.training
-            same_kind = base is not None and type(base.training) is kind
-            add("training", kind, base.training if same_kind else None)
+            add("training", kind, base and carried(kind, base.training))
             add("judging", Judging, base and base.judging)
         add("output", output)
 
     def _method_values(self):
-        if self._base is not None and self._base.method.name == self._method:
-            return self._base.method
-        return self._fixed_method
+        of_base = None if self._base is None else self._base.method
+        if of_base is None or (self._fixed_method and of_base.name != self._method):
+            return self._fixed_method
+        return carried(METHODS[self._method], of_base)
 
     def _add_search(self, model_flag):
         search = self._parser.add_argument_group("search")
@@ -127,7 +125,6 @@ class RunParser:
             parser.error(f"argument {self._model_flag} is required")
         if unknown:
             parser.error(self._whose(unknown[0]))
-        self._check_names(arguments)
         groups = {
             "method": parser.made(f"method {self._method}", arguments),
             "data": parser.made("data", arguments),
@@ -154,17 +151,6 @@ class RunParser:
         if models:
             return f"{flag} is an option of {self._model_flag} {_either(models)}"
         return f"unrecognized arguments: {word}"
-
-    def _check_names(self, arguments):
-        for flag, value, registry in (
-            ("--dataset", arguments.dataset, DATASETS),
-            ("--metric", arguments.metric, METRICS),
-        ):
-            if value is not None and value not in registry:
-                choices = ", ".join(map(repr, registry))
-                self._parser.error(
-                    f"argument {flag}: invalid choice: {value!r} (choose from {choices})"
-                )
 
 
 def _values_of(words, flag) -> list[str]:

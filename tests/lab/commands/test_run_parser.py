@@ -11,7 +11,7 @@ import pytest
 
 from tf_tickets.errors import FileError
 from tf_tickets.lab.commands import compare, find, transfer
-from tf_tickets.lab.commands.options import Output, RunParser
+from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.config import Data, Judging, RunConfig
 from tf_tickets.lab.methods import METHODS, EarlyBird, IterativeMagnitude, Snip, Transfer
 from tf_tickets.lab.models import MODELS, GanTraining, Training
@@ -68,8 +68,8 @@ BAD = [
     ("--model gan", "argument --model: invalid choice: 'gan'"),
     ("--method lucky", "argument --method: invalid choice: 'lucky'"),
     ("--method transfer", "argument --method: invalid choice: 'transfer'"),
-    ("--dataset faces", "argument --dataset: invalid choice: 'faces'"),
-    ("--metric beauty", "argument --metric: invalid choice: 'beauty'"),
+    ("--dataset faces", "argument --dataset: must be one of digits"),
+    ("--metric beauty", "argument --metric: must be one of"),
     ("vae", "unrecognized arguments: vae"),
     ("--speed 3", "unrecognized arguments: --speed"),
     ("--rate 1", "argument --rate: must be below 1. Received: 1.0"),
@@ -93,9 +93,12 @@ BAD = [
     ("--tolerance inf", "argument --tolerance: must be a finite number. Received: inf"),
     ("--seeds 1 1", "argument --seeds: must be different numbers. Received: (1, 1)"),
     ("--seeds -1", "argument --seeds: must be at least 0. Received: -1"),
-    ("--arms random", "argument --arms: must have winning, whose masks the others take"),
-    ("--arms shuffled", "argument --arms: must have winning"),
-    ("--arms winning winning", "argument --arms: must have winning, whose masks the others take"),
+    ("--arms random", "argument --arms: must include winning, whose masks the others take"),
+    ("--arms shuffled", "argument --arms: must include winning"),
+    (
+        "--arms winning winning",
+        "argument --arms: must include winning, whose masks the others take",
+    ),
     ("--arms winning transferred", "argument --arms: invalid choice: 'transferred'"),
     ("--precision int8", "argument --precision: invalid choice: 'int8'"),
     ("--strategy two", "argument --strategy: invalid choice: 'two'"),
@@ -193,12 +196,12 @@ def test_an_option_of_another_method_or_model_is_refused_by_whose_it_is(words, o
         ("", "argument --to is required"),
         ("--from somewhere", "argument --to is required"),
         ("--from somewhere --rounds 2", "argument --to is required"),
-        ("--to vae", "argument --from: is required, the folder of a run of find_tickets.py"),
+        ("--to vae", "argument --from: is required: give the folder of a run of find_tickets.py"),
         ("--from somewhere --to gan", "argument --to: invalid choice: 'gan'"),
         ("--from somewhere --to vae --rounds 0", "argument --rounds: must be at least 1"),
         ("--from somewhere --to vae --seeds 1 1", "argument --seeds: must be different numbers"),
         ("--from somewhere --to vae --evaluations 0", "argument --evaluations: must be at least"),
-        ("--from somewhere --to vae --dataset faces", "invalid choice: 'faces'"),
+        ("--from somewhere --to vae --dataset faces", "argument --dataset: must be one of "),
         ("--from somewhere --to vae --component all", "unrecognized arguments: --component"),
         ("--from somewhere --to vae --arms winning", "unrecognized arguments: --arms"),
         ("--from somewhere --to vae --critic-steps 2", "--critic-steps is an option of --to dcgan"),
@@ -346,13 +349,15 @@ def test_a_record_is_read_whole_and_another_flag_overrides(record):
     )
 
 
-def test_beside_another_method_or_model_what_is_theirs_has_its_own_defaults(record):
+def test_beside_another_method_or_model_the_options_that_both_have_are_kept(record):
     folder = record(FOUND)
     other = parse(["--config", folder, *"--method early-bird --arms winning".split()])[0]
     assert other == dataclasses.replace(FOUND, method=EarlyBird(), arms=("winning",))
+    other = parse(["--config", folder, "--method", "grasp"])[0]
+    assert other.method == METHODS["grasp"](rounds=3, rate=0.4, component="generator")
     words = "--model vae --component decoder --metric fcd"
     other = parse(["--config", folder, *words.split()])[0]
-    assert other.training == Training() and other.data == FOUND.data
+    assert other.training == Training(epochs=2, width=8) and other.data == FOUND.data
     assert other.method == dataclasses.replace(FOUND.method, component="decoder")
 
 
