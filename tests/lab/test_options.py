@@ -59,5 +59,5 @@ def test_options_of_the_same_names_are_carried_to_another_kind():
     assert carried(Speeds, sizes) == Speeds(rate=0.3, width=2, speed=7)
     assert carried(Speeds, Sizes()) == Speeds(), "a default is not carried"
     assert carried(Sizes, sizes) is sizes
-    with pytest.raises(SettingError, match="`rate` must be below 0.4"):
+    with pytest.raises(SettingError, match=r"`rate` must be below 0\.4"):
         carried(Speeds, Sizes(rate=0.6))
