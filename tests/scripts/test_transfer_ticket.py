@@ -183,7 +183,7 @@ def test_a_run_that_has_not_come_far_is_refused(refused, copy):
     (copy / "results.jsonl").write_text(lines[0])
     refused(copy, 1, "no finished round")
     (copy / "results.jsonl").unlink()
-    refused(copy, 1, "results.jsonl")
+    refused(copy, 1, "no finished round")
 
 
 def test_a_damaged_run_is_refused(refused, copy):
