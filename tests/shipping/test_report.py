@@ -143,7 +143,8 @@ def test_the_calls_that_are_named_write_files_of_the_sizes_that_are_told(measure
         eval(form.made_by, {"tt": tt, **names, "slim_model": slim_model, "path": path})
         files = [file.read_bytes() for file in sorted(path.parent.rglob("*")) if file.is_file()]
         assert form.size_bytes == pytest.approx(sum(map(len, files)), rel=0.01), name
-        assert form.gzip_bytes == pytest.approx(len(gzip.compress(b"".join(files), 6)), rel=0.01)
+        # The maps in a SavedModel are written in any order, which changes what gzip makes of them.
+        assert form.gzip_bytes == pytest.approx(len(gzip.compress(b"".join(files), 6)), rel=0.02)
     for small, dense in (("SavedModel, packed", "SavedModel, dense"), ("TFLite, sparse", ".keras")):
         assert forms[small].size_bytes < 0.4 * forms[dense].size_bytes
 
