@@ -76,13 +76,20 @@ class RunParser:
         if self._model in MODELS and self._method in METHODS:
             kind = METHODS[self._method]
             choices = {"arms": kind.arms}
-            add("run", RunConfig, base, ("model", *leave_out), choices)
+            add("run", RunConfig, self._run_values(kind), ("model", *leave_out), choices)
             add(f"method {self._method}", kind, self._method_values(), leave_out)
             add("data", Data, base and base.data)
             kind = MODELS[self._model].family.training
             add("training", kind, base and carried(kind, base.training))
             add("judging", Judging, base and base.judging)
         add("output", output)
+
+    def _run_values(self, method):
+        """Return the config that is repeated, without arms that another method does not have."""
+        if self._base is None:
+            return None
+        arms = tuple(name for name in self._base.arms if name in method.arms)
+        return dataclasses.replace(self._base, arms=arms)
 
     def _method_values(self):
         of_base = None if self._base is None else self._base.method
