@@ -4,6 +4,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -27,11 +28,20 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def start_script(cache):
-    """Start a script with options as a process of its own."""
+    """Start a script with options as a process of its own.
 
-    def start(*options, script="find_tickets.py", **environment):
+    A process that is not forked imports TensorFlow itself, as a user's does: for tests of what its
+    native code prints.
+    """
+
+    def start(*options, script="find_tickets.py", forked=True, **environment):
         env = {**os.environ, "TF_TICKETS_CACHE": str(cache), **environment}
-        return processes.Process(ROOT / "scripts" / script, *options, env=env)
+        file = ROOT / "scripts" / script
+        if forked:
+            return processes.Process(file, *options, env=env)
+        command = [sys.executable, str(file), *map(str, options)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env)
 
     return start
 
@@ -40,9 +50,9 @@ def start_script(cache):
 def run_script(start_script):
     """Run a script to its end and return the completed process."""
 
-    def run(*options, **environment):
+    def run(*options, timeout=500, **environment):
         process = start_script(*options, **environment)
-        out, error = process.communicate(timeout=500)
+        out, error = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
     return run

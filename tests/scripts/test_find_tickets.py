@@ -463,6 +463,11 @@ def test_what_a_vae_does_anyway_may_be_said(words, run_here):
     assert ran.returncode == 0 and ran.stderr == ""
 
 
+def test_a_users_process_loads_tensorflow_in_silence(run_script):
+    ran = run_script("--describe", "--width", "2", forked=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 # --- Cards and data of one's own
 
 

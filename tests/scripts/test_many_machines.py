@@ -60,7 +60,9 @@ def find_by_two(start_script, two_places):
 
     def start(*options, chief=(), other=()):
         return [
-            start_script(*options, *own, "--strategy", "multi-worker", TF_CONFIG=place)
+            start_script(
+                *options, *own, "--strategy", "multi-worker", forked=False, TF_CONFIG=place
+            )
             for own, place in zip((chief, other), two_places(), strict=True)
         ]
 

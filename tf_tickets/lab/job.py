@@ -101,18 +101,22 @@ class Job:
         self,
         observers: Sequence[Observer] = (),
         progress: Callable[[int, int], None] | None = None,
+        begins: Callable[[], None] | None = None,
     ) -> Run:
         """Make the stages that are not done yet, and what follows from them.
 
         Args:
             observers: learn of every stage; those that are Keras callbacks, of every batch too.
             progress: as `Experiment.load_features` takes it.
+            begins: called by the chief once the run folder is its own and the workers agree.
         """
         callbacks = [each for each in observers if isinstance(each, keras.callbacks.Callback)]
         self.experiment.callbacks += callbacks
         run = Run(self.folder.path, self.config, self.metric)
         with self._entered() as folder:
             if self.is_chief:
+                if begins is not None:
+                    begins()
                 run.save_config(self._asked)
             self.experiment.load_features(progress)
             self._search.run(self.config.seeds, folder, observers)

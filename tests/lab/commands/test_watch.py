@@ -30,7 +30,7 @@ def jobs(monkeypatch, tmp_path):
     made = []
 
     class Job:
-        is_chief = True
+        is_chief = folder_is_held = True
         notes = ("rewind step 3: a training has 4 steps",)
         folder = types.SimpleNamespace(path=tmp_path, settings={"rate": 0.2})
         experiment = types.SimpleNamespace(num_steps=4, recipe=types.SimpleNamespace(epochs=2))
@@ -39,8 +39,10 @@ def jobs(monkeypatch, tmp_path):
             self.arguments = arguments
             made.append(self)
 
-        def make(self, observers=(), progress=None):
+        def make(self, observers=(), progress=None, begins=None):
             self.observers, self.progress = observers, progress
+            if self.folder_is_held and begins:
+                begins()
             return "the run"
 
     monkeypatch.setattr(job, "Job", Job)
@@ -56,6 +58,12 @@ def test_a_run_is_announced_with_what_was_adapted_to_it(jobs, console, tmp_path)
         "A training: 4 optimizer steps, 2 epochs",
         "Note: rewind step 3: a training has 4 steps",
     ]
+
+
+def test_nothing_is_announced_of_a_folder_that_is_not_held(jobs, console, monkeypatch):
+    monkeypatch.setattr(job.Job, "folder_is_held", False)
+    make(CONFIG, "somewhere", console)
+    assert console.file.getvalue() == ""
 
 
 def test_a_bar_and_a_log_watch_the_run(jobs, console):

@@ -1,5 +1,6 @@
 """Making a run on a terminal, and showing what it has found."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 
@@ -34,16 +35,24 @@ def make(config: RunConfig, output: str, console, strategy=None):
     if not job.is_chief:
         job.make()
         return None
+    bar = ProgressBar(job.experiment.num_steps, rich.console.Console(stderr=True))
+    log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
+    with contextlib.ExitStack() as stack:
+
+        def begins():
+            _announce(job, console)
+            stack.enter_context(bar)
+
+        return job.make([bar, log], bar.training_classifier, begins)
+
+
+def _announce(job, console):
     print_line(console, f"Run folder: {job.folder.path}")
     print_line(console, f"Settings: {json.dumps(job.folder.settings)}")
     epochs = job.experiment.recipe.epochs
     print_line(console, f"A training: {job.experiment.num_steps} optimizer steps, {epochs} epochs")
     for note in job.notes:
         print_line(console, f"Note: {note}")
-    bar = ProgressBar(job.experiment.num_steps, rich.console.Console(stderr=True))
-    log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
-    with bar:
-        return job.make([bar, log], bar.training_classifier)
 
 
 def show(run, console, files: Sequence[str], as_json: bool) -> None:
