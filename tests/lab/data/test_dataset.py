@@ -12,8 +12,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.lab.data import DATASETS, DatasetCard, pixels
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.data import pixels
 
 REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "../shared/tfds"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no prepared data here")
@@ -262,3 +262,19 @@ def test_damaged_data_is_one_line(damage, tmp_path, offline):
     with pytest.raises(FileError, match="mnist") as caught:
         data.load("mnist", "test", data_dir=tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["floats without labels", "bytes with labels"])
+def test_arrays_of_any_kind_become_images_and_labels(kind, monkeypatch):
+    if kind == "floats without labels":
+        images, labels = np.linspace(-1, 1, 256).reshape(4, 8, 8, 1), None
+        expected = images
+    else:
+        images, labels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1), np.arange(4)
+        expected = images / 127.5 - 1
+    card = DatasetCard("arrays", "arrays", lambda *_: ((images, labels), 4), 1, 0)
+    monkeypatch.setitem(DATASETS._cards, "arrays", card)
+    found, classes = next(iter(data.load("arrays", "train", 8).examples.batch(4)))
+    assert found.dtype == tf.float32 and classes.dtype == tf.int64
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert list(classes) == ([-1] * 4 if labels is None else [0, 1, 2, 3])

@@ -15,9 +15,11 @@ class DatasetCard:
         name: in settings and digests, such as "mnist".
         title: in texts, such as "MNIST".
         read: `read(split, size, limit, data_dir)` returns `(stored, num_available)`: the first
-            `limit` images (None for all) in the form of `ImageDataset.stored`, square and of the
-            side `size`, and how many the split holds in all. It imports TensorFlow itself: to
-            import a card must stay quick.
+            `limit` images (None for all), square and of the side `size`, and how many the split
+            holds in all. `stored` is a pair of arrays or tensors, images (n, size, size, channels)
+            as uint8 or as floats in [-1, 1] and labels (n,) or None; of data too large for the
+            memory, a `tf.data.Dataset` of such pairs, one image at a time, with int64 labels, -1 of
+            an image without. It imports TensorFlow itself: to import a card must stay quick.
         channels: 1 or 3.
         num_classes: number of different labels; 0 if the images have none.
         num_images: split -> how many images it holds; None if that is known from reading alone.

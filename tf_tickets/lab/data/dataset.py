@@ -92,8 +92,18 @@ def load(
         image_shape=(size, size, card.channels),
         num_classes=card.num_classes,
         digest=digest_of(card, split, size, limit, num_available),
-        stored=stored,
+        stored=stored if isinstance(stored, tf.data.Dataset) else _in_memory(*stored),
     )
+
+
+def _in_memory(images, labels) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return images and labels as tensors: images uint8 or float32, a label of -1 where none is."""
+    labels = np.full(len(images), -1) if labels is None else labels
+    with tf.device("CPU"):  # where tf.data runs
+        images = tf.convert_to_tensor(images)
+        if images.dtype != tf.uint8:
+            images = tf.cast(images, tf.float32)
+        return images, tf.cast(labels, tf.int64)
 
 
 def steps_per_epoch(dataset: ImageDataset, batch_size: int) -> int:

@@ -7,7 +7,6 @@ _NUM_IMAGES = {"train": 1437, "test": 360}
 
 def _read(split: str, size: int, limit: int | None, data_dir: str | None):
     import numpy as np
-    import tensorflow as tf
     from sklearn import datasets, model_selection
 
     from tf_tickets.lab.data.pixels import square
@@ -19,11 +18,9 @@ def _read(split: str, size: int, limit: int | None, data_dir: str | None):
         stratify=digits.target,
         random_state=0,
     )[("train", "test").index(split)]
-    with tf.device("CPU"):  # where tf.data runs
-        # Values 0..16 stay exact as floats, which eight bits would round.
-        images = tf.constant(digits.images[rows[:limit], ..., np.newaxis] / 8.0 - 1.0, tf.float32)
-        labels = tf.constant(digits.target[rows[:limit]], tf.int64)
-        return (square(images, size), labels), len(rows)
+    # Values 0..16 stay exact as floats, which eight bits would round.
+    images = (digits.images[rows[:limit], ..., np.newaxis] / 8.0 - 1.0).astype("float32")
+    return (square(images, size), digits.target[rows[:limit]]), len(rows)
 
 
 CARD = DatasetCard(

@@ -38,8 +38,8 @@ def square(images: tf.Tensor, size: int) -> tf.Tensor:
     return tf.cast(tf.round(resized), tf.uint8) if images.dtype == tf.uint8 else resized
 
 
-def hold(batches: tf.data.Dataset, shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return all images and labels of a stream as two tensors.
+def hold(batches: tf.data.Dataset, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return all images and labels of a stream as two arrays.
 
     Args:
         batches: of (uint8 images, int64 labels).
@@ -51,5 +51,4 @@ def hold(batches: tf.data.Dataset, shape: tuple[int, ...]) -> tuple[tf.Tensor, t
         rows = slice(filled, filled + len(some_labels))
         images[rows], labels[rows] = some_images, some_labels
         filled = rows.stop
-    with tf.device("CPU"):  # where tf.data runs
-        return tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    return images, labels
