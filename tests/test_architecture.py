@@ -11,9 +11,19 @@ PACKAGE = ROOT / "tf_tickets"
 
 # From the ground up: each part may import those before it, and no other.
 LIBRARY = (
-    *("errors", "files", "interop", "keras_internals", "protocols", "strategy"),
+    *("errors", "quiet", "files", "interop", "keras_internals", "protocols", "strategy"),
     *("optimizers", "names"),
-    *("pruning", "channels", "tickets", "callbacks", "costs", "shipping", "runs", "search"),
+    *(
+        "pruning",
+        "channels",
+        "tickets",
+        "callbacks",
+        "costs",
+        "shipping",
+        "runs",
+        "engines",
+        "search",
+    ),
 )
 
 

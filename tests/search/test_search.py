@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_tickets.search.stages import Observer
 
 import tf_tickets as tt
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.search.stages import Observer
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")

@@ -4,9 +4,9 @@ import pytest
 import rich.console
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
+from tf_tickets.search.stages import Stage
 
 from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
-from tf_tickets.search.stages import Stage
 
 DENSE, WINNING = Stage(0, 0, "dense"), Stage(0, 1, "winning")
 RECORD = {"weight_sparsity": 0.2, "metrics": {"loss": 0.5, "fcd": 3.0}}
