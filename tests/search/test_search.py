@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_tickets.search.stages import Observer
 
 import tf_tickets as tt
+from tf_tickets.engines import Observer
 from tf_tickets.errors import DivergedError, SettingError
 
 NUM_STEPS = 12

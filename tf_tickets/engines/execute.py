@@ -30,6 +30,9 @@ def execute(plans: Sequence[Plan], engine: Engine | None = None) -> list[Records
         plans: share one queue.
         engine: where the stages are made; this process by default.
 
+    Returns:
+        For each plan one record per stage, in the order of its stages.
+
     Raises:
         Exception: what a workshop raises. Stages that are under way elsewhere are finished first.
         FileError: if a stage's worker was lost three times.

@@ -222,7 +222,7 @@ def _start_or_join(ray, address):
     """Become a part of a cluster; without an address it is a new one of this machine."""
     options = {"num_cpus": available_cores()} if address is None else {}
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
+        ray.init(address or "local", log_to_driver=False, logging_level="CRITICAL", **options)
     except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
         raise SettingError(
             f"`address`: no Ray cluster answers at {address}. Start one by `ray start --head`, or "

@@ -38,7 +38,7 @@ def begin(pipe, threads: int | None, gpu: int | None, workers_per_gpu: int) -> N
 
 def _end_with_parent():
     multiprocessing.parent_process().join()
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)  # at once, whatever is under way
 
 
 def make(number, workshop, folder, settings, stage, path) -> tuple[dict, float]:

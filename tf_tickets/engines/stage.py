@@ -42,10 +42,12 @@ class Progress:
     Attributes:
         steps: optimizer steps that were taken now; a stage may begin at the rewind point.
         losses: name -> value of the epoch that has just ended; None within an epoch.
+        doing: what is done before the training, in words.
     """
 
     steps: int
     losses: dict | None = None
+    doing: str | None = None
 
 
 class Observer:
@@ -65,6 +67,10 @@ class Observer:
 
 
 def derived_seed(*parts) -> int:
-    """Return a seed that depends on all parts and on nothing else, such as the process."""
+    """Return a seed that depends on all parts and on nothing else, such as the process.
+
+    Args:
+        *parts: numbers and names.
+    """
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:4], "little") >> 1  # below 2**31, as tf.data wants it

@@ -1,6 +1,7 @@
 """What makes a stage, in the process where it is made: an open workshop, and a report."""
 
 import contextlib
+import sys
 import time
 
 from tf_tickets.engines.stage import Stage
@@ -35,7 +36,12 @@ class Workroom:
             self.close()
             self._make = self._open.enter_context(workshop(folder, self._pass_on))
             self._number = number
-        return self._make(stage, path), time.perf_counter() - begun
+        try:
+            return self._make(stage, path), time.perf_counter() - begun
+        except BaseException:  # the workshop has to learn of it: what it checks at its end is moot
+            self._number = self._make = None
+            self._open.__exit__(*sys.exc_info())
+            raise
 
     def _pass_on(self, progress):
         self._report(progress)

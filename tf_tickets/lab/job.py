@@ -55,6 +55,9 @@ def execute(
         configs: what to do.
         output, engine: as `run` takes them.
 
+    Returns:
+        A Run for each config, as `run` returns it.
+
     Raises:
         SettingError, FileError, DivergedError: as `run` does.
     """
@@ -70,9 +73,6 @@ class Watcher:
     def observers(self, job: "Job") -> Sequence[engines.Observer]:
         """Return who learns of the stages of a run."""
         return ()
-
-    def classifier_goes_on(self, steps_done: int, num_steps: int) -> None:
-        """The classifier behind the metrics is trained, which happens once for each data set."""
 
     def trainings_begin(self, words: str) -> None:
         """The trainings begin; `words` say how many go side by side, and where."""
@@ -134,8 +134,6 @@ class Job:
             if self.is_chief:
                 watcher.run_begins(self)
                 self.run.save_config(prepared.asked)
-            with dtype_policy(experiment.recipe.precision):
-                experiment.load_features(watcher.classifier_goes_on)
             plan = prepared.search.plan(prepared.config.seeds, folder)
             plan.workshop = Workshop.of(prepared)
             plan.threads = self.threads
@@ -196,13 +194,25 @@ def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = N
     """
     watcher = watcher or Watcher()
     engine = engine.resolved(jobs[0].prepared.config.strategy)
-    different = {job.folder.path: job for job in jobs}.values()
-    with contextlib.ExitStack() as stack:
-        plans = [stack.enter_context(job.entered(watcher)) for job in different]
-        made = _engine(engine, plans, jobs[0].threads)
-        watcher.trainings_begin(f"{made}, {jobs[0].threads} threads each")
-        engines.execute(plans, made)
+    for at_once in _of_different_folders(jobs):
+        with contextlib.ExitStack() as stack:
+            plans = [stack.enter_context(job.entered(watcher)) for job in at_once]
+            made = _engine(engine, plans, jobs[0].threads)
+            watcher.trainings_begin(f"{made}, {jobs[0].threads} threads each")
+            engines.execute(plans, made)
     return [job.run for job in jobs]
+
+
+def _of_different_folders(jobs) -> Iterator[list[Job]]:
+    """Yield jobs that can be made at once; of those that are the same one is enough."""
+    left = list(jobs)
+    while left:
+        at_once = {}
+        for job in left:
+            at_once.setdefault(job.folder.path, job)
+        yield list(at_once.values())
+        made = {path: job.prepared.config for path, job in at_once.items()}
+        left = [job for job in left if job.prepared.config != made[job.folder.path]]
 
 
 def _engine(options, plans, threads) -> engines.Engine:

@@ -48,8 +48,15 @@ class Workshop:
         experiment.callbacks = [Reporter(report)]
         plan = prepared.search.plan(prepared.config.seeds, folder)
         policy = experiment.recipe.precision
+
+        def tell(steps_done, num_steps):
+            what = "training the classifier behind the metrics"
+            report(Progress(0, doing=f"{what}, {steps_done / num_steps:.0%}"))
+
         with contextlib.ExitStack() as stack:
             with dtype_policy(policy):
+                # Here, as its bits depend on the threads of those that train.
+                experiment.load_features(tell)
                 make = stack.enter_context(plan.workshop(folder, report))
 
             def make_by_policy(stage, path):

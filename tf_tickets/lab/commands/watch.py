@@ -60,9 +60,6 @@ def _watcher(console, num_runs) -> Iterator:
             log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
             return [bar.of(steps, name), log]
 
-        def classifier_goes_on(self, steps_done, num_steps):
-            bar.training_classifier(steps_done, num_steps)
-
         def trainings_begin(self, engine):
             print_line(console, f"Trainings: {engine}")
 

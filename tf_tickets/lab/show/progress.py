@@ -34,7 +34,7 @@ class ProgressBar:
             speed_estimate_period=600,  # an epoch may take minutes
             transient=True,
         )
-        self._all = self._progress.add_task("loading the network behind the metrics", total=None)
+        self._all = self._progress.add_task("looking for finished trainings", total=None)
         self._left = self._total = 0
 
     def __enter__(self):
@@ -43,11 +43,6 @@ class ProgressBar:
 
     def __exit__(self, *exception):
         self._progress.stop()
-
-    def training_classifier(self, steps_done: int, num_steps: int) -> None:
-        """Say how far the classifier behind the metrics is, which is trained once per data set."""
-        description = f"training the classifier behind the metrics, {steps_done / num_steps:.0%}"
-        self._progress.update(self._all, description=description)
 
     def of(self, num_steps: int, name: str = "") -> Observer:
         """Return an observer of one search.
@@ -118,7 +113,7 @@ class _OfSearch(Observer):
 
     def stage_goes_on(self, stage, progress: Progress):
         """Count steps, and say which losses an epoch ended with."""
-        description = None
+        description = progress.doing and f"{self._name(stage)}, {progress.doing}"
         if progress.losses is not None:
             self._epochs[stage] += 1
             losses = {name: v for name, v in progress.losses.items() if name.endswith("loss")}
