@@ -10,7 +10,7 @@ import signal
 import time
 
 import tf_tickets as tt
-from tf_tickets.engines import Plan, Progress, Stage
+from tf_tickets.engines import Observer, Plan, Progress, Stage, execute
 
 ARMS = ("winning", "random", "shuffled")
 FILE = "values.txt"
@@ -37,39 +37,44 @@ def sources_of(stage):
 
 @dataclasses.dataclass(frozen=True)
 class Workshop:
-    """Writes a hash of the sources' hashes.
+    """Writes a hash of what the sources hold.
 
     Args:
+        notes: a folder, in which it leaves a file for each process and each stage made.
         seconds: that a stage takes.
         fails: name of a stage -> what happens in it: "error", "interrupt", "kill" or "kill once".
-        notes: a folder, in which it leaves a file for each process and each stage made.
+        salt: changes what every stage holds.
     """
 
-    notes: str
+    notes: pathlib.Path
     seconds: float = 0.0
     fails: tuple[tuple[str, str], ...] = ()
+    salt: str = ""
 
     @contextlib.contextmanager
     def __call__(self, folder, report):
-        (pathlib.Path(self.notes) / f"process-{os.getpid()}").touch()
+        (self.notes / f"process-{os.getpid()}").touch()
 
         def make(stage, path):
-            self._fail(stage)
-            sources = sources_of(stage)
-            texts = [(folder.path / source.name / FILE).read_text() for source in sources]
+            self._fail(stage, path)
+            texts = [(folder.path / source.name / FILE).read_text() for source in sources_of(stage)]
             report(Progress(1))
             time.sleep(self.seconds)
-            report(Progress(1, {"loss": 0.5}))
-            found = hashlib.sha256("".join([stage.name, *texts]).encode()).hexdigest()
+            report(Progress(2, {"loss": 0.5}))
+            (path / "part").mkdir()
+            (path / "part" / "empty.txt").touch()
+            found = hashlib.sha256("".join([self.salt, stage.name, *texts]).encode()).hexdigest()
             (path / FILE).write_text(found)
-            (pathlib.Path(self.notes) / f"made-{time.monotonic_ns()}").write_text(stage.name)
+            (self.notes / f"made-{time.monotonic_ns()}").write_text(stage.name)
             return {**dataclasses.asdict(stage), "metrics": {"loss": len(texts)}}
 
         yield make
 
-    def _fail(self, stage):
+    def _fail(self, stage, path):
         what = dict(self.fails).get(stage.name)
-        once = pathlib.Path(self.notes) / "killed"
+        once = self.notes / "killed"
+        if what is not None:
+            (path / FILE).write_text("half")
         if what == "error":
             raise tt.DivergedError(f"{stage.name} diverged")
         if what == "interrupt":
@@ -79,39 +84,91 @@ class Workshop:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Watching(Observer):
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def search_begins(self, stages):
+        self.told.append(("search", len(stages)))
+
+    def stage_begins(self, stage):
+        self.told.append(("begins", stage.name))
+
+    def stage_goes_on(self, stage, progress):
+        self.told.append(("goes on", stage.name, progress.steps, progress.losses))
+
+    def stage_ends(self, stage, record):
+        self.told.append(("ends", stage.name, record["metrics"]["loss"]))
+
+    def names(self, what):
+        """The stages of which it was told so."""
+        return [told[1] for told in self.told if told[0] == what]
+
+
+def told_of(stage):
+    """What is told of a stage that is made."""
+    steps = [("goes on", stage.name, 1, None), ("goes on", stage.name, 2, {"loss": 0.5})]
+    return [("begins", stage.name), *steps, ("ends", stage.name, len(sources_of(stage)))]
+
+
 @contextlib.contextmanager
-def plan_in(path, workshop, stages=None, observers=(), **options):
+def plan_in(path, workshop, stages=None, **options):
     """Hold a run folder, and give the plan of a search in it."""
     with tt.RunFolder(path, {"toy": 1}) as folder:
-        stages = stages or stages_of()
-        yield Plan(folder, stages, sources_of, workshop, observers=observers, **options)
+        yield Plan(folder, stages or stages_of(), sources_of, workshop, **options)
+
+
+def make(path, workshop, engine=None, **options):
+    """Make a search, and return its records."""
+    with plan_in(path, workshop, **options) as plan:
+        return execute([plan], engine)[0]
 
 
 def bytes_of(path):
-    """All files of all stages but the times of the records."""
-    files = sorted(pathlib.Path(path).glob("seed-*/**/*"))
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files if file.is_file()}
+    """All files of all stages."""
+    files = (file for file in pathlib.Path(path).glob("seed-*/**/*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+
+
+def done_in(path):
+    """The names of the stages that are done."""
+    files = pathlib.Path(path).rglob("done.json")
+    return {file.parent.relative_to(path).as_posix() for file in files}
 
 
 def left_overs(path):
     """What a stage that was not finished has left."""
-    return [p for p in pathlib.Path(path).rglob(".*") if p.name != ".lock"]
+    return [file for file in pathlib.Path(path).rglob(".*") if file.name != ".lock"]
 
 
 def made_by(notes):
     """The names of the stages, in the order in which they were made."""
-    files = sorted(pathlib.Path(notes).glob("made-*"), key=lambda f: int(f.name.split("-")[1]))
+    files = sorted(notes.glob("made-*"), key=lambda file: int(file.name.split("-")[1]))
     return [file.read_text() for file in files]
 
 
 def processes_of(notes):
     """The processes that have opened a workshop."""
-    return [int(f.name.split("-")[1]) for f in pathlib.Path(notes).glob("process-*")]
+    return [int(file.name.split("-")[1]) for file in notes.glob("process-*")]
 
 
-def is_alive(pid):
-    """Whether a process is there, and no zombie."""
+def alive_of(notes):
+    """Those of them that have not ended."""
+    return [pid for pid in processes_of(notes) if _is_alive(pid)]
+
+
+def _is_alive(pid):
     try:
         return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def wait_until(condition, seconds=120):
+    """Wait for what a condition says."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -6,7 +6,16 @@ import sys
 import pytest
 
 from tf_tickets.errors import SettingError
+from tf_tickets.lab import engine_options
 from tf_tickets.lab.engine_options import ENGINES, EngineOptions
+
+
+@pytest.fixture(autouse=True)
+def found(monkeypatch):
+    """Whether Ray is installed, here or not."""
+    answers = {"ray": True}
+    monkeypatch.setattr(engine_options, "find_spec", lambda name: answers[name] or None)
+    return answers
 
 
 @pytest.mark.parametrize(
@@ -68,3 +77,10 @@ def test_engine_options_load_no_tensorflow():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+def test_without_ray_one_line_says_how_to_install_it(found):
+    found["ray"] = False
+    with pytest.raises(SettingError, match=r"Ray is installed: pip install 'tf-tickets\[ray\]'"):
+        EngineOptions("ray").resolved("none")
+    assert EngineOptions("here").resolved("none").engine == "here"

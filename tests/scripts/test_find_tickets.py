@@ -217,7 +217,7 @@ def test_processes_side_by_side_make_the_same_bits(run_script, run_here, outcome
     words = [*words.split(), *"--seeds 0 1 --threads 1 --json --output".split()]
     ran = run_script(*words, tmp_path / "a", *"--engine processes --workers 2".split())
     outcome = outcome_of(ran)
-    assert "\nTrainings: 2 side by side in processes of their own, 1 threads each\n" in ran.stdout
+    assert "\nTrainings: 2 side by side in processes of their own, one thread each\n" in ran.stdout
     assert ran.stderr.count(": trained, ") == ran.stderr.count("\n") == 6, ran.stderr
     here = outcome_of(run_here(*words, tmp_path / "b", "--engine", "here"))
     there = pathlib.Path(outcome["run"])

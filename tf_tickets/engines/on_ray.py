@@ -3,7 +3,9 @@
 import concurrent.futures
 import contextlib
 import itertools
+import socket
 import time
+import urllib.parse
 import uuid
 
 from tf_tickets.engines.engine import WorkerLost
@@ -14,6 +16,7 @@ from tf_tickets.files import sha256_of
 from tf_tickets.runs.paths import DONE
 
 _START_SECONDS = 120
+_CONNECT_SECONDS = 5
 _PROGRESS = "progress"  # the group of threads in which an actor answers while it trains
 
 
@@ -222,9 +225,17 @@ def _start_or_join(ray, address):
     """Become a part of a cluster; without an address it is a new one of this machine."""
     options = {"num_cpus": available_cores()} if address is None else {}
     try:
+        _check_that_somebody_listens(address or "local")
         ray.init(address or "local", log_to_driver=False, logging_level="CRITICAL", **options)
-    except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingError(
             f"`address`: no Ray cluster answers at {address}. Start one by `ray start --head`, or "
             "leave the address out."
         ) from error
+
+
+def _check_that_somebody_listens(address):
+    """Raise OSError at once if nobody does: Ray itself would try for a quarter of an hour."""
+    place = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
+    if place.port is not None:  # neither "auto" nor "local"
+        socket.create_connection((place.hostname, place.port), _CONNECT_SECONDS).close()

@@ -87,6 +87,7 @@ class _Slot:
         self.is_broken = False
 
     def submit(self, order):
+        self.pass_on_progress()  # what is left of the order before
         self._order = order
         folder, plan = order.plan.folder, order.plan
         inner = self._pool.submit(

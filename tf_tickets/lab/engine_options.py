@@ -1,6 +1,7 @@
 """Where the trainings of runs are made: the options, and the engine that they describe."""
 
 import dataclasses
+from importlib.util import find_spec
 
 from tf_tickets.lab.options import Options, option, refuse
 
@@ -49,9 +50,12 @@ class EngineOptions(Options):
             strategy: the name of what trains one model on several devices.
 
         Raises:
-            SettingError: if the engine and the strategy cannot go together.
+            SettingError: if the engine and the strategy cannot go together, or Ray is not there.
         """
         engine = self.engine or ("here" if strategy != "none" else "processes")
         if engine != "here" and strategy != "none":
             refuse("engine", f"must be here if the strategy is {strategy}", engine)
+        if engine == "ray" and find_spec("ray") is None:
+            expected = "can be ray only if Ray is installed: pip install 'tf-tickets[ray]'"
+            refuse("engine", expected, engine)
         return dataclasses.replace(self, engine=engine)

@@ -198,7 +198,9 @@ def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = N
         with contextlib.ExitStack() as stack:
             plans = [stack.enter_context(job.entered(watcher)) for job in at_once]
             made = _engine(engine, plans, jobs[0].threads)
-            watcher.trainings_begin(f"{made}, {jobs[0].threads} threads each")
+            threads = jobs[0].threads
+            each = "one thread" if threads == 1 else f"{threads} threads"
+            watcher.trainings_begin(f"{made}, {each} each")
             engines.execute(plans, made)
     return [job.run for job in jobs]
 
