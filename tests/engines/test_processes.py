@@ -31,7 +31,7 @@ from tests.engines.toy import (
     told_of,
     wait_until,
 )
-from tf_tickets.engines import Order, Processes, Progress, Stage, execute
+from tf_tickets.engines import Observer, Order, Processes, Progress, Stage, execute
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -115,19 +115,31 @@ def test_a_stage_that_ends_every_worker_is_one_line(tmp_path, notes):
     assert not left_overs(tmp_path / "run") and len(processes_of(notes)) == 3
 
 
-class Impatient(Watching):
-    """Fails once a stage has ended."""
+class Impatient(Observer):
+    """Fails when it learns of something for the first time."""
 
-    def stage_ends(self, stage, record):
+    def __init__(self, what):
+        setattr(self, what, self._fail)
+
+    def _fail(self, *arguments):
         raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("forked")
-def test_who_is_interrupted_leaves_no_process_behind(tmp_path, notes):
+@pytest.mark.parametrize(("what", "seconds"), [("stage_goes_on", 60), ("stage_ends", 0.5)])
+def test_who_is_interrupted_leaves_no_process_and_nothing_half(
+    what, seconds, tmp_path, notes, expected
+):
+    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "run", Workshop(notes, 0.5), Processes(2), observers=[Impatient()])
+        workshop = Workshop(notes, seconds)
+        make(tmp_path / "run", workshop, Processes(2), observers=[Impatient(what)])
+    assert time.monotonic() - begun < 45, "nobody waits for a stage that nobody wants"
     assert processes_of(notes) and not alive_of(notes)
-    assert done_in(tmp_path / "run") and not left_overs(tmp_path / "run")
+    assert not left_overs(tmp_path / "run")
+    assert done_in(tmp_path / "run") <= set(made_by(notes))
+    make(tmp_path / "run", Workshop(tmp_path))
+    assert bytes_of(tmp_path / "run") == expected
 
 
 @pytest.mark.usefixtures("forked")

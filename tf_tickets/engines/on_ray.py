@@ -227,11 +227,14 @@ def _start_or_join(ray, address):
     try:
         _check_that_somebody_listens(address or "local")
         ray.init(address or "local", log_to_driver=False, logging_level="CRITICAL", **options)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingError(
             f"`address`: no Ray cluster answers at {address}. Start one by `ray start --head`, or "
             "leave the address out."
         ) from error
+    except RuntimeError as error:  # other versions there, or a script that has joined one already
+        reason = " ".join(str(error).split())
+        raise SettingError(f"Ray cannot join {address or 'a new cluster'}: {reason}") from error
 
 
 def _check_that_somebody_listens(address):
