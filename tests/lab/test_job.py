@@ -145,7 +145,7 @@ def test_a_run_that_goes_on_keeps_its_threads(made, output):
     assert job_of(other, output, threads + 3).threads == threads + 3, "it is a new run"
 
 
-def test_threads_that_are_given_are_those_of_another_run(made, output):
+def test_threads_that_are_given_are_those_of_another_run(made, output, ray_is_installed):
     threads = threads_in_use() + 3
     given = dataclasses.replace(SMALL, threads=threads)
     for engine in (HERE, EngineOptions("processes"), EngineOptions("ray")):
@@ -153,7 +153,7 @@ def test_threads_that_are_given_are_those_of_another_run(made, output):
         assert job.threads == threads and job.folder.path != made.path
 
 
-def test_new_runs_share_the_processors_between_them(tmp_path, monkeypatch):
+def test_new_runs_share_the_processors_between_them(tmp_path, monkeypatch, ray_is_installed):
     monkeypatch.setattr("tf_tickets.engines.resources.available_cores", lambda: 12)
     monkeypatch.setattr("tf_tickets.engines.resources.memory_bytes", lambda: 2**40)
     configs = [SMALL, dataclasses.replace(SMALL, seeds=(0, 1), network={"latent_dim": 3})]

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tf_tickets.lab import engine_options
 from tf_tickets.lab.methods import METHODS
 from tf_tickets.lab.models import MODELS, GanTraining
 
@@ -226,12 +227,14 @@ def test_processes_side_by_side_make_the_same_bits(run_script, run_here, outcome
     assert outcome["dense"] == here["dense"] and outcome["rounds"] == here["rounds"]
 
 
-def test_without_ray_its_engine_is_refused_by_one_line(run_here, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    ran = run_here(*SMALL, "--engine", "ray", "--address", "auto", "--output", tmp_path)
-    assert ran.returncode == 2 and not list(tmp_path.rglob("seed-*"))
-    message = "The engine ray needs Ray, which is not installed: pip install 'tf-tickets[ray]'"
-    assert ran.stderr == f"find_tickets.py: error: {message}\n"
+def test_without_ray_its_engine_is_refused_by_one_line(
+    run_here, assert_refused, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(engine_options, "find_spec", lambda name: None)
+    ran = run_here(*SMALL, "--engine", "ray", "--address", "auto", "--output", tmp_path / "new")
+    expected = "can be ray only if Ray is installed: pip install 'tf-tickets[ray]'"
+    assert_refused(ran, 2, f"argument --engine: {expected}. Received: ray")
+    assert not (tmp_path / "new").exists()
 
 
 def test_threads_that_this_process_has_not_are_refused_by_one_line(

@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from tf_tickets.errors import FileError
-from tf_tickets.lab import engine_options
 from tf_tickets.lab.commands import compare, find, transfer
 from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.config import Data, Judging, RunConfig
@@ -60,8 +59,7 @@ def engine_of(words):
     return parser.engine(arguments, config)
 
 
-def test_a_command_lets_processes_train_unless_it_is_told_otherwise(monkeypatch):
-    monkeypatch.setattr(engine_options, "find_spec", lambda name: name)
+def test_a_command_lets_processes_train_unless_it_is_told_otherwise(ray_is_installed):
     assert engine_of("") == EngineOptions("processes")
     assert engine_of("--strategy mirrored") == EngineOptions("here")
     words = "--engine ray --workers 8 --workers-per-gpu 2 --address auto"
