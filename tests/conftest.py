@@ -26,15 +26,24 @@ def cache(tmp_path_factory):
     return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "cache"
 
 
+def with_engine(options, engine="here"):
+    """Return the words of a command with an engine, if they name none; None adds nothing.
+
+    Processes that train import TensorFlow anew, which takes longer than most trainings of tests.
+    """
+    return options if engine is None or "--engine" in options else (*options, "--engine", engine)
+
+
 @pytest.fixture(scope="session")
 def start_script(cache):
-    """Start a script with options as a process of its own.
+    """Start a script with options as a process of its own, which trains itself unless told.
 
     A process that is not forked imports TensorFlow itself, as a user's does: for tests of what its
-    native code prints.
+    native code prints. `engine=None` leaves the command its default.
     """
 
-    def start(*options, script="find_tickets.py", forked=True, **environment):
+    def start(*options, script="find_tickets.py", forked=True, engine="here", **environment):
+        options = with_engine(options, engine)
         env = {**os.environ, "TF_TICKETS_CACHE": str(cache), **environment}
         file = ROOT / "scripts" / script
         if forked:

@@ -20,6 +20,7 @@ DOCUMENTED = re.findall(
 MODULES = {
     "": tt,
     "callbacks.": tt.callbacks,
+    "engines.": tt.engines,
     "search.": tt.search,
     "lab.": tt.lab,
     **{
@@ -75,7 +76,9 @@ def test_what_raises_says_so(name):
         assert any("Raises:" in text or "Raise SettingError" in text for text in texts if text)
 
 
-@pytest.mark.parametrize("name", ["tf_tickets", "tf_tickets.search", "tf_tickets.lab"])
+@pytest.mark.parametrize(
+    "name", ["tf_tickets", "tf_tickets.engines", "tf_tickets.search", "tf_tickets.lab"]
+)
 def test_every_name_of_a_stub_is_there_at_run_time(name):
     stub = ROOT.joinpath(*name.split("."), "__init__.pyi").read_text()
     names = re.findall(r'^    "(\w+)",$', stub, re.MULTILINE)

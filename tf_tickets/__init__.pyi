@@ -1,4 +1,4 @@
-from . import callbacks, lab, search
+from . import callbacks, engines, lab, search
 from .channels.ranking import (
     ChannelRanking,
     channel_masks,
@@ -59,6 +59,7 @@ __all__ = [
     "check_agreement",
     "count_flops",
     "data",
+    "engines",
     "export_saved_model",
     "export_tflite",
     "global_masks",

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_tickets as tt
 from tf_tickets.lab import comparison, keep
 from tf_tickets.lab.methods import METHODS
+from tf_tickets.lab.ways import WAYS
 
 NUM_STEPS, BATCH_SIZE, REWIND_STEP = 12, 4, 2
 WHOLE = 2 * 8 * 16 + 2 * 16 + 2 * 16 * 8  # forward FLOPs of the network below, less its biases
@@ -151,3 +152,22 @@ def test_the_batches_that_are_timed_are_of_the_training_images():
     experiment = types.SimpleNamespace(train_images=images, images_per_step=4)
     batches = list(comparison.first_batches(experiment)(9))
     assert [tuple(batch.shape) for batch in batches] == [(4, *images.image_shape)] * 9
+
+
+def test_the_ways_that_were_asked_for_are_shown_beside_the_unpruned_network(monkeypatch):
+    """All but those in mixed precision are timed by the first run's unpruned network."""
+    references = {}
+
+    def rows_of_run(way, run, reference=None):
+        references[way.name] = reference
+        return [f"{run} unpruned", f"{run} first", f"{run} second"], float(len(references))
+
+    monkeypatch.setattr(comparison, "rows_of_run", rows_of_run)
+    names = ("imp", "early-bird-mixed", "snip")
+    runs = {WAYS[name]: f"run of {name}" for name in names}
+    assert comparison.compare(runs, ["early-bird-mixed", "snip"]) == [
+        "run of imp unpruned",
+        *(f"run of {name} {which}" for name in names[1:] for which in ("first", "second")),
+    ]
+    assert references == {"imp": None, "early-bird-mixed": None, "snip": 1.0}
+    assert len(comparison.compare(runs, names)) == 7

@@ -7,10 +7,12 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
-from tf_tickets.errors import SettingError
-from tf_tickets.lab import Data, Judging, RunConfig, Training
-from tf_tickets.lab.job import Job, identity
+from tf_tickets.engines import Observer, threads_in_use
+from tf_tickets.files import read_sealed_json, write_sealed_json
+from tf_tickets.lab import Data, EngineOptions, Judging, RunConfig, Training
+from tf_tickets.lab.job import HERE, Job, Watcher, identity, make, prepare_all
 from tf_tickets.lab.methods import IterativeMagnitude, MagnitudeAtInit, Transfer
+from tf_tickets.lab.prepared import prepare
 
 SMALL = RunConfig(
     "vae",
@@ -24,6 +26,11 @@ SMALL = RunConfig(
 @pytest.fixture(autouse=True)
 def own_cache(cache, monkeypatch):
     monkeypatch.setenv("TF_TICKETS_CACHE", str(cache))
+
+
+def job_of(config, output, threads=None):
+    """Return the job of a config, for a machine on which a training has so many threads."""
+    return Job(prepare(config), output, threads_in_use() if threads is None else threads)
 
 
 @pytest.fixture(scope="module")
@@ -86,62 +93,179 @@ def test_the_policy_of_keras_is_as_before(made):
     ],
 )
 def test_a_folder_is_shared_by_what_gives_the_same_bits(changes, same, made, output):
-    folder = Job(dataclasses.replace(SMALL, **changes), output).folder
+    folder = job_of(dataclasses.replace(SMALL, **changes), output).folder
     assert (folder.path == made.path) == same
 
 
-def test_a_default_that_does_not_fit_adapts_and_what_is_given_is_refused(output):
+def test_a_job_notes_what_was_adapted(output):
     short = dataclasses.replace(SMALL, method=IterativeMagnitude(rounds=1))
-    job = Job(short, output)
-    assert job.config.method.rewind_step == 3
-    assert job.notes == ["rewind step 3: a training has 4 steps"]
-    with pytest.raises(SettingError, match="`rewind_step` must be at most 3, as a training has 4"):
-        Job(dataclasses.replace(SMALL, method=IterativeMagnitude(rewind_step=4)), output)
-    with pytest.raises(SettingError, match="`evaluations` must be at most 4"):
-        training = dataclasses.replace(SMALL.training, evaluations=5)
-        Job(dataclasses.replace(SMALL, training=training), output)
-
-
-def test_evaluations_of_a_recipe_adapt_too(output):
-    gan = RunConfig(
-        "dcgan",
-        IterativeMagnitude(rewind_step=0),
-        SMALL.data,
-        tt.lab.GanTraining(epochs=1, batch_size=16, width=2),
-    )
-    job = Job(gan, output)
-    assert job.experiment.recipe.evaluations == 2
-    assert job.notes == ["evaluations 2: a training has 2 steps"]
+    assert job_of(short, output).notes == ["rewind step 3: a training has 4 steps"]
 
 
 def test_an_extension_is_part_of_what_a_run_is(made, output, tmp_path):
     path = tmp_path / "cards.py"
     path.write_text("")
     config = dataclasses.replace(SMALL, extensions=(str(path),))
-    first = Job(config, output).folder.path
+    first = job_of(config, output).folder.path
     path.write_text("# other cards\n")
-    assert len({made.path, first, Job(config, output).folder.path}) == 3
+    assert len({made.path, first, job_of(config, output).folder.path}) == 3
 
 
-def test_an_identity_is_json(output):
-    job = Job(SMALL, output)
-    content = identity(job.config, job.experiment)
+def test_an_identity_is_json():
+    prepared = prepare(SMALL)
+    content = identity(prepared.config, prepared.experiment)
     assert json.loads(json.dumps(content))["method"]["name"] == "imp"
 
 
-def test_a_transfer_takes_what_it_is_not_given_from_the_run(made, output):
+def test_the_folder_of_a_transfer_names_both_models(made, output):
     training = tt.lab.GanTraining(batch_size=16)
     config = RunConfig("dcgan", Transfer(source=str(made.path)), training=training)
-    job = Job(config, output)
-    assert job.config.model == "dcgan-shared" and job.config.seeds == (0,)
-    assert job.config.data == dataclasses.replace(SMALL.data)
-    assert job.experiment.recipe.network["width"] == 2
-    assert job.folder.path.name.startswith("vae-to-dcgan-shared-digits-")
+    assert job_of(config, output).folder.path.name.startswith("vae-to-dcgan-shared-digits-")
 
 
-def test_a_transfer_between_unlike_models_is_refused_with_those_that_could(made, output):
-    with pytest.raises(SettingError, match=r"cannot go to sngan\..*could go to .*dcgan-shared"):
-        training = tt.lab.GanTraining(batch_size=16)
-        Job(RunConfig("sngan", Transfer(source=str(made.path)), training=training), output)
-    with pytest.raises(SettingError, match="`source` is required"):
-        RunConfig("dcgan", Transfer())
+# --- Threads, on which the bits of a training depend
+
+
+def test_threads_are_a_part_of_the_identity(made, output, tmp_path):
+    threads = threads_in_use()
+    assert tt.read_settings(made.path)["threads"] == threads
+    given = dataclasses.replace(SMALL, threads=threads)
+    assert prepare_all([given], output, HERE)[0].folder.path == made.path, "as they are the same"
+    others = {job_of(SMALL, tmp_path, number).folder.path.name for number in (1, 2, 3)}
+    assert len(others) == 3 and (made.path.name in others) == (threads <= 3)
+
+
+def test_a_run_that_goes_on_keeps_its_threads(made, output):
+    threads = threads_in_use()
+    job = job_of(SMALL, output, threads + 3)
+    assert (job.threads, job.folder.path) == (threads, made.path)
+    longer = dataclasses.replace(SMALL, method=IterativeMagnitude(rounds=3, rewind_step=1))
+    assert job_of(longer, output, threads + 3).folder.path == made.path
+    other = dataclasses.replace(SMALL, network={"latent_dim": 3})
+    assert job_of(other, output, threads + 3).threads == threads + 3, "it is a new run"
+
+
+def test_threads_that_are_given_are_those_of_another_run(made, output, ray_is_installed):
+    threads = threads_in_use() + 3
+    given = dataclasses.replace(SMALL, threads=threads)
+    for engine in (HERE, EngineOptions("processes"), EngineOptions("ray")):
+        (job,) = prepare_all([given], output, engine)
+        assert job.threads == threads and job.folder.path != made.path
+
+
+def test_new_runs_share_the_processors_between_them(tmp_path, monkeypatch, ray_is_installed):
+    monkeypatch.setattr("tf_tickets.engines.resources.available_cores", lambda: 12)
+    monkeypatch.setattr("tf_tickets.engines.resources.memory_bytes", lambda: 2**40)
+    configs = [SMALL, dataclasses.replace(SMALL, seeds=(0, 1), network={"latent_dim": 3})]
+    for engine, threads in (
+        (EngineOptions("processes", workers=4), 3),
+        (EngineOptions("ray", workers=2), 6),
+        # Of nine trainings three follow each other, so three go side by side.
+        (EngineOptions("processes"), 4),
+    ):
+        jobs = prepare_all(configs, tmp_path, engine)
+        assert [job.threads for job in jobs] == [threads] * 2
+
+
+def test_this_process_does_not_train_with_threads_that_it_has_not(tmp_path):
+    config = dataclasses.replace(SMALL, threads=threads_in_use() + 1)
+    with pytest.raises(tt.SettingError, match=r"`threads` cannot be .* TensorFlow has begun with"):
+        tt.lab.run(config, tmp_path)
+
+
+# --- The machine
+
+
+@pytest.fixture
+def found_elsewhere(made, output):
+    """Let the run be of a machine that differs in some points, for the time of a test."""
+    path = made.path / "run.json"
+    before = path.read_bytes()
+
+    def change(**machine):
+        content = read_sealed_json(path)
+        content["origin"]["machine"] |= machine
+        write_sealed_json(path, content)
+
+    yield change
+    path.write_bytes(before)
+
+
+def test_on_the_same_machine_there_is_nothing_to_note(made, output):
+    assert tt.read_origin(made.path)["machine"]["processor"]
+    assert job_of(SMALL, output).notes == []
+
+
+def test_another_processor_is_noted(found_elsewhere, output):
+    here = tt.read_origin(job_of(SMALL, output).folder.path)["machine"]["processor"]
+    found_elsewhere(processor="Abacus with beads", cpus=999, platform="sand")
+    (note,) = job_of(SMALL, output).notes
+    assert note == (
+        f"processor Abacus with beads, and here {here}: what is trained now may have other bits"
+    )
+
+
+def test_other_gpus_are_noted(found_elsewhere, output):
+    found_elsewhere(gpus=["/physical_device:GPU:7"])
+    (note,) = job_of(SMALL, output).notes
+    assert note.startswith("gpus ['/physical_device:GPU:7'], and here [")
+
+
+# --- Several runs at once
+
+
+class Notes(Watcher):
+    """Notes what it learns of."""
+
+    def __init__(self):
+        self.told = []
+
+    def run_begins(self, job):
+        self.told.append(("begins", job.folder.path.name))
+
+    def observers(self, job):
+        told = self.told
+
+        class OfStages(Observer):
+            def stage_ends(self, stage, record):
+                told.append((job.folder.path.name, stage.name))
+
+        return [OfStages()]
+
+    def trainings_begin(self, words):
+        self.told.append(("trainings", words))
+
+
+def test_runs_that_are_made_together_are_those_made_alone(made, tmp_path):
+    dense = dataclasses.replace(SMALL, arms=("winning",))
+    other = dataclasses.replace(dense, network={"latent_dim": 3})
+    jobs = prepare_all([other, dense, other], tmp_path, HERE)
+    notes = Notes()
+    runs = make(jobs, HERE, notes)
+    assert [run.path for run in runs] == [job.folder.path for job in jobs]
+    first, second, again = (run.path for run in runs)
+    assert first == again != second and second.name == made.path.name
+    stage = "seed-0/round-01/winning"
+    for name in (f"{stage}/trained.safetensors", "winning_ticket/ticket.safetensors"):
+        assert (second / name).read_bytes() == (made.path / name).read_bytes()
+    begun = [name for word, name in notes.told if word == "begins"]
+    assert begun == [first.name, second.name], "the same run is made once"
+    words = "one after another in this process, one thread each"
+    assert ("trainings", words) in notes.told
+    ended = [told for told in notes.told if "seed-" in told[1]]
+    stages = ["seed-0/round-00/dense", stage]
+    assert ended == [(path.name, name) for path in (first, second) for name in stages]
+    assert (first / "figures" / "fcd.png").exists() and (second / "export").exists()
+
+
+def test_runs_of_one_folder_are_made_one_after_another(tmp_path):
+    """They differ in what only adds stages."""
+    short = dataclasses.replace(SMALL, arms=("winning",))
+    longer = dataclasses.replace(short, method=IterativeMagnitude(rounds=2, rewind_step=1))
+    runs = tt.lab.execute([longer, short, longer], tmp_path)
+    assert len({run.path for run in runs}) == 1
+    assert [run.config.method.rounds for run in runs] == [2, 1, 2]
+    assert [len(run.records) for run in runs] == [3, 2, 3]
+    assert len(list(runs[0].path.glob("seed-0/*/*/done.json"))) == 3
+    runs = tt.lab.execute([dataclasses.replace(longer, seeds=(1,)), short], tmp_path)
+    assert [len(run.records) for run in runs] == [3, 2]

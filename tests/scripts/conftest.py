@@ -7,6 +7,7 @@ import warnings
 import keras
 import pytest
 
+from tests.conftest import with_engine
 from tf_tickets.lab.commands import compare, find, transfer
 from tf_tickets.lab.commands.console import exit_with_one_line
 
@@ -19,7 +20,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="session")
 def run_here(cache):
-    """Run a command in this process, which has TensorFlow loaded already."""
+    """Run a command in this process, which has TensorFlow loaded already, and trains itself."""
 
     def run(*options, script="find_tickets.py"):
         out, error = io.StringIO(), io.StringIO()
@@ -29,7 +30,7 @@ def run_here(cache):
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(error),
         ):
-            patch.setattr("sys.argv", [script, *map(str, options)])
+            patch.setattr("sys.argv", [script, *map(str, with_engine(options))])
             patch.setattr("warnings.showwarning", warnings.showwarning)
             patch.setenv("TF_TICKETS_CACHE", str(cache))
             try:

@@ -6,6 +6,9 @@ import pytest
 
 from tf_tickets.lab import comparison
 from tf_tickets.lab.commands import compare
+from tf_tickets.lab.config import RunConfig
+from tf_tickets.lab.engine_options import EngineOptions
+from tf_tickets.lab.methods import IterativeMagnitude
 from tf_tickets.lab.models import GanTraining
 from tf_tickets.lab.ways import WAYS, configs_of
 
@@ -15,16 +18,16 @@ SMALL = "--model dcgan-shared --width 4 --limit 128 --batch-size 32 --epochs 4 -
 
 @pytest.fixture
 def asked(monkeypatch, run_here):
-    """Return the arguments of `comparison.compare` that a command line leads to."""
+    """Return the configs, the output folder and the engine that a command line leads to."""
 
     def find(*options):
         given = []
 
-        def note(*arguments):
-            given.extend(arguments)
+        def note(configs, output, console, engine):
+            given.extend((configs, output, engine))
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(comparison, "compare", note)
+        monkeypatch.setattr(compare, "make", note)
         assert run_here(*options, **SCRIPT).returncode == 130
         return given
 
@@ -32,10 +35,9 @@ def asked(monkeypatch, run_here):
 
 
 def test_each_way_is_run_once(asked):
-    base, ways, rounds, channel_sparsity, _ = asked(
+    made, *_ = asked(
         *SMALL, *"--methods snip early-bird imp --rounds 3 --channel-sparsity 0.4".split()
     )
-    made = list(configs_of(base, ways, rounds, channel_sparsity).values())
     assert [config.method.name for config in made] == ["snip", "early-bird", "imp"]
     assert [config.method.num_rounds for config in made] == [1, 1, 3]
     assert made[0].method.rate == pytest.approx(1 - 0.8**3)
@@ -46,26 +48,50 @@ def test_each_way_is_run_once(asked):
 
 
 def test_if_all_is_mixed_one_round_is_trained_beside_the_unpruned_network(asked):
-    base, ways, *others, _ = asked("--methods", "early-bird-mixed")
-    unpruned, mixed = configs_of(base, ways, *others).values()
+    (unpruned, mixed), *_ = asked("--methods", "early-bird-mixed")
     assert (unpruned.method.name, unpruned.method.rounds) == ("imp", 1)
+    assert mixed.method.name == "early-bird"
     precisions = [config.training.precision for config in (unpruned, mixed)]
     assert precisions == ["float32", "auto"]
 
 
 def test_by_default_all_ways_are_compared_and_iterative_pruning_removes_79_percent(asked):
-    base, ways, rounds, channel_sparsity, _ = asked()
-    assert (base.model, tuple(ways), rounds) == ("dcgan-table2", tuple(WAYS), 7)
-    assert channel_sparsity == (0.3, 0.5, 0.7)
-    assert 1 - 0.8**rounds == pytest.approx(0.79, abs=0.001)
+    made, *_ = asked()
+    assert {config.model for config in made} == {"dcgan-table2"}
+    base = RunConfig("dcgan-table2", IterativeMagnitude(rounds=7))
+    assert made == list(configs_of(base, tuple(WAYS), 7, (0.3, 0.5, 0.7)).values())
+    by_way = dict(zip(WAYS, made, strict=True))
+    assert by_way["early-bird"].method.channel_sparsity == (0.3, 0.5, 0.7)
+    assert 1 - 0.8 ** by_way["imp"].method.rounds == pytest.approx(0.79, abs=0.001)
 
 
-def test_the_run_of_a_way_is_made_in_the_output_folder(asked, monkeypatch, tmp_path):
-    *_, make = asked("--output", tmp_path)
-    made = []
-    monkeypatch.setattr(compare, "make", lambda *arguments: made.append(arguments))
-    make("a config")
-    assert made[0][:2] == ("a config", str(tmp_path))
+def test_the_runs_are_made_in_the_output_folder_by_the_engine(asked, tmp_path):
+    _, output, engine = asked("--output", tmp_path)
+    assert (output, engine) == (str(tmp_path), EngineOptions("here"))
+    words = "--engine processes --workers 3".split()
+    assert asked("--output", tmp_path, *words)[1:] == [output, EngineOptions("processes", 3)]
+
+
+def test_finished_runs_are_compared_by_their_ways(run_here, monkeypatch):
+    given = []
+
+    def note(*arguments):
+        given.extend(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        compare, "make", lambda configs, *_: [config.method.name for config in configs]
+    )
+    monkeypatch.setattr(comparison, "compare", note)
+    words = "--methods synflow early-bird-mixed".split()
+    assert run_here(*words, **SCRIPT).returncode == 130
+    runs, methods = given
+    assert {way.name: run for way, run in runs.items()} == {
+        "synflow": "synflow",
+        "early-bird-mixed": "early-bird",
+    }
+    assert next(iter(runs)).name == "synflow", "which shows the unpruned network"
+    assert methods == ("synflow", "early-bird-mixed")
 
 
 @pytest.mark.slow

@@ -60,9 +60,19 @@ def uninterrupted(whole):
     return whole("vae")
 
 
-def kill_once(start_script, model, output, num_files, delay):
+# With as many threads as this process has, on which the bits depend.
+ENGINES = {
+    "here": ["--engine", "here"],
+    "processes": "--engine processes --workers 2 --threads 1".split(),
+}
+by_each_engine = pytest.mark.parametrize(
+    "engine", ["here", pytest.param("processes", marks=pytest.mark.slow)]
+)
+
+
+def kill_once(start_script, words, output, num_files, delay):
     """Kill a run some time after it has so many files; return whether it was still running."""
-    process = start_script(*OPTIONS[model], "--output", output)
+    process = start_script(*words, "--output", output)
     while process.poll() is None and count_files(output) < num_files:
         time.sleep(0.002)
     time.sleep(delay)
@@ -75,6 +85,7 @@ def count_files(folder):
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
+@by_each_engine
 @pytest.mark.parametrize(
     ("model", "moments"),
     [
@@ -94,10 +105,11 @@ def count_files(folder):
     ids=["vae-once", "sngan-once", "vae-often", "sngan-often"],
 )
 def test_killed_at_many_moments_it_ends_with_the_same_bits(
-    model, moments, start_script, run_here, outcome_of, whole, tmp_path
+    model, moments, engine, start_script, run_here, outcome_of, whole, tmp_path
 ):
     expected = whole(model)  # which keeps the classifier of the metrics for the others
-    killed = [kill_once(start_script, model, tmp_path, *moment) for moment in moments]
+    words = [*OPTIONS[model], *ENGINES[engine]]
+    killed = [kill_once(start_script, words, tmp_path, *moment) for moment in moments]
     assert sum(killed) >= max(1, len(moments) - 1)
     run = pathlib.Path(outcome_of(run_here(*OPTIONS[model], "--output", tmp_path))["run"])
     assert bits(run) == bits(expected)
@@ -106,8 +118,46 @@ def test_killed_at_many_moments_it_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_run_do_not_meet(start_script, run_script, uninterrupted, tmp_path):
-    first = start_script(*OPTIONS["vae"], "--output", tmp_path)
+def test_a_worker_that_is_killed_is_replaced(start_script, uninterrupted, ended, tmp_path):
+    process = start_script(*OPTIONS["vae"], *ENGINES["processes"], "--output", tmp_path)
+    for number in (1, 2):
+        while process.poll() is None and count_files(tmp_path) < 8 * number:
+            time.sleep(0.002)
+        os.kill(next(workers_of(process.pid)), signal.SIGKILL)
+    ((status, _, error),) = ended([process])
+    assert status == 0, error
+    assert error.count(": trained, ") == 5 and "Traceback" not in error
+    assert bits(tmp_path / uninterrupted.name) == bits(uninterrupted)
+    assert results(tmp_path / uninterrupted.name) == results(uninterrupted)
+
+
+def workers_of(pid):
+    """Yield the processes that a command has started to train in."""
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"spawn_main" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+            yield int(child)
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_a_command_that_is_killed(start_script, tmp_path):
+    process = start_script(*OPTIONS["vae"], *ENGINES["processes"], "--output", tmp_path)
+    while process.poll() is None and count_files(tmp_path) < 8:
+        time.sleep(0.002)
+    workers = [pathlib.Path(f"/proc/{pid}") for pid in workers_of(process.pid)]
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and workers
+    end = time.monotonic() + 10
+    while any(worker.exists() for worker in workers) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(worker.exists() for worker in workers)
+
+
+@pytest.mark.slow
+@by_each_engine
+def test_two_processes_on_one_run_do_not_meet(
+    engine, start_script, run_script, uninterrupted, tmp_path
+):
+    first = start_script(*OPTIONS["vae"], *ENGINES[engine], "--output", tmp_path)
     while first.poll() is None and not list(tmp_path.rglob("done.json")):
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)
@@ -155,9 +205,11 @@ def test_a_run_folder_of_other_settings_is_refused(
 
 
 @pytest.mark.slow
+@by_each_engine
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(
-    run_here, outcome_of, uninterrupted, cache, tmp_path
+    engine, run_here, outcome_of, uninterrupted, cache, tmp_path
 ):
+    words = [str(SCRIPT), *OPTIONS["vae"], *ENGINES[engine], "--output", str(tmp_path)]
     # The largest file that may be written, after which writing fails as on a full disk.
     limited = subprocess.run(
         [
@@ -166,7 +218,7 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(
             "import resource, runpy, signal, sys;"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             f"resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, {resource.RLIM_INFINITY}));"
-            f"sys.argv = {[str(SCRIPT), *OPTIONS['vae'], '--output', str(tmp_path)]!r};"
+            f"sys.argv = {words!r};"
             "runpy.run_path(sys.argv[0], run_name='__main__')",
         ],
         capture_output=True,

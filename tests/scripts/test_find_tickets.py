@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tf_tickets.lab import engine_options
 from tf_tickets.lab.methods import METHODS
 from tf_tickets.lab.models import MODELS, GanTraining
 
@@ -210,6 +211,39 @@ def test_off_a_terminal_it_prints_a_line_for_each_training_and_a_table(finished)
     assert "\x1b" not in ran.stdout + ran.stderr
     lines = [line for line in ran.stdout.splitlines() if "20.00 %" in line]
     assert any("±" in line for line in lines)
+
+
+def test_processes_side_by_side_make_the_same_bits(run_script, run_here, outcome_of, tmp_path):
+    words = "--model linear-ae --limit 64 --rounds 1 --epochs 1 --batch-size 32 --rewind-step 1"
+    words = [*words.split(), *"--seeds 0 1 --threads 1 --json --output".split()]
+    ran = run_script(*words, tmp_path / "a", *"--engine processes --workers 2".split())
+    outcome = outcome_of(ran)
+    assert "\nTrainings: 2 side by side in processes of their own, one thread each\n" in ran.stdout
+    assert ran.stderr.count(": trained, ") == ran.stderr.count("\n") == 6, ran.stderr
+    here = outcome_of(run_here(*words, tmp_path / "b", "--engine", "here"))
+    there = pathlib.Path(outcome["run"])
+    assert there.name == pathlib.Path(here["run"]).name
+    assert bits(there) == bits(pathlib.Path(here["run"])) and len(bits(there)) > 6
+    assert outcome["dense"] == here["dense"] and outcome["rounds"] == here["rounds"]
+
+
+def test_without_ray_its_engine_is_refused_by_one_line(
+    run_here, assert_refused, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(engine_options, "find_spec", lambda name: None)
+    ran = run_here(*SMALL, "--engine", "ray", "--address", "auto", "--output", tmp_path / "new")
+    expected = "can be ray only if Ray is installed: pip install 'tf-tickets[ray]'"
+    assert_refused(ran, 2, f"argument --engine: {expected}. Received: ray")
+    assert not (tmp_path / "new").exists()
+
+
+def test_threads_that_this_process_has_not_are_refused_by_one_line(
+    run_here, assert_refused, tmp_path
+):
+    ran = run_here(*SMALL, "--threads", 3, "--output", tmp_path / "new")
+    message = "argument --threads: cannot be 3 in this process, as TensorFlow has begun with"
+    assert_refused(ran, 2, message)
+    assert not (tmp_path / "new").exists()
 
 
 def when_written(run):

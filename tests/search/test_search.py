@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tf_tickets.engines import Observer
 from tf_tickets.errors import DivergedError, SettingError
-from tf_tickets.search.stages import Observer
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")

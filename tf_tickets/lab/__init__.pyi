@@ -4,8 +4,9 @@ from .cards import register
 from .config import Data, Judging, RunConfig, load_extensions, read_config
 from .data import DATASETS, DatasetCard
 from .description import describe
+from .engine_options import EngineOptions
 from .experiment import Experiment
-from .job import Job, run
+from .job import Job, execute, run
 from .methods import METHODS, AtInitialization, Method
 from .metrics import METRICS, Metric
 from .models import MODELS, Family, GanTraining, ModelCard, Training
@@ -30,6 +31,7 @@ __all__ = [
     "AtInitialization",
     "Data",
     "DatasetCard",
+    "EngineOptions",
     "Experiment",
     "Family",
     "Figure",
@@ -49,6 +51,7 @@ __all__ = [
     "data",
     "describe",
     "draw_figures",
+    "execute",
     "fit_steps",
     "load_extensions",
     "methods",

@@ -5,7 +5,7 @@ Source: Kalibhat et al., 2021, arXiv:2010.02350, table 2 and fig. 7.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -13,15 +13,14 @@ import numpy as np
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.costs.flops import count_flops, training_flops
 from tf_tickets.costs.timing import step_seconds
-from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.data.dataset import training_batches
 from tf_tickets.lab.experiment import Experiment
-from tf_tickets.lab.job import recipe_of
 from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.methods import Method
 from tf_tickets.lab.precision import dtype_policy
+from tf_tickets.lab.prepared import recipe_of
 from tf_tickets.lab.run_view import Run
-from tf_tickets.lab.ways import Way, configs_of
+from tf_tickets.lab.ways import Way
 from tf_tickets.runs.records import Records
 
 
@@ -69,32 +68,23 @@ class Row:
         return {**dataclasses.asdict(self), "mean": self.mean, "spread": self.spread}
 
 
-def compare(
-    base: RunConfig,
-    ways: Sequence[str],
-    rounds: int,
-    channel_sparsity: Sequence[float],
-    make: Callable[[RunConfig], Run],
-) -> tuple[list[Row], list[Run]]:
-    """Return the rows of all ways, unpruned first, and the runs that they are of.
+def compare(runs: Mapping[Way, Run], asked: Sequence[str]) -> list[Row]:
+    """Return the rows of all ways, unpruned first.
+
+    Steps are timed here, so nothing else should be trained meanwhile.
 
     Args:
-        base: model, data, training, judging and seeds of all ways.
-        ways: names in `WAYS`.
-        rounds: of iterative pruning.
-        channel_sparsity: of early-bird tickets.
-        make: makes a run, or finds it done.
+        runs: way -> its finished run; the first shows the unpruned network.
+        asked: names of the ways to show.
     """
-    configs = configs_of(base, ways, rounds, channel_sparsity)
-    runs = {way: make(config) for way, config in configs.items()}
     rows, reference = [], None
     for way, run in runs.items():
         of_run, seconds = rows_of_run(way, run, None if way.is_mixed else reference)
         if reference is None:  # the first run, which shows the unpruned network
             reference = seconds
             rows += of_run[:1]
-        rows += of_run[1:] if way.name in ways else []
-    return rows, list(runs.values())
+        rows += of_run[1:] if way.name in asked else []
+    return rows
 
 
 def rows_of_run(

@@ -73,6 +73,7 @@ class RunConfig(Options):
         seeds: each repeats the whole search; None for those that the method has by default.
         arms: what the masks are trained from, as `ARMS` names it.
         strategy: what trains a model together.
+        threads: of each training; None for an equal share of the processors.
         network: options of the model beyond those of `training`, such as {"latent_dim": 16}.
         extensions: Python files with cards of one's own, which are loaded first.
 
@@ -103,6 +104,12 @@ class RunConfig(Options):
         "how several devices train one model: all GPUs of this machine, or the workers that "
         "TF_CONFIG lists, each started by this same command",
         STRATEGIES,
+    )
+    threads: int | None = option(
+        None,
+        "threads of each training, on which its bits depend (default: an equal share of the "
+        "processors; a run that goes on keeps its own)",
+        at_least=1,
     )
     network: Mapping = dataclasses.field(default_factory=dict)
     extensions: tuple[str, ...] = ()

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import os
+import pathlib
 import platform
+import re
 
 import tensorflow as tf
 
@@ -57,4 +59,34 @@ def machine() -> dict:
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "processor": _processor(),
     }
+
+
+def _processor() -> str:
+    """Return the processor's maker and the widest vectors that it computes with.
+
+    TensorFlow takes other instructions on each, which round in other places.
+    """
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    maker = re.search(r"vendor_id\s*: (\S+)", text)
+    flags = text.split()
+    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "no avx")
+    return f"{maker[1] if maker else platform.machine()} with {widest}"
+
+
+def differences(recorded: dict) -> list[str]:
+    """Return in words what a machine that was recorded has that this one has not.
+
+    Args:
+        recorded: as `machine` returned it there.
+    """
+    now = machine()
+    return [
+        f"{name} {value}, and here {now[name]}"
+        for name, value in recorded.items()
+        if name in ("gpus", "processor") and value != now[name]
+    ]

@@ -2,41 +2,38 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import keras
+import tensorflow as tf
 
-from tf_tickets.errors import SettingError
+from tf_tickets import engines
 from tf_tickets.files import sha256_of
-from tf_tickets.lab import metrics
-from tf_tickets.lab.config import RunConfig, load_extensions
-from tf_tickets.lab.data import DATASETS, image_shape
-from tf_tickets.lab.description import machine, versions
+from tf_tickets.lab.config import RunConfig
+from tf_tickets.lab.description import differences, machine, versions
+from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.keep import keep_ticket
-from tf_tickets.lab.models import MODELS
-from tf_tickets.lab.options import refuse
 from tf_tickets.lab.pictures import write_strip
-from tf_tickets.lab.precision import dtype_policy, resolve_precision
-from tf_tickets.lab.recipes import Recipe, resolve
+from tf_tickets.lab.precision import dtype_policy
+from tf_tickets.lab.prepared import Prepared, prepare
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
+from tf_tickets.lab.workshop import Workshop
 from tf_tickets.runs import paths
-from tf_tickets.runs.folder import RunFolder
+from tf_tickets.runs.folder import RunFolder, find_run, read_origin, read_settings
 from tf_tickets.runs.shared import shared_folder
-from tf_tickets.search import Observer
-from tf_tickets.strategy import is_chief, resolve_strategy
+from tf_tickets.strategy import is_chief
 
-# What can decide without labels, and so without a classifier of them.
-_OF_ANY_IMAGES = "reconstruction_loss"
+HERE = EngineOptions(engine="here")
 
 
-def run(config: RunConfig, output="saved_models") -> Run:
+def run(config: RunConfig, output="saved_models", engine: EngineOptions = HERE) -> Run:
     """Make a run, or what is not done of it yet, and return it.
 
     Args:
         config: what to do.
         output: the folder in which the run folder is made, under a name that the config decides.
+        engine: where the trainings are made.
 
     Returns:
         The Run, with its figures drawn, its ticket kept and exported.
@@ -46,178 +43,191 @@ def run(config: RunConfig, output="saved_models") -> Run:
         FileError: if the data cannot be had, or the folder not be written.
         DivergedError: if a training diverges; what was finished before is kept.
     """
-    return Job(config, output).make()
+    return execute([config], output, engine)[0]
+
+
+def execute(
+    configs: Sequence[RunConfig], output="saved_models", engine: EngineOptions = HERE
+) -> list[Run]:
+    """Make several runs at once, and return them; their trainings share one queue.
+
+    Args:
+        configs: what to do.
+        output, engine: as `run` takes them.
+
+    Returns:
+        A Run for each config, as `run` returns it.
+
+    Raises:
+        SettingError, FileError, DivergedError: as `run` does.
+    """
+    return make(prepare_all(configs, output, engine), engine)
+
+
+class Watcher:
+    """Learns how runs go on; the methods do nothing here."""
+
+    def run_begins(self, job: "Job") -> None:
+        """The run folder is this process's own."""
+
+    def observers(self, job: "Job") -> Sequence[engines.Observer]:
+        """Return who learns of the stages of a run."""
+        return ()
+
+    def trainings_begin(self, words: str) -> None:
+        """The trainings begin; `words` say how many go side by side, and where."""
 
 
 class Job:
     """A run that is about to be made.
 
     Args:
-        config: what to do.
+        prepared: the config, brought to life.
         output: the folder in which the run folder is made.
-        strategy: the TensorFlow strategy that the config names, if it had to be made before.
-
-    Raises:
-        SettingError: if a value cannot work.
-        FileError: if the data cannot be had.
+        threads: of each training, if neither the config nor a run that goes on says how many.
 
     Attributes:
-        config: with all that its method decides besides.
-        experiment: the recipe with its data.
-        metric: the name of the metric that decides.
-        notes: what was adapted to a short training or to the data, in words.
+        prepared: as above.
+        threads: of each training.
         folder: the RunFolder, not entered.
+        notes: what was adapted, and what is not as it was, in words.
     """
 
-    def __init__(self, config: RunConfig, output="saved_models", strategy=None):
-        load_extensions(config.extensions)
-        self._asked = config
-        config = config.method.completed(config)
-        strategy = strategy or resolve_strategy(config.strategy)
-        recipe = recipe_of(config)
-        self.metric = metric_of(config, recipe)
-        with dtype_policy(recipe.precision):
-            # To be refused now, not after minutes in which the metrics' classifier is trained.
-            shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
-            config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
-            self.experiment = Experiment(
-                recipe,
-                config.data.limit,
-                config.data.data_dir,
-                config.judging.inception,
-                getattr(config.training, "distill_discriminator", False),
-                strategy,
-            )
-            self.config, self.notes = _fitted(config, self.experiment)
-            self.notes += _note_of_model(self._asked.model, config.model)
-            self.notes += _note_of_metric(self.metric, config, recipe)
-            self._search = self.config.method.search(self.experiment, self.config)
-        settings = identity(self.config, self.experiment)
-        name = self.config.method.run_name(recipe.model, recipe.dataset)
-        origin = {"config": self._asked.to_dict(), "machine": machine()}
+    def __init__(self, prepared: Prepared, output, threads: int):
+        self.prepared = prepared
+        settings = identity(prepared.config, prepared.experiment)
+        recipe, method = prepared.experiment.recipe, prepared.config.method
+        name = method.run_name(recipe.model, recipe.dataset)
+        found = None if prepared.config.threads else find_run(output, name, settings, "threads")
+        self.threads = read_settings(found)["threads"] if found else threads
+        settings["threads"] = self.threads
+        origin = {"config": prepared.asked.to_dict(), "machine": machine()}
         self.folder = RunFolder.named(output, name, settings, origin)
+        self.notes = [*prepared.notes, *self._notes_of_machine()]
 
-    def make(
-        self,
-        observers: Sequence[Observer] = (),
-        progress: Callable[[int, int], None] | None = None,
-        begins: Callable[[], None] | None = None,
-    ) -> Run:
-        """Make the stages that are not done yet, and what follows from them.
-
-        Args:
-            observers: learn of every stage; those that are Keras callbacks, of every batch too.
-            progress: as `Experiment.load_features` takes it.
-            begins: called by the chief once the run folder is its own and the workers agree.
-        """
-        callbacks = [each for each in observers if isinstance(each, keras.callbacks.Callback)]
-        self.experiment.callbacks += callbacks
-        run = Run(self.folder.path, self.config, self.metric)
-        with self._entered() as folder:
-            if self.is_chief:
-                if begins is not None:
-                    begins()
-                run.save_config(self._asked)
-            self.experiment.load_features(progress)
-            self._search.run(self.config.seeds, folder, observers)
-            if self.is_chief:
-                self._finish(run, folder)
-        return run
+    def _notes_of_machine(self):
+        if not (self.folder.path / paths.RUN).exists():
+            return []
+        changed = differences(read_origin(self.folder.path)["machine"])
+        return [f"{change}: what is trained now may have other bits" for change in changed]
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes and prints."""
-        return is_chief(self.experiment.strategy)
+        return is_chief(self.prepared.experiment.strategy)
+
+    @property
+    def run(self) -> Run:
+        """A view of the run folder."""
+        return Run(self.folder.path, self.prepared.config, self.prepared.metric)
 
     @contextlib.contextmanager
-    def _entered(self) -> Iterator[RunFolder]:
-        with (
-            dtype_policy(self.experiment.recipe.precision),
-            shared_folder(self.folder, self.experiment.strategy) as folder,
-        ):
-            yield folder
+    def entered(self, watcher: Watcher) -> Iterator[engines.Plan]:
+        """Hold the run folder, and give what is to be made.
 
-    def _finish(self, run, folder):
+        Args:
+            watcher: learns of it, if this process is the chief.
+        """
+        prepared = self.prepared
+        experiment = prepared.experiment
+        with shared_folder(self.folder, experiment.strategy) as folder:
+            if self.is_chief:
+                watcher.run_begins(self)
+                self.run.save_config(prepared.asked)
+            plan = prepared.search.plan(prepared.config.seeds, folder)
+            plan.workshop = Workshop.of(prepared)
+            plan.threads = self.threads
+            if self.is_chief:
+                plan.observers = watcher.observers(self)
+                plan.finish = lambda: self._finish(folder)
+            yield plan
+
+    def _finish(self, folder):
         """Write what is seen of a run: real pictures, the ticket that is kept, the figures."""
-        write_strip(self.experiment.real_pictures(), folder.path / paths.REAL)
+        experiment, run = self.prepared.experiment, self.run
+        write_strip(experiment.real_pictures(), folder.path / paths.REAL)
         if run.arm == "winning":
-            build, slims = self.experiment.build_on_one_device, self.config.method.slims
-            keep_ticket(folder, build, run.ticket_stage, slims)
+            with dtype_policy(experiment.recipe.precision):
+                build, slims = experiment.build_on_one_device, run.config.method.slims
+                keep_ticket(folder, build, run.ticket_stage, slims)
         draw_figures(run)
 
 
-def recipe_of(config: RunConfig) -> Recipe:
-    """Return the recipe that a config asks for, its precision chosen for this machine.
+def prepare_all(
+    configs: Sequence[RunConfig],
+    output,
+    engine: EngineOptions,
+    strategy: tf.distribute.Strategy | None = None,
+) -> list[Job]:
+    """Return the jobs of several configs, with one number of threads for all that are new.
 
-    Raises:
-        SettingError: if the model has no such option.
+    Args:
+        configs, output, engine: as `execute` takes them.
+        strategy: the TensorFlow strategy that the configs name, if it had to be made before.
     """
-    training = config.training
-    recipe = resolve(
-        config.model,
-        config.dataset,
-        image_size=config.data.image_size,
-        metric=config.judging.metric,
-        **training.recipe_fields(),
-    )
-    network = {**recipe.network, **config.network, **training.network_options()}
-    precision = resolve_precision(recipe.precision)
-    return dataclasses.replace(recipe, network=network, precision=precision)
+    prepared = [prepare(config, strategy) for config in configs]
+    return [Job(each, output, _threads(each, engine, prepared)) for each in prepared]
 
 
-def metric_of(config: RunConfig, recipe: Recipe) -> str:
-    """Return the name of the metric that decides which ticket wins.
+def _threads(prepared, engine, everything):
+    """Return the threads of a training of a new run."""
+    given = prepared.config.threads
+    if engine.resolved(prepared.config.strategy).engine == "here":
+        return given or engines.threads_in_use()
+    plans = [each.search.plan(each.config.seeds, None) for each in everything]
+    return _share(engine, plans, given).threads
 
-    If none was asked for and the recipe's is not measured of the data, reconstructions decide.
 
-    Raises:
-        SettingError: if there is no such metric, or it is not measured of the model or the data.
+def _share(engine, plans, threads):
+    """Return how this machine is divided among the trainings of all plans."""
+    width, gpus = engines.Queue(plans).width, len(tf.config.list_physical_devices("GPU"))
+    return engines.share(width, engine.workers, threads, engine.workers_per_gpu, gpus)
+
+
+def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = None) -> list[Run]:
+    """Make the runs of several jobs, and return them.
+
+    Args:
+        jobs: as `prepare_all` returns them.
+        engine: where the trainings are made.
+        watcher: learns of it.
     """
-    card = DATASETS[recipe.dataset].at(config.data.data_dir)
-    has_labels = (card.num_classes or 0) >= 2
-    features = "inception" if config.judging.inception else "classifier" if has_labels else None
-    situation = (config.card.family.offers, features, has_labels)
-    name = _usual_metric(config, recipe)
-    try:
-        metrics.check_metric(name, *situation)
-    except SettingError:
-        can_decide = _OF_ANY_IMAGES in metrics.measured_metrics(*situation)
-        if config.judging.metric is not None or not can_decide:
-            raise
-        return _OF_ANY_IMAGES
-    return name
+    watcher = watcher or Watcher()
+    engine = engine.resolved(jobs[0].prepared.config.strategy)
+    for at_once in _of_different_folders(jobs):
+        with contextlib.ExitStack() as stack:
+            plans = [stack.enter_context(job.entered(watcher)) for job in at_once]
+            made = _engine(engine, plans, jobs[0].threads)
+            threads = jobs[0].threads
+            each = "one thread" if threads == 1 else f"{threads} threads"
+            watcher.trainings_begin(f"{made}, {each} each")
+            engines.execute(plans, made)
+    return [job.run for job in jobs]
 
 
-def _usual_metric(config, recipe):
-    if recipe.metric == "frechet":
-        return "fid" if config.judging.inception else "fcd"
-    return recipe.metric
+def _of_different_folders(jobs) -> Iterator[list[Job]]:
+    """Yield jobs that can be made at once; of those that are the same one is enough."""
+    left = list(jobs)
+    while left:
+        at_once = {}
+        for job in left:
+            at_once.setdefault(job.folder.path, job)
+        yield list(at_once.values())
+        made = {path: job.prepared.config for path, job in at_once.items()}
+        left = [job for job in left if job.prepared.config != made[job.folder.path]]
 
 
-def _note_of_metric(name, config, recipe):
-    usual = _usual_metric(config, recipe)
-    return [] if name == usual else [f"metric {name}: {usual} is not measured of these images"]
-
-
-def _note_of_model(asked, made):
-    return [] if asked == made else [f"model {made}: the tickets do not fit {asked}"]
-
-
-def _fitted(config, experiment):
-    """Fit the method and the experiment's recipe to the length of a training.
-
-    Returns:
-        The config with that method, and what was adapted, in words.
-    """
-    steps, recipe = experiment.num_steps, experiment.recipe
-    method, notes = config.method.adapted(steps, experiment.steps_per_epoch)
-    if recipe.evaluations > steps:
-        if config.training.evaluations is not None:
-            expected = f"must be at most {steps}, as a training has {steps} steps"
-            refuse("evaluations", expected, recipe.evaluations)
-        experiment.recipe = dataclasses.replace(recipe, evaluations=steps)
-        notes = [*notes, f"evaluations {steps}: a training has {steps} steps"]
-    return dataclasses.replace(config, method=method), notes
+def _engine(options, plans, threads) -> engines.Engine:
+    """Return the engine that the options describe."""
+    if options.engine == "here":
+        return engines.Here()
+    if options.engine == "ray":
+        return engines.OnRay(
+            options.address, options.workers, threads or 1, options.workers_per_gpu
+        )
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    workers = _share(options, plans, threads).workers
+    return engines.Processes(workers, gpus, options.workers_per_gpu)
 
 
 def identity(config: RunConfig, experiment: Experiment) -> dict:

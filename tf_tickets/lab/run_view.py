@@ -4,13 +4,13 @@ import functools
 import json
 import pathlib
 
+from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import FileError
 from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
-from tf_tickets.search.stages import Stage
 from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
 
 

@@ -213,6 +213,26 @@ def read_settings(path) -> dict:
     return _read_run(path)["settings"]
 
 
+def find_run(parent, name: str, settings: dict, apart_from: str) -> pathlib.Path | None:
+    """Return the folder of a run of the same settings apart from one, or None if there is none.
+
+    Args:
+        parent: the folder that holds run folders.
+        name: what they are called, before a hash.
+        settings: that have to be the same.
+        apart_from: the name of the setting that may be any. It is not in `settings`.
+    """
+    wanted = json.loads(json.dumps(settings))
+    for path in sorted(pathlib.Path(parent).glob(f"{name}-*")):
+        try:
+            found = read_settings(path)
+        except FileError:  # damaged: entering it will say so
+            continue
+        if found.pop(apart_from, None) is not None and found == wanted:
+            return path
+    return None
+
+
 def read_origin(path) -> dict:
     """Return what else is noted of the command and machine that made the run in a folder.
 

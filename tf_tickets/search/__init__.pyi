@@ -3,7 +3,6 @@ from .bench import Bench
 from .early_bird import EarlyBirdSearch, rebuild_slim
 from .own_loop import LoopedEarlyBird, LoopedPruning
 from .round_masks import AsSparseAs, ByMagnitude, ByScore, Draw
-from .stages import Observer, Stage
 from .task import Task
 from .ticket_search import TicketSearch
 from .verdict import (
@@ -25,10 +24,8 @@ __all__ = [
     "EarlyBirdSearch",
     "LoopedEarlyBird",
     "LoopedPruning",
-    "Observer",
     "Random",
     "Shuffled",
-    "Stage",
     "Start",
     "Task",
     "TicketSearch",

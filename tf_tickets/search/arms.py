@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
+from tf_tickets.engines.stage import Stage, derived_seed
 from tf_tickets.names import under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.search.bench import Bench
 from tf_tickets.search.round_masks import Draw
-from tf_tickets.search.stages import Stage, derived_seed
 from tf_tickets.tickets.ticket import Ticket
 
 

@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 
+from tf_tickets.engines.stage import Stage, derived_seed
 from tf_tickets.pruning.hold import HeldMasks, hold
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search.stages import Stage, derived_seed
 from tf_tickets.search.task import Task
 from tf_tickets.search.training import built_optimizers
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot

@@ -1,6 +1,8 @@
 """Early-bird tickets: stop when it has settled which channels matter, slim, and train on."""
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -8,13 +10,16 @@ import keras
 from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import slim
+from tf_tickets.engines.engine import Engine
+from tf_tickets.engines.execute import execute
+from tf_tickets.engines.plan import Make, Plan
+from tf_tickets.engines.stage import Observer, Stage, derived_seed
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.records import Records
-from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
 from tf_tickets.search.task import Task
 from tf_tickets.search.training import Training, built_optimizers
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
@@ -75,12 +80,16 @@ class EarlyBirdSearch:
         self.random_arm = random_arm
 
     def run(
-        self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
+        self,
+        seeds: Sequence[int],
+        folder: RunFolder,
+        observers: Sequence[Observer] = (),
+        engine: Engine | None = None,
     ) -> Records:
         """Make every stage that is not done yet, and return the records of all.
 
         Args:
-            seeds, folder, observers: as `TicketSearch.run` takes them.
+            seeds, folder, observers, engine: as `TicketSearch.run` takes them.
 
         Returns:
             One record per stage, in order, as of `TicketSearch.run`; `prunable` and `kept` count
@@ -92,18 +101,21 @@ class EarlyBirdSearch:
             SettingError: if the model has no channels that may go, or too few for a sparsity.
             DivergedError: if a training ends with a NaN or infinite weight; earlier stages stay.
         """
-        self._model = self.task.build(seeds[0])
+        return execute([self.plan(seeds, folder, observers)], engine)[0]
+
+    def plan(self, seeds, folder, observers=()) -> Plan:
+        """Return what is to be made; arguments as of `run`."""
+        workshop = functools.partial(self._workshop, seeds[0])
+        return Plan(folder, list(self._stages(seeds)), self._sources, workshop, observers=observers)
+
+    @contextlib.contextmanager
+    def _workshop(self, seed, folder, report) -> Iterator[Make]:
+        self._model = self.task.build(seed)
         self._fresh_optimizer = built_optimizers(self._model)
         self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool)
         for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
-        return run_stages(
-            list(self._stages(seeds)),
-            folder,
-            self._sources,
-            lambda stage, path: self._make(stage, path, folder),
-            observers,
-        )
+        yield lambda stage, path: self._make(stage, path, folder)
 
     def _sources(self, stage):
         is_control = stage.arm == "random"

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import keras
 
+from tf_tickets.engines.stage import Stage, derived_seed
 from tf_tickets.errors import SettingError, check_count
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.names import named, under_names
@@ -15,7 +16,6 @@ from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.schedules import ListedSparsity, check_rounds, check_schedule
 from tf_tickets.pruning.selection import num_kept_of, pooled_masks, pools_by
 from tf_tickets.search.bench import Bench
-from tf_tickets.search.stages import Stage, derived_seed
 from tf_tickets.tickets.ticket import Ticket
 
 POOLS = ("model", "component", "layer")

@@ -1,9 +1,15 @@
 """The search for tickets, round by round and stage by stage, with its controls."""
 
+import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from tf_tickets.engines.engine import Engine
+from tf_tickets.engines.execute import execute
+from tf_tickets.engines.plan import Make, Plan
+from tf_tickets.engines.stage import Observer, Stage, derived_seed
 from tf_tickets.errors import DivergedError, SettingError, check_count
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
@@ -14,7 +20,6 @@ from tf_tickets.runs.records import Records
 from tf_tickets.search.arms import Arm, Random, Winning
 from tf_tickets.search.bench import Bench
 from tf_tickets.search.round_masks import Draw
-from tf_tickets.search.stages import Observer, Stage, derived_seed, run_stages
 from tf_tickets.search.task import Task
 from tf_tickets.search.training import Training
 from tf_tickets.tickets.snapshot import take_snapshot
@@ -79,7 +84,11 @@ class TicketSearch:
         self._check_starts()
 
     def run(
-        self, seeds: Sequence[int], folder: RunFolder, observers: Sequence[Observer] = ()
+        self,
+        seeds: Sequence[int],
+        folder: RunFolder,
+        observers: Sequence[Observer] = (),
+        engine: Engine | None = None,
     ) -> Records:
         """Make every stage that is not done yet, and return the records of all.
 
@@ -87,6 +96,8 @@ class TicketSearch:
             seeds: each repeats the whole search: weights, data order and masks.
             folder: an entered run folder; holds the tickets, and results.jsonl, when this returns.
             observers: learn of every stage.
+            engine: where the stages are made; this process by default. For others it must be
+                possible to pickle the search, its task included.
 
         Returns:
             One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of what may
@@ -103,14 +114,20 @@ class TicketSearch:
             DivergedError: if a training ends with a NaN or infinite weight, or a metric is one,
                 and there are no `retries` left; earlier stages stay.
         """
-        bench = Bench(self.task, folder, seeds[0], self.rewind_step, self.scope)
+        return execute([self.plan(seeds, folder, observers)], engine)[0]
+
+    def plan(self, seeds, folder, observers=()) -> Plan:
+        """Return what is to be made; arguments as of `run`."""
+        workshop = functools.partial(self._workshop, seeds[0])
+        return Plan(folder, list(self._stages(seeds)), self.sources, workshop, observers=observers)
+
+    @contextlib.contextmanager
+    def _workshop(self, seed, folder, report) -> Iterator[Make]:
+        bench = Bench(self.task, folder, seed, self.rewind_step, self.scope)
         start_of = self._start_of_variables(bench)
-        self.draw.check(bench, seeds[0], self.rounds)
-        maker = _StageMaker(self, bench, start_of)
+        self.draw.check(bench, seed, self.rounds)
         with bench.holding():
-            return run_stages(
-                list(self._stages(seeds)), folder, self.sources, maker.make, observers
-            )
+            yield _StageMaker(self, bench, start_of).make
 
     def sources(self, stage: Stage) -> list[Stage]:
         """Return the stages that one is computed from."""

@@ -13,6 +13,7 @@ from tf_tickets.errors import FileError
 from tf_tickets.lab.commands import compare, find, transfer
 from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.config import Data, Judging, RunConfig
+from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, EarlyBird, IterativeMagnitude, Snip, Transfer
 from tf_tickets.lab.models import MODELS, GanTraining, Training
 
@@ -49,6 +50,26 @@ def test_each_word_fills_its_group():
         ),
         Output("there", True),
     )
+
+
+def engine_of(words):
+    """Return where a command line of find_tickets.py lets train."""
+    parser = RunParser(words.split(), "")
+    config, arguments = parser.parse()
+    return parser.engine(arguments, config)
+
+
+def test_a_command_lets_processes_train_unless_it_is_told_otherwise(ray_is_installed):
+    assert engine_of("") == EngineOptions("processes")
+    assert engine_of("--strategy mirrored") == EngineOptions("here")
+    words = "--engine ray --workers 8 --workers-per-gpu 2 --address auto"
+    assert engine_of(words) == EngineOptions("ray", 8, 2, "auto")
+
+
+def test_where_it_is_trained_is_not_of_the_config_but_the_threads_are():
+    words = "--engine processes --workers 3 --workers-per-gpu 2"
+    assert parse(words) == parse("") and parse("--engine here")[0] == RunConfig()
+    assert parse("--threads 3")[0] == RunConfig(threads=3)
 
 
 def test_a_command_can_fix_the_method_with_its_defaults_and_name_the_model_otherwise():
@@ -103,6 +124,20 @@ BAD = [
     ("--precision int8", "argument --precision: invalid choice: 'int8'"),
     ("--strategy two", "argument --strategy: invalid choice: 'two'"),
     ("--pool network", "argument --pool: invalid choice: 'network'"),
+    ("--threads 0", "argument --threads: must be at least 1. Received: 0"),
+    # what fits only some engines
+    ("--engine threads", "argument --engine: invalid choice: 'threads'"),
+    ("--workers 0", "argument --workers: must be at least 1. Received: 0"),
+    ("--workers-per-gpu 0", "argument --workers-per-gpu: must be at least 1. Received: 0"),
+    ("--workers 2 --engine here", "argument --workers: must be 1 if the engine is here. Receiv"),
+    ("--address auto", "argument --address: is for the engine ray. Received: auto"),
+    ("--address auto --engine processes", "argument --address: is for the engine ray. Received"),
+    (
+        "--engine processes --strategy mirrored",
+        "argument --engine: must be here if the strategy is mirrored. Received: processes",
+    ),
+    ("--engine ray --strategy multi-worker", "argument --engine: must be here if the strategy is"),
+    ("--workers 2 --strategy mirrored", "argument --workers: must be 1 if the engine is here"),
     # what fits only some models
     ("--component head", "argument --component: must be all, encoder or decoder for the model vae"),
     ("--component discriminator", "must be all, encoder or decoder for the model vae"),
@@ -202,6 +237,7 @@ def test_an_option_of_another_method_or_model_is_refused_by_whose_it_is(words, o
         ("--from somewhere --to vae --seeds 1 1", "argument --seeds: must be different numbers"),
         ("--from somewhere --to vae --evaluations 0", "argument --evaluations: must be at least"),
         ("--from somewhere --to vae --dataset faces", "argument --dataset: must be one of "),
+        ("--from somewhere --to vae --workers 0", "argument --workers: must be at least 1"),
         ("--from somewhere --to vae --component all", "unrecognized arguments: --component"),
         ("--from somewhere --to vae --arms winning", "unrecognized arguments: --arms"),
         ("--from somewhere --to vae --critic-steps 2", "--critic-steps is an option of --to dcgan"),
@@ -230,6 +266,7 @@ def test_a_bad_option_of_a_transfer_is_one_line(words, message, refused):
         ("--methods lasso", "argument --methods: invalid choice: 'lasso'"),
         ("--seeds 1 1", "argument --seeds: must be different numbers"),
         ("--width 0", "argument --width: must be at least 1"),
+        ("--workers 2 --engine here", "argument --workers: must be 1 if the engine is here"),
         ("--rate 0.3", "unrecognized arguments: --rate"),
         ("--method imp", "unrecognized arguments: --method"),
         ("--model vae --critic-steps 2", "--critic-steps is an option of --model dcgan"),
@@ -284,8 +321,8 @@ def groups_of(text):
 
 def test_help_shows_the_groups_of_the_chosen_model_and_method(ended_early):
     plain = help_of(find, ended_early)
-    expected = ["options", "search", "run", "method imp", "data", "training", "judging", "output"]
-    assert groups_of(plain) == expected
+    expected = ["options", "search", "run", "method imp", "data", "training", "judging"]
+    assert groups_of(plain) == [*expected, "engine", "output"]
     assert "--rewind-step" in plain and "--round-to" not in plain
     assert "--critic-steps" not in plain and "transferred}" not in plain
     chosen = help_of(find, ended_early, "--model", "sngan", "--method", "early-bird")
@@ -299,6 +336,7 @@ def test_help_of_the_other_commands(ended_early):
     moved = help_of(transfer, ended_early, "--to", "dcgan")
     assert "--from FROM" in moved and "--method" not in moved and "--arms" not in moved
     assert "method transfer" in groups_of(moved) and "--critic-steps" in moved
+    assert "engine" in groups_of(moved) and "--threads" in moved
     compared = help_of(compare, ended_early)
     assert "(default: 7)" in compared and "--rate" not in compared
     assert "(default: dcgan-table2)" in " ".join(compared.split())

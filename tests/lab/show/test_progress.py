@@ -5,51 +5,75 @@ import rich.console
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from tf_tickets.engines import Observer, Progress, Stage
 from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
-from tf_tickets.search.stages import Stage
 
 DENSE, WINNING = Stage(0, 0, "dense"), Stage(0, 1, "winning")
 RECORD = {"weight_sparsity": 0.2, "metrics": {"loss": 0.5, "fcd": 3.0}}
 
 
-def run(observer):
+def run(observer, shown=lambda: None):
     """Tell an observer of two trainings of one epoch of four steps."""
     observer.search_begins([DENSE, WINNING])
     for stage in (DENSE, WINNING):
         observer.stage_begins(stage)
-        for step in range(4):
-            observer.on_train_batch_end(step)
-        observer.on_epoch_end(0, {"loss": 0.25})
+        observer.stage_goes_on(stage, Progress(3))
+        observer.stage_goes_on(stage, Progress(1, {"loss": 0.25}))
+        shown()
         observer.stage_ends(stage, RECORD)
 
 
 def shown(terminal):
     written = io.StringIO()
     console = rich.console.Console(file=written, force_terminal=terminal, width=120)
-    with ProgressBar(4, console) as bar:
-        bar.training_classifier(1, 4)
-        run(bar)
-        task = bar._progress.tasks[0]
-    return written.getvalue(), task
+    with ProgressBar(console) as bar:
+        run(bar.of(4), bar._progress.refresh)
+    return written.getvalue(), of_all(bar)
+
+
+def of_all(bar):
+    return bar._progress.tasks[0]
+
+
+def under_way(bar):
+    """Return the description and the steps of each training that is under way."""
+    return [(task.description, task.completed) for task in bar._progress.tasks[1:]]
+
+
+@pytest.fixture
+def bar():
+    return ProgressBar(rich.console.Console(file=io.StringIO()))
 
 
 def test_a_terminal_sees_stage_epoch_and_loss():
     text, task = shown(terminal=True)
     assert "seed 0 round 1/1 winning" in text
+    assert "winning epoch 1 loss 0.25" in text
     assert (task.completed, task.total) == (8, 8)
 
 
-def test_a_gan_shows_the_losses_of_both_networks():
-    bar = ProgressBar(4, rich.console.Console(file=io.StringIO()))
-    bar.search_begins([DENSE])
-    bar.stage_begins(DENSE)
+def test_a_gan_shows_the_losses_of_both_networks(bar):
+    watching = bar.of(4)
+    watching.search_begins([DENSE])
     for logs, losses in (
         ({"generator_loss": 0.5, "discriminator_loss": 1.25}, "generator_loss 0.5 discrimin"),
         ({"loss": 2.5, "kl": 1.0}, "loss 2.5"),
     ):
-        bar.on_epoch_end(0, logs)
-        text = bar._progress.tasks[0].description
+        watching.stage_begins(DENSE)
+        watching.stage_goes_on(DENSE, Progress(1, logs))
+        ((text, _),) = under_way(bar)
         assert f"dense epoch 1 {losses}" in text and "nan" not in text and "kl" not in text
+
+
+def test_what_is_done_before_a_training_is_said_until_its_first_epoch_ends(bar):
+    watching = bar.of(4)
+    watching.search_begins([DENSE])
+    watching.stage_begins(DENSE)
+    watching.stage_goes_on(DENSE, Progress(0, doing="training the classifier, 25%"))
+    assert under_way(bar) == [("seed 0 round 0/0 dense, training the classifier, 25%", 0)]
+    assert of_all(bar).completed == 0
+    watching.stage_goes_on(DENSE, Progress(4, {"loss": 0.5}))
+    assert under_way(bar) == [("seed 0 round 0/0 dense epoch 1 loss 0.5", 4)]
 
 
 def test_elsewhere_there_is_a_line_for_each_training():
@@ -60,11 +84,64 @@ def test_elsewhere_there_is_a_line_for_each_training():
 
 def test_stages_of_an_earlier_run_are_no_work():
     written = io.StringIO()
-    bar = ProgressBar(4, rich.console.Console(file=written))
-    bar.search_begins([DENSE, WINNING])
-    bar.stage_ends(DENSE, RECORD)
-    task = bar._progress.tasks[0]
+    bar = ProgressBar(rich.console.Console(file=written))
+    watching = bar.of(4)
+    watching.search_begins([DENSE, WINNING])
+    watching.stage_ends(DENSE, RECORD)
+    task = of_all(bar)
     assert (task.completed, task.total) == (0, 4) and not written.getvalue()
+
+
+def test_several_trainings_are_shown_side_by_side_and_counted_together(bar):
+    other = Stage(1, 0, "dense")
+    watching = bar.of(4)
+    watching.search_begins([DENSE, WINNING, other])
+    for stage in (DENSE, other):
+        watching.stage_begins(stage)
+    watching.stage_goes_on(other, Progress(2))
+    watching.stage_goes_on(DENSE, Progress(1))
+    watching.stage_goes_on(other, Progress(1, {"loss": 0.5}))
+    names = ["seed 0 round 0/1 dense", "seed 1 round 0/1 dense epoch 1 loss 0.5"]
+    assert under_way(bar) == [(names[0], 1), (names[1], 3)]
+    assert (of_all(bar).completed, of_all(bar).total) == (4, 12)
+    watching.stage_ends(DENSE, RECORD)
+    assert under_way(bar) == [(names[1], 3)]
+    assert (of_all(bar).description, of_all(bar).completed) == ("2 trainings left", 7)
+
+
+def test_a_training_that_is_begun_again_counts_from_its_start(bar):
+    watching = bar.of(4)
+    watching.search_begins([DENSE])
+    watching.stage_begins(DENSE)
+    watching.stage_goes_on(DENSE, Progress(3, {"loss": 0.5}))
+    watching.stage_begins(DENSE)  # as its process was lost
+    assert under_way(bar) == [("seed 0 round 0/0 dense", 0)] and of_all(bar).completed == 0
+    watching.stage_goes_on(DENSE, Progress(2, {"loss": 0.25}))
+    assert under_way(bar) == [("seed 0 round 0/0 dense epoch 1 loss 0.25", 2)]
+    watching.stage_ends(DENSE, RECORD)
+    assert (of_all(bar).completed, of_all(bar).total) == (4, 4) and not under_way(bar)
+
+
+def test_a_training_from_the_rewind_point_counts_as_a_whole_one(bar):
+    watching = bar.of(4)
+    watching.search_begins([WINNING])
+    watching.stage_begins(WINNING)
+    watching.stage_goes_on(WINNING, Progress(2))
+    watching.stage_ends(WINNING, RECORD)
+    assert (of_all(bar).completed, of_all(bar).total) == (4, 4)
+
+
+def test_several_searches_share_one_bar_and_have_names(bar):
+    watching = [bar.of(4, "first"), bar.of(10, "second")]
+    for each in watching:
+        assert isinstance(each, Observer)
+        each.search_begins([DENSE])
+        each.stage_begins(DENSE)
+    names = ["first seed 0 round 0/0 dense", "second seed 0 round 0/0 dense"]
+    assert under_way(bar) == [(name, 0) for name in names]
+    assert (of_all(bar).description, of_all(bar).total) == ("2 trainings left", 14)
+    watching[1].stage_ends(DENSE, RECORD)
+    assert (of_all(bar).description, of_all(bar).completed) == ("1 training left", 10)
 
 
 def scalars(folder):
@@ -95,3 +172,19 @@ def test_a_stage_of_an_earlier_run_is_not_logged_twice(tmp_path):
     log.search_begins([DENSE])
     log.stage_ends(DENSE, RECORD)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_log_of_a_training_that_is_begun_again_begins_anew(tmp_path):
+    log = TensorBoardLog(tmp_path)
+    log.search_begins([DENSE, WINNING])
+    log.stage_begins(DENSE)
+    log.stage_begins(WINNING)
+    log.stage_goes_on(DENSE, Progress(4, {"loss": 9.0}))
+    log.stage_goes_on(WINNING, Progress(2, {"loss": 0.5}))
+    log.stage_begins(DENSE)  # as its process was lost
+    log.stage_goes_on(DENSE, Progress(1))
+    log.stage_goes_on(DENSE, Progress(3, {"loss": 0.25}))
+    for stage in (WINNING, DENSE):
+        log.stage_ends(stage, RECORD)
+    assert scalars(tmp_path / "losses" / DENSE.name) == {"loss": [(4, 0.25)]}
+    assert scalars(tmp_path / "losses" / WINNING.name) == {"loss": [(2, 0.5)]}

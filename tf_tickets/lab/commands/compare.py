@@ -43,22 +43,17 @@ def main():
         leave_out=("arms", "strategy", "rate", "component", "pool", "one_shot"),
     )
     config, arguments = parser.parse()
-    asked = parser.output(arguments)
-    _check(config, asked)
-    start_tensorflow()
+    asked, engine = parser.output(arguments), parser.engine(arguments, config)
+    configs = _configs(config, asked)
+    start_tensorflow(threads=engine.threads_here(config.threads))
     from tf_tickets.lab.comparison import compare
     from tf_tickets.lab.show.compared import write_comparison
     from tf_tickets.lab.show.tables import comparison_table
     from tf_tickets.runs.folder import RunFolder
 
     console = new_console()
-    rows, runs = compare(
-        config,
-        asked.methods,
-        config.method.rounds,
-        asked.channel_sparsity,
-        lambda each: make(each, asked.output, console),
-    )
+    runs = make(list(configs.values()), asked.output, console, engine)
+    rows = compare(dict(zip(configs, runs, strict=True)), asked.methods)
     name, metric = f"compare-{config.model}-{config.dataset}", runs[0].metric
     folder = RunFolder.named(asked.output, name, [run.path.name for run in runs]).path
     write_comparison(folder, rows, metric, f"{config.model} on {config.dataset}")
@@ -69,11 +64,11 @@ def main():
         print(json.dumps([row.as_dict() for row in rows]))
 
 
-def _check(config, asked):
-    """Raise SettingError if a way cannot work, before any of them is begun."""
+def _configs(config, asked):
+    """Return the runs to make by their ways; SettingError if one cannot work."""
     if config.training.precision not in (None, "float32"):
         raise SettingError(
             "`precision` is always float32 here; mixed precision is one of the ways, "
             f"early-bird-mixed. Received: precision={config.training.precision}"
         )
-    configs_of(config, asked.methods, config.method.rounds, asked.channel_sparsity)
+    return configs_of(config, asked.methods, config.method.rounds, asked.channel_sparsity)

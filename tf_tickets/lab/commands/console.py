@@ -1,7 +1,5 @@
 """What a command prints, and how it ends: TensorFlow in silence, errors of one line."""
 
-import contextlib
-import logging
 import os
 import pathlib
 import sys
@@ -12,6 +10,7 @@ import rich.console
 
 from tf_tickets.errors import DivergedError, FileError, SettingError
 from tf_tickets.lab.commands.parser import in_flags
+from tf_tickets.quiet import quiet_start
 
 
 def new_console() -> rich.console.Console:
@@ -25,11 +24,12 @@ def print_line(console: rich.console.Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def start_tensorflow(strategy: str = "none"):
+def start_tensorflow(strategy: str = "none", threads: int | None = None):
     """Load TensorFlow in silence, and let warnings be one line each.
 
     Args:
         strategy: as `tt.resolve_strategy` takes it, which has to be asked first of all.
+        threads: of an operation; None for TensorFlow's own choice.
 
     Returns:
         The strategy.
@@ -41,12 +41,13 @@ def start_tensorflow(strategy: str = "none"):
     with quiet_start():
         import tensorflow as tf
 
+        from tf_tickets.engines import use_threads
         from tf_tickets.strategy import resolve_strategy
 
+        if threads is not None:
+            use_threads(threads)
         resolved = resolve_strategy(strategy)
         tf.zeros(())  # the first use of a device prints too
-    for name in ("absl", "tensorflow"):  # deprecations, and advice on retracing
-        logging.getLogger(name).setLevel(logging.ERROR)
     return resolved
 
 
@@ -57,26 +58,6 @@ def _one_line_warning(message, *_):
 def print_error(message: str) -> None:
     """Print one line on stderr, after the command's name."""
     print(f"{pathlib.Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def quiet_start():
-    """Keep off stderr what TensorFlow's native code prints while it is loaded.
-
-    Some of it is written before any log level is read, so only the file descriptor stops it. An
-    exception is still printed as ever, after the descriptor is back.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def exit_with_one_line(main: Callable[[], None]) -> None:

@@ -28,15 +28,14 @@ def main():
     """Read the options, find the tickets, and show them."""
     parser = RunParser(sys.argv[1:], __doc__.splitlines()[0], FindOutput)
     config, arguments = parser.parse()
-    output = parser.output(arguments)
+    output, engine = parser.output(arguments), parser.engine(arguments, config)
     if output.describe:
         start_tensorflow()
         _describe(config)
         return
-    strategy = start_tensorflow(config.strategy)
+    strategy = start_tensorflow(config.strategy, engine.threads_here(config.threads))
     console = new_console()
-    run = make(config, output.output, console, strategy)
-    if run is not None:
+    for run in make([config], output.output, console, engine, strategy):
         files = (
             paths.RESULTS,
             paths.WINNING_TICKET,
@@ -48,7 +47,7 @@ def main():
 
 def _describe(config):
     from tf_tickets.lab.description import describe
-    from tf_tickets.lab.job import recipe_of
+    from tf_tickets.lab.prepared import recipe_of
 
     recipe = recipe_of(config)
     scope = getattr(config.method, "scope", None)

@@ -13,6 +13,7 @@ from tf_tickets.lab.commands.find import FindOutput
 from tf_tickets.lab.commands.parser import flag_of, help_of
 from tf_tickets.lab.config import Data, Judging, RunConfig
 from tf_tickets.lab.data import DATASETS
+from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude
 from tf_tickets.lab.methods.at_initialization import AtInitialization
 from tf_tickets.lab.methods.early_bird import EarlyBird
@@ -121,6 +122,7 @@ BLOCKS = {
     "options-training": _options(Training),
     "options-gan": _options(GanTraining, beside=Training),
     "options-judging": _options(Judging),
+    "options-engine": _options(EngineOptions),
     "options-output": _options(FindOutput),
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.commands.parser import Parser, has_option, value_of
 from tf_tickets.lab.config import Data, Judging, RunConfig, load_extensions, read_config
+from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, Method
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import Options, carried, option
@@ -82,6 +83,7 @@ class RunParser:
             kind = MODELS[self._model].family.training
             add("training", kind, base and carried(kind, base.training))
             add("judging", Judging, base and base.judging)
+        add("engine", EngineOptions)
         add("output", output)
 
     def _run_values(self, method):
@@ -145,6 +147,18 @@ class RunParser:
     def output(self, arguments: argparse.Namespace):
         """Return the options that are not of the run."""
         return self._parser.made("output", arguments)
+
+    def engine(self, arguments: argparse.Namespace, config: RunConfig) -> EngineOptions:
+        """Return where the trainings of a config are made.
+
+        Raises:
+            SystemExit: as `parse` does.
+        """
+        options = self._parser.made("engine", arguments)
+        try:
+            return options.resolved(config.strategy)
+        except SettingError as error:
+            self._parser.refuse(error)
 
     def _whose(self, word) -> str:
         """Return what is wrong with a word that is not understood: whose option it is, if any's."""

@@ -24,8 +24,8 @@ def main():
         leave_out=("arms", "strategy"),
     )
     config, arguments = parser.parse()
-    output = parser.output(arguments)
-    start_tensorflow()
+    output, engine = parser.output(arguments), parser.engine(arguments, config)
+    start_tensorflow(threads=engine.threads_here(config.threads))
     console = new_console()
-    run = make(config, output.output, console)
+    (run,) = make([config], output.output, console, engine)
     show(run, console, (paths.RESULTS, paths.FIGURES), output.json)

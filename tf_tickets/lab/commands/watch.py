@@ -1,56 +1,78 @@
-"""Making a run on a terminal, and showing what it has found."""
+"""Making runs on a terminal, and showing what they have found."""
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import rich.console
 
 from tf_tickets.lab.commands.console import print_line
 from tf_tickets.lab.config import RunConfig
+from tf_tickets.lab.engine_options import EngineOptions
 
 
-def make(config: RunConfig, output: str, console, strategy=None):
-    """Make a run while a progress bar shows how far it is, and return it.
+def make(
+    configs: Sequence[RunConfig], output: str, console, engine: EngineOptions, strategy=None
+) -> list:
+    """Make runs while a progress bar shows how far they are, and return them.
 
     Args:
-        config: what to do.
-        output: the folder in which the run folder is made.
+        configs: what to do.
+        output: the folder in which the run folders are made.
         console: for what is printed before.
+        engine: where the trainings are made.
         strategy: the TensorFlow strategy, if it was made before.
 
     Returns:
-        The Run; None in a worker that is not the chief.
+        The Runs; none in a worker that is not the chief.
     """
-    from tf_tickets.lab.job import Job
-    from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
-    from tf_tickets.runs import paths
+    from tf_tickets.lab import job
     from tf_tickets.strategy import check_agreement
 
     if strategy is not None:
-        asked = config.to_dict()
-        asked["data"].pop("data_dir")  # may be a matter of the machine
+        asked = [config.to_dict() for config in configs]
+        for each in asked:
+            each["data"].pop("data_dir")  # may be a matter of the machine
         check_agreement(strategy, asked, "Give all the same options.")
-    job = Job(config, output, strategy)
-    if not job.is_chief:
-        job.make()
-        return None
-    bar = ProgressBar(job.experiment.num_steps, rich.console.Console(stderr=True))
-    log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
-    with contextlib.ExitStack() as stack:
+    jobs = job.prepare_all(configs, output, engine, strategy)
+    if not jobs[0].is_chief:
+        job.make(jobs, engine)
+        return []
+    with _watcher(console, len(jobs)) as watcher:
+        return job.make(jobs, engine, watcher)
 
-        def begins():
+
+@contextlib.contextmanager
+def _watcher(console, num_runs) -> Iterator:
+    from tf_tickets.lab.job import Watcher
+    from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
+    from tf_tickets.runs import paths
+
+    bar = ProgressBar(rich.console.Console(stderr=True))
+
+    class OnTerminal(Watcher):
+        def run_begins(self, job):
             _announce(job, console)
-            stack.enter_context(bar)
 
-        return job.make([bar, log], bar.training_classifier, begins)
+        def observers(self, job):
+            name = job.folder.path.name if num_runs > 1 else ""
+            steps = job.prepared.experiment.num_steps
+            log = TensorBoardLog(job.folder.path / paths.TENSORBOARD)
+            return [bar.of(steps, name), log]
+
+        def trainings_begin(self, engine):
+            print_line(console, f"Trainings: {engine}")
+
+    with bar:
+        yield OnTerminal()
 
 
 def _announce(job, console):
+    experiment = job.prepared.experiment
     print_line(console, f"Run folder: {job.folder.path}")
     print_line(console, f"Settings: {json.dumps(job.folder.settings)}")
-    epochs = job.experiment.recipe.epochs
-    print_line(console, f"A training: {job.experiment.num_steps} optimizer steps, {epochs} epochs")
+    epochs = experiment.recipe.epochs
+    print_line(console, f"A training: {experiment.num_steps} optimizer steps, {epochs} epochs")
     for note in job.notes:
         print_line(console, f"Note: {note}")
 

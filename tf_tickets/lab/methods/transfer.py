@@ -132,8 +132,8 @@ class Transfer(Method):
 
     def _tickets_for(self, target, config):
         """Return the function of (seed, round) that returns the ticket of a model."""
+        from tf_tickets.engines import Stage
         from tf_tickets.runs import paths
-        from tf_tickets.search import Stage
         from tf_tickets.tickets.ticket import Ticket
         from tf_tickets.tickets.transfer import transfer_ticket
 

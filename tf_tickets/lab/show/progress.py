@@ -1,33 +1,27 @@
-"""What is seen of a search while it runs: a progress bar, and TensorBoard logs."""
+"""What is seen of searches while they run: a progress bar, and TensorBoard logs."""
 
 import pathlib
 import shutil
 
-import keras
 import rich.console
 import rich.progress
 import tensorflow as tf
 
-from tf_tickets.search.stages import Observer, Stage
+from tf_tickets.engines import Observer, Progress, Stage
 
 
-class ProgressBar(Observer, keras.callbacks.Callback):
-    """Shows seed, round, arm and epoch on a terminal, with the time left.
+class ProgressBar:
+    """Shows on a terminal how far all trainings are, and what each of those under way does.
 
-    Elsewhere, as in a file, it prints a line for each training that is finished.
+    Elsewhere, as in a file, it prints a line for each training that is finished. `of` returns an
+    observer for each search.
 
     Args:
-        num_steps: optimizer steps of a whole training.
         console: where it is drawn, such as a rich console on stderr.
     """
 
-    def __init__(self, num_steps: int, console: rich.console.Console):
-        super().__init__()
-        self._num_steps = num_steps
+    def __init__(self, console: rich.console.Console):
         self._console = console
-        self._stage = None
-        self._stages_done = self._stages_left = 0
-        self._steps_done = 0
         self._progress = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
@@ -40,7 +34,8 @@ class ProgressBar(Observer, keras.callbacks.Callback):
             speed_estimate_period=600,  # an epoch may take minutes
             transient=True,
         )
-        self._task = self._progress.add_task("loading the network behind the metrics", total=None)
+        self._all = self._progress.add_task("looking for finished trainings", total=None)
+        self._left = self._total = 0
 
     def __enter__(self):
         self._progress.start()
@@ -49,65 +44,96 @@ class ProgressBar(Observer, keras.callbacks.Callback):
     def __exit__(self, *exception):
         self._progress.stop()
 
-    def training_classifier(self, steps_done: int, num_steps: int):
-        """Say how far the classifier behind the metrics is, which is trained once per data set."""
-        description = f"training the classifier behind the metrics, {steps_done / num_steps:.0%}"
-        self._progress.update(self._task, description=description)
+    def of(self, num_steps: int, name: str = "") -> Observer:
+        """Return an observer of one search.
+
+        Args:
+            num_steps: optimizer steps of a whole training.
+            name: of the search, if there are several.
+        """
+        return _OfSearch(self, num_steps, f"{name} " if name else "")
+
+    def add_stages(self, count: int, num_steps: int) -> None:
+        """Count trainings that are to be made, or if the number is negative are not."""
+        self._left += count
+        self._total += count * num_steps
+        self._show()
+
+    def begin(self, name: str, num_steps: int) -> rich.progress.TaskID:
+        """Show a training that begins."""
+        return self._progress.add_task(name, total=num_steps)
+
+    def go_on(self, task: rich.progress.TaskID, steps: int, description: str | None) -> None:
+        """Count steps of a training."""
+        changes = {} if description is None else {"description": description}
+        self._progress.update(task, advance=steps, **changes)
+        self._progress.update(self._all, advance=steps)
+
+    def end(self, task: rich.progress.TaskID, name: str, num_steps: int) -> None:
+        """Count a whole training, whatever step it began with."""
+        self.drop(task)
+        self._progress.update(self._all, advance=num_steps)
+        self._left -= 1
+        self._show()
+        if self._progress.disable:
+            line = f"{name}: trained, {self._left} left"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+    def drop(self, task: rich.progress.TaskID) -> None:
+        """Take back a training that has not come to its end."""
+        done = next(each.completed for each in self._progress.tasks if each.id == task)
+        self._progress.update(self._all, advance=-done)
+        self._progress.remove_task(task)
+
+    def _show(self):
+        trainings = "training" if self._left == 1 else "trainings"
+        self._progress.update(
+            self._all, description=f"{self._left} {trainings} left", total=self._total
+        )
+
+
+class _OfSearch(Observer):
+    """Tells a ProgressBar of one search."""
+
+    def __init__(self, bar, num_steps, name):
+        self._bar, self._num_steps, self._prefix = bar, num_steps, name
+        self._tasks, self._epochs = {}, {}
 
     def search_begins(self, stages):
         """Learn how many trainings there will be."""
-        self._stages_left = len(stages)
         self._num_rounds = max(stage.round for stage in stages)
+        self._bar.add_stages(len(stages), self._num_steps)
 
-    def stage_begins(self, stage: Stage):
-        """Say which training this is."""
-        self._stage = stage
-        self._steps_done = 0
-        self._show("")
+    def stage_begins(self, stage):
+        """Show the training; if it is begun again, from its start."""
+        if stage in self._tasks:
+            self._bar.drop(self._tasks.pop(stage))
+        self._epochs[stage] = 0
+        self._tasks[stage] = self._bar.begin(self._name(stage), self._num_steps)
+
+    def stage_goes_on(self, stage, progress: Progress):
+        """Count steps, and say which losses an epoch ended with."""
+        description = progress.doing and f"{self._name(stage)}, {progress.doing}"
+        if progress.losses is not None:
+            self._epochs[stage] += 1
+            losses = {name: v for name, v in progress.losses.items() if name.endswith("loss")}
+            described = "".join(f" {name} {value:.4g}" for name, value in losses.items())
+            description = f"{self._name(stage)} epoch {self._epochs[stage]}{described}"
+        self._bar.go_on(self._tasks[stage], progress.steps, description)
 
     def stage_ends(self, stage, record):
-        """Count a whole training, whatever it began with; one that was found done is no work."""
-        self._stages_left -= 1
-        if stage == self._stage:
-            self._stages_done += 1
-            if self._progress.disable:
-                self._console.print(
-                    f"{self._name(stage)}: trained, {self._stages_left} left",
-                    highlight=False,
-                    soft_wrap=True,
-                )
-        self._steps_done = 0
-        self._show("")
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Count an optimizer step."""
-        self._steps_done += 1
-        self._progress.update(self._task, completed=self._completed())
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Say which epoch has ended, and with which loss, or with which of each network."""
-        losses = {name: value for name, value in (logs or {}).items() if name.endswith("loss")}
-        described = "".join(f" {name} {value:.4g}" for name, value in losses.items())
-        self._show(f" epoch {epoch + 1}{described}")
-
-    def _show(self, epoch):
-        stage = self._stage
-        description = f"{self._name(stage)}{epoch}" if stage else "finding finished rounds"
-        self._progress.update(
-            self._task,
-            description=description,
-            completed=self._completed(),
-            total=(self._stages_done + self._stages_left) * self._num_steps,
-        )
+        """Count a training; one that was found done is no work."""
+        if stage in self._tasks:
+            self._bar.end(self._tasks.pop(stage), self._name(stage), self._num_steps)
+        else:
+            self._bar.add_stages(-1, self._num_steps)
 
     def _name(self, stage):
-        return f"seed {stage.seed} round {stage.round}/{self._num_rounds} {stage.arm}"
-
-    def _completed(self):
-        return self._stages_done * self._num_steps + self._steps_done
+        rounds = f"{stage.round}/{self._num_rounds}"
+        return f"{self._prefix}seed {stage.seed} round {rounds} {stage.arm}"
 
 
-class TensorBoardLog(Observer, keras.callbacks.Callback):
+class TensorBoardLog(Observer):
     """Writes each training's losses at the end of every epoch, and each arm's metrics by round.
 
     Args:
@@ -115,33 +141,30 @@ class TensorBoardLog(Observer, keras.callbacks.Callback):
     """
 
     def __init__(self, folder):
-        super().__init__()
         self._folder = pathlib.Path(folder)
-        self._losses = None
+        self._writers, self._steps = {}, {}
 
     def stage_begins(self, stage: Stage):
         """Open the log of one training, in place of one that was broken off."""
+        if stage in self._writers:
+            self._writers.pop(stage).close()
         folder = self._folder / "losses" / stage.name
         shutil.rmtree(folder, ignore_errors=True)
-        self._losses = tf.summary.create_file_writer(str(folder))
-        self._steps = 0
+        self._writers[stage] = tf.summary.create_file_writer(str(folder))
+        self._steps[stage] = 0
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Count an optimizer step of this training."""
-        self._steps += 1
-
-    def on_epoch_end(self, epoch, logs=None):
+    def stage_goes_on(self, stage, progress: Progress):
         """Log the losses of an epoch at the step it ended with; rewinding begins within one."""
-        with self._losses.as_default(step=self._steps):
-            for name, value in (logs or {}).items():
+        self._steps[stage] += progress.steps
+        with self._writers[stage].as_default(step=self._steps[stage]):
+            for name, value in (progress.losses or {}).items():
                 tf.summary.scalar(name, value)
 
     def stage_ends(self, stage, record):
         """Log the metrics of a training that was made now; an earlier run has logged its own."""
-        if self._losses is None:
+        if stage not in self._writers:
             return
-        self._losses.close()
-        self._losses = None
+        self._writers.pop(stage).close()
         rounds = self._folder / "rounds" / f"seed-{stage.seed}" / stage.arm
         writer = tf.summary.create_file_writer(str(rounds))
         with writer.as_default(step=stage.round):

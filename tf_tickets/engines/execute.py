@@ -1,0 +1,184 @@
+"""Makes all stages of several plans, by whatever engine, and keeps them in their run folders."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Hashable, Sequence
+
+from tf_tickets.engines.engine import Engine, Order, WorkerLost
+from tf_tickets.engines.here import Here
+from tf_tickets.engines.plan import Plan
+from tf_tickets.engines.queue import Item, Queue
+from tf_tickets.errors import FileError
+from tf_tickets.runs import paths
+from tf_tickets.runs.records import Records
+
+_POLL_SECONDS = 0.2
+_MOST_LOSSES = 3
+
+
+def execute(plans: Sequence[Plan], engine: Engine | None = None) -> list[Records]:
+    """Make every stage of every plan that is not done yet, and return the records of each plan.
+
+    This process alone writes to the run folders. Each stage is sealed when it is whole, so that
+    nothing that was made is lost, whatever ends this process or a worker.
+
+    Args:
+        plans: share one queue.
+        engine: where the stages are made; this process by default.
+
+    Returns:
+        For each plan one record per stage, in the order of its stages.
+
+    Raises:
+        Exception: what a workshop raises. Stages that are under way elsewhere are finished first.
+        FileError: if a stage's worker was lost three times.
+    """
+    execution = _Execution(plans, Here() if engine is None else engine)
+    with execution:
+        execution.run()
+    return [_records(plan) for plan in plans]
+
+
+def _records(plan):
+    files = (plan.folder.path / stage.name / paths.RESULT for stage in plan.stages)
+    records = [json.loads(file.read_text()) for file in files]
+    plan.folder.write_results(records)
+    return Records(records)
+
+
+@dataclasses.dataclass
+class _Running:
+    """A stage under way: who makes it, and the folder that is sealed once it is whole."""
+
+    item: Item
+    worker: Hashable
+    path: pathlib.Path
+    sealing: contextlib.ExitStack
+
+
+class _Execution:
+    def __init__(self, plans, engine):
+        self._plans = plans
+        self._engine = engine
+        self._queue = Queue(plans, engine.in_turn)
+        self._running: dict[concurrent.futures.Future, _Running] = {}
+        self._to_make: set[Item] = set()  # looked for in the folder, and not found
+        self._open: dict[Hashable, int] = {}  # worker -> the plan that it has made a stage of
+        self._losses: dict[Item, int] = {}
+        self._error = None
+
+    def __enter__(self):
+        self._engine.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self._engine.__exit__(*exception)
+        for running in self._running.values():  # nobody writes there any more
+            with contextlib.suppress(WorkerLost), running.sealing:
+                raise WorkerLost
+
+    def run(self):
+        """Make all stages."""
+        for plan in self._plans:
+            for observer in plan.observers:
+                observer.search_begins(plan.stages)
+        while not self._queue.is_finished:
+            if self._error is None:
+                self._find_done()
+                self._hand_out()
+            elif not self._running:
+                raise self._error
+            self._collect()
+
+    def _find_done(self):
+        """Count what is done already, and what that makes ready."""
+        while found := [item for item in self._queue.ready if item not in self._to_make]:
+            for item in found:
+                plan = self._plans[item.plan]
+                if plan.folder.is_done(item.stage.name, self._source_names(item)):
+                    self._end(item)
+                    break  # in the order of the stages, for those who watch
+                self._to_make.add(item)
+
+    def _source_names(self, item):
+        return [source.name for source in self._plans[item.plan].sources(item.stage)]
+
+    def _hand_out(self):
+        """Give each idle worker a stage, if one is ready."""
+        if not self._queue.ready:
+            return
+        for worker in self._engine.idle():
+            held = {self._open[worker]} if worker in self._open else set()
+            item = self._queue.take(held, set(self._open.values()) - held)
+            if item is None:
+                return
+            self._begin(item, worker)
+
+    def _begin(self, item, worker):
+        plan, stage = self._plans[item.plan], item.stage
+        for observer in plan.observers:
+            observer.stage_begins(stage)
+
+        def report(progress):
+            for observer in plan.observers:
+                observer.stage_goes_on(stage, progress)
+
+        with contextlib.ExitStack() as stack:
+            path = stack.enter_context(plan.folder.stage(stage.name, self._source_names(item)))
+            future = self._engine.submit(worker, Order(item.plan, plan, stage, path, report))
+            self._open[worker] = item.plan
+            self._running[future] = _Running(item, worker, path, stack.pop_all())
+
+    def _collect(self):
+        """Wait a moment for the stages under way, and keep those that are done."""
+        self._engine.pass_on_progress()
+        if not self._running:
+            if not self._queue.is_finished:
+                time.sleep(0 if self._engine.idle() else _POLL_SECONDS)
+            return
+        done, _ = concurrent.futures.wait(
+            self._running, _POLL_SECONDS, concurrent.futures.FIRST_COMPLETED
+        )
+        for future in done:
+            self._engine.pass_on_progress()
+            self._keep(future, self._running.pop(future))
+
+    def _keep(self, future, running):
+        """Seal a stage that is done; one that failed leaves nothing behind."""
+        try:
+            with running.sealing:
+                record, seconds = future.result()
+                (running.path / paths.RESULT).write_text(json.dumps(record))
+        except WorkerLost as lost:
+            self._make_again(running, lost)
+        except Exception as error:
+            self._error = self._error or error
+        else:
+            self._plans[running.item.plan].folder.write_results([record])
+            self._end(running.item, seconds)
+
+    def _make_again(self, running, lost):
+        item = running.item
+        self._open.pop(running.worker, None)
+        self._losses[item] = self._losses.get(item, 0) + 1
+        if self._losses[item] == _MOST_LOSSES:
+            self._error = FileError(
+                f"The process that made {item.stage.name} ended {_MOST_LOSSES} times: {lost}. If "
+                "the memory is too small, use fewer `workers`. Finished stages are kept."
+            )
+        else:
+            self._queue.put_back(item)
+
+    def _end(self, item, seconds=None):
+        plan = self._plans[item.plan]
+        file = plan.folder.path / item.stage.name / paths.RESULT
+        record = json.loads(file.read_text())
+        self._queue.finish(item, seconds)
+        for observer in plan.observers:
+            observer.stage_ends(item.stage, record)
+        if self._queue.is_finished_with(item.plan):
+            plan.finish()

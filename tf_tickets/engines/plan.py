@@ -1,0 +1,40 @@
+"""A search that an engine is to make: its stages, what each is made from, and who makes them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from tf_tickets.engines.stage import Observer, Progress, Stage
+from tf_tickets.runs.folder import RunFolder
+
+Make = Callable[[Stage, pathlib.Path], dict]
+Report = Callable[[Progress], None]
+
+
+@dataclasses.dataclass(eq=False)
+class Plan:
+    """One search that is to be made.
+
+    Args:
+        folder: an entered run folder; holds the stages, and results.jsonl, once they are made.
+        stages: in an order in which each comes after its sources.
+        sources: says which stages one is computed from.
+        workshop: `workshop(folder, report)` is a context manager. It gives a function
+            `make(stage, path)`, which trains one stage, writes its files to a path, and returns its
+            record. It reads the sources of the stage in `folder`, of which it knows `path` and
+            `settings`, and may call `report` with the `Progress` of the training. It is kept open
+            from stage to stage. If other processes make the stages, it must be possible to pickle
+            it.
+        threads: of TensorFlow, for each stage; None for whatever the process has.
+        observers: learn of every stage.
+        finish: called once, when all stages are done.
+    """
+
+    folder: RunFolder
+    stages: Sequence[Stage]
+    sources: Callable[[Stage], Sequence[Stage]]
+    workshop: Callable[[RunFolder, Report], AbstractContextManager[Make]]
+    threads: int | None = None
+    observers: Sequence[Observer] = ()
+    finish: Callable[[], None] = lambda: None

@@ -1,0 +1,149 @@
+"""A config brought to life: its recipe, its data, its search, and what was adapted to them."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tf_tickets.errors import SettingError
+from tf_tickets.lab import metrics
+from tf_tickets.lab.config import RunConfig, load_extensions
+from tf_tickets.lab.data import DATASETS, image_shape
+from tf_tickets.lab.experiment import Experiment
+from tf_tickets.lab.models import MODELS
+from tf_tickets.lab.options import refuse
+from tf_tickets.lab.precision import dtype_policy, resolve_precision
+from tf_tickets.lab.recipes import Recipe, resolve
+from tf_tickets.strategy import resolve_strategy
+
+# What can decide without labels, and so without a classifier of them.
+_OF_ANY_IMAGES = "reconstruction_loss"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """A config brought to life; made by `prepare`.
+
+    Attributes:
+        asked: the config as it was given.
+        config: with all that its method decides besides.
+        experiment: the recipe with its data.
+        search: as its method returns it.
+        metric: the name of the metric that decides.
+        notes: what was adapted to a short training or to the data, in words.
+    """
+
+    asked: RunConfig
+    config: RunConfig
+    experiment: Experiment
+    search: object
+    metric: str
+    notes: list[str]
+
+
+def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) -> Prepared:
+    """Bring a config to life.
+
+    Args:
+        asked: what to do.
+        strategy: the TensorFlow strategy that the config names, if it had to be made before.
+
+    Raises:
+        SettingError: if a value cannot work.
+        FileError: if the data cannot be had.
+    """
+    load_extensions(asked.extensions)
+    config = asked.method.completed(asked)
+    strategy = strategy or resolve_strategy(config.strategy)
+    recipe = recipe_of(config)
+    metric = metric_of(config, recipe)
+    with dtype_policy(recipe.precision):
+        # To be refused now, not after minutes in which the metrics' classifier is trained.
+        shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
+        config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
+        experiment = Experiment(
+            recipe,
+            config.data.limit,
+            config.data.data_dir,
+            config.judging.inception,
+            getattr(config.training, "distill_discriminator", False),
+            strategy,
+        )
+        fitted, notes = _fitted(config, experiment)
+        notes += _note_of_model(asked.model, config.model)
+        notes += _note_of_metric(metric, config, recipe)
+        search = fitted.method.search(experiment, fitted)
+    return Prepared(asked, fitted, experiment, search, metric, notes)
+
+
+def recipe_of(config: RunConfig) -> Recipe:
+    """Return the recipe that a config asks for, its precision chosen for this machine.
+
+    Raises:
+        SettingError: if the model has no such option.
+    """
+    training = config.training
+    recipe = resolve(
+        config.model,
+        config.dataset,
+        image_size=config.data.image_size,
+        metric=config.judging.metric,
+        **training.recipe_fields(),
+    )
+    network = {**recipe.network, **config.network, **training.network_options()}
+    precision = resolve_precision(recipe.precision)
+    return dataclasses.replace(recipe, network=network, precision=precision)
+
+
+def metric_of(config: RunConfig, recipe: Recipe) -> str:
+    """Return the name of the metric that decides which ticket wins.
+
+    If none was asked for and the recipe's is not measured of the data, reconstructions decide.
+
+    Raises:
+        SettingError: if there is no such metric, or it is not measured of the model or the data.
+    """
+    card = DATASETS[recipe.dataset].at(config.data.data_dir)
+    has_labels = (card.num_classes or 0) >= 2
+    features = "inception" if config.judging.inception else "classifier" if has_labels else None
+    situation = (config.card.family.offers, features, has_labels)
+    name = _usual_metric(config, recipe)
+    try:
+        metrics.check_metric(name, *situation)
+    except SettingError:
+        can_decide = _OF_ANY_IMAGES in metrics.measured_metrics(*situation)
+        if config.judging.metric is not None or not can_decide:
+            raise
+        return _OF_ANY_IMAGES
+    return name
+
+
+def _usual_metric(config, recipe):
+    if recipe.metric == "frechet":
+        return "fid" if config.judging.inception else "fcd"
+    return recipe.metric
+
+
+def _note_of_metric(name, config, recipe):
+    usual = _usual_metric(config, recipe)
+    return [] if name == usual else [f"metric {name}: {usual} is not measured of these images"]
+
+
+def _note_of_model(asked, made):
+    return [] if asked == made else [f"model {made}: the tickets do not fit {asked}"]
+
+
+def _fitted(config, experiment):
+    """Fit the method and the experiment's recipe to the length of a training.
+
+    Returns:
+        The config with that method, and what was adapted, in words.
+    """
+    steps, recipe = experiment.num_steps, experiment.recipe
+    method, notes = config.method.adapted(steps, experiment.steps_per_epoch)
+    if recipe.evaluations > steps:
+        if config.training.evaluations is not None:
+            expected = f"must be at most {steps}, as a training has {steps} steps"
+            refuse("evaluations", expected, recipe.evaluations)
+        experiment.recipe = dataclasses.replace(recipe, evaluations=steps)
+        notes = [*notes, f"evaluations {steps}: a training has {steps} steps"]
+    return dataclasses.replace(config, method=method), notes
