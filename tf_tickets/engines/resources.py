@@ -84,7 +84,8 @@ def use_threads(threads: int) -> None:
         if threads_in_use() != threads:
             raise SettingError(
                 f"`threads` cannot be {threads} in this process, as TensorFlow has begun with "
-                f"{threads_in_use()}. Start a new process, or let other processes train."
+                f"{threads_in_use()}. Give {threads} as `threads` from the start, or let other "
+                "processes train."
             ) from error
 
 
