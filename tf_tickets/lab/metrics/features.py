@@ -17,6 +17,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from tf_tickets import interop
+from tf_tickets.engines import threads_in_use
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import sha256_of, sha256_of_json, write_whole
 from tf_tickets.lab.metrics import classifier
@@ -74,8 +75,8 @@ def load_classifier(
     """Return the features of a small ResNet-18 that learned the labels of `train`.
 
     It is trained once, which takes seconds for digits and minutes for CIFAR-10 on two cores, and
-    kept in the cache folder; the same data and the same version of this package find it there. A
-    damaged file is noticed by its hash, and replaced with a warning.
+    kept in the cache folder; the same data, the same version of this package and as many threads
+    find it there. A damaged file is noticed by its hash, and replaced with a warning.
 
     Args:
         train: a training split, as `tf_tickets.lab.data.dataset.load` returns it.
@@ -136,7 +137,7 @@ def _in_cache_folder(cache_dir):
 def _recipe_digest(train) -> str:
     """Return a short name for all that the trained classifier depends on."""
     data = [train.digest, train.num_images, list(train.image_shape), train.num_classes]
-    return sha256_of_json([data, classifier.RECIPE])[:12]
+    return sha256_of_json([data, classifier.RECIPE, threads_in_use()])[:12]
 
 
 def _digest(content: bytes) -> str:
