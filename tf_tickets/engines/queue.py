@@ -125,13 +125,6 @@ class Queue:
         return left
 
     @property
-    def seconds_left(self) -> float | None:
-        """What all that is not done takes one process, as far as can be guessed; None at first."""
-        if not self._seconds:
-            return None
-        return sum(self._guess(item.plan) for item in self._items if item not in self._done)
-
-    @property
     def width(self) -> int:
         """How many workers there is work for: all stages over those of the longest chain."""
         chains = {}
