@@ -40,8 +40,13 @@ class Queue:
     def __init__(self, plans: Sequence[Plan], in_turn: bool = False):
         self._items = [Item(i, stage) for i, plan in enumerate(plans) for stage in plan.stages]
         self._place = {item: place for place, item in enumerate(self._items)}
+        # Sources that are no stages of the plan are there already.
         self._sources = {
-            item: [Item(item.plan, source) for source in plans[item.plan].sources(item.stage)]
+            item: [
+                source
+                for stage in plans[item.plan].sources(item.stage)
+                if (source := Item(item.plan, stage)) in self._place
+            ]
             for item in self._items
         }
         self._users = {item: [] for item in self._items}

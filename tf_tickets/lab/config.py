@@ -32,7 +32,7 @@ class Data(Options):
     )
     limit: int | None = option(
         None,
-        "number of training images to use, and the most test images (default: all)",
+        "number of training images to use, and the most for validation and test (default: all)",
         at_least=1,
     )
     data_dir: str | None = option(
@@ -56,8 +56,28 @@ class Judging(Options):
     inception: str | None = option(
         None,
         "Inception network for FID, a TF-Hub address or a folder (default: none; a classifier "
-        "trained on the data set stands in)",
+        "trained on images of the data set stands in). Of a finished run it only evaluates",
     )
+    num_samples: int | None = option(
+        None,
+        "number of images that models sample to be judged by, up to 50000 (default: as many as "
+        "there are real ones). Of a finished run it only evaluates",
+        at_least=2,
+        at_most=50_000,
+    )
+
+    @property
+    def way(self) -> str | None:
+        """A name for what changes the metrics; None if they are those that each training ends with.
+
+        It names the folder of a run in which evaluations by other features or samples are kept.
+        """
+        changes = {"inception": self.inception, "num_samples": self.num_samples}
+        if not any(changes.values()):
+            return None
+        words = ["inception"] if self.inception else []
+        words += [f"{self.num_samples}-samples"] if self.num_samples else []
+        return "-".join([*words, sha256_of_json(changes)[:8]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +109,7 @@ class RunConfig(Options):
     judging: Judging = dataclasses.field(default_factory=Judging)
     seeds: tuple[int, ...] | None = option(
         None,
-        "seeds, each of which repeats the whole search (default: 0 1 2; of transferred tickets all "
+        "seeds, each of which repeats the whole search (default: 0 1 2 3 4; of transferred tickets all "
         "seeds of their run)",
         at_least=0,
     )

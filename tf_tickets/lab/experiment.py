@@ -30,10 +30,9 @@ class Experiment:
 
     Args:
         recipe: what to build, and how to train it.
-        limit: use only so many training images, and at most as many test images.
+        limit: use only so many training images, and at most as many for validation and test. The
+            classifier behind the metrics always has all of its own.
         data_dir: folder of tensorflow_datasets, or of images of one's own.
-        inception: address or folder of an Inception network; without it a classifier trained on
-            the data set's labels gives the features.
         distill_discriminator: whether a GAN's trained dense discriminator teaches those of the
             later rounds (Chen et al., 2021, arXiv:2106.00134).
         strategy: that models are built and trained by, a recipe's batch being that of all replicas
@@ -41,8 +40,8 @@ class Experiment:
             are by one protocol, and need no other worker.
 
     Raises:
-        SettingError, FileError: if the data or the Inception network cannot be had, or a batch
-            cannot be split among the replicas.
+        SettingError, FileError: if the data cannot be had, or a batch cannot be split among the
+            replicas.
 
     Attributes:
         callbacks: Keras callbacks for every training.
@@ -53,7 +52,6 @@ class Experiment:
         recipe: Recipe,
         limit: int | None = None,
         data_dir: str | None = None,
-        inception: str | None = None,
         distill_discriminator: bool = False,
         strategy: tf.distribute.Strategy | None = None,
     ):
@@ -63,12 +61,12 @@ class Experiment:
         self._twins = weakref.WeakKeyDictionary()
         self._distills = distill_discriminator
         self._teacher = None
-        self.train_images, self.test_images = (
+        self._data_dir = data_dir
+        self.train_images, self.validation_images, self.test_images = (
             data.load(recipe.dataset, split, recipe.image_size, limit, data_dir)
-            for split in ("train", "test")
+            for split in ("train", "validation", "test")
         )
-        self._inception = inception
-        self._evaluator = None
+        self._evaluators: tuple[metrics.Evaluator, metrics.Evaluator] | None = None
         self.callbacks: list[keras.callbacks.Callback] = []
 
     def _check_batch_size(self):
@@ -87,6 +85,8 @@ class Experiment:
             evaluate=self.evaluate,
             num_steps=self.num_steps,
             evaluations=self.recipe.evaluations,
+            watch=self.watch,
+            test=self.test,
             directions={name: card.higher_is_better for name, card in metrics.METRICS.items()},
             check=metrics.refuse_collapse,
             prepare=self.prepare,
@@ -122,29 +122,65 @@ class Experiment:
         return options.get("critic_steps", 1)
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Load the network behind the metrics; a classifier is trained if none is kept.
+        """Load the classifier behind the metrics; it is trained if none is kept.
 
-        `evaluate` does it when it has to; doing it first shows a bad address before any training.
+        `evaluate` does it when it has to.
 
         Args:
             progress: called, while a classifier is trained, with the steps done and all steps.
 
         Raises:
+            FileError: if no classifier can be kept.
+        """
+        self._evaluators = self.evaluators(progress=progress)
+
+    def evaluators(
+        self,
+        inception: str | None = None,
+        num_samples: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[metrics.Evaluator, metrics.Evaluator]:
+        """Return what evaluates models on the validation images and on the test images.
+
+        Args:
+            inception: address or folder of an Inception network, whose features come beside those
+                of the classifier.
+            num_samples: how many images are sampled; by default as many as are real.
+            progress: as `load_features` takes it.
+
+        Raises:
             FileError: if the Inception network cannot be loaded, or no classifier be kept.
         """
-        if self._inception:
-            extractor = metrics.load_inception(self._inception)
-        elif self.train_images.num_classes >= 2:  # images without labels train no classifier
-            extractor = metrics.load_classifier(self.train_images, progress=progress)
-        else:
-            extractor = None
-        self._evaluator = metrics.Evaluator(self.train_images, self.test_images, extractor)
+        extractors = [metrics.load_inception(inception)] if inception else []
+        if self.train_images.num_classes >= 2:  # images without labels train no classifier
+            extractors = [self._classifier(progress), *extractors]
+        here, there = self.validation_images, self.test_images
+        return (
+            metrics.Evaluator(here, extractors, num_samples, other=there),
+            metrics.Evaluator(there, extractors, num_samples, other=here),
+        )
+
+    def _classifier(self, progress):
+        size = self.recipe.image_size
+        images = data.load(self.recipe.dataset, "classifier", size, data_dir=self._data_dir)
+        return metrics.load_classifier(images, progress=progress)
 
     def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
-        """Return a trained model's metrics and the protocol that they were taken by."""
-        if self._evaluator is None:
+        """Return a model's metrics on the validation images, and their protocol."""
+        return self._on(0)(self._on_one_device(model))
+
+    def test(self, model: keras.Model) -> tuple[dict[str, float], dict]:
+        """Return a model's metrics on the test images, and their protocol."""
+        return self._on(1)(self._on_one_device(model))
+
+    def watch(self, model: keras.Model) -> dict[str, float]:
+        """Return those metrics on the validation images that a training is followed by."""
+        return self._on(0).watch(self._on_one_device(model))
+
+    def _on(self, number):
+        if self._evaluators is None:
             self.load_features()
-        return self._evaluator(self._on_one_device(model))
+        return self._evaluators[number]
 
     def _on_one_device(self, model):
         """Return the model, or if a strategy trains it a twin with the weights of now."""

@@ -12,6 +12,7 @@ from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.description import differences, machine, versions
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.experiment import Experiment
+from tf_tickets.lab.judging import judging_plan
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.precision import dtype_policy
@@ -122,27 +123,20 @@ class Job:
         return Run(self.folder.path, self.prepared.config, self.prepared.metric)
 
     @contextlib.contextmanager
-    def entered(self, watcher: Watcher) -> Iterator[engines.Plan]:
+    def entered(self, watcher: Watcher) -> Iterator["EnteredJob"]:
         """Hold the run folder, and give what is to be made.
 
         Args:
             watcher: learns of it, if this process is the chief.
         """
         prepared = self.prepared
-        experiment = prepared.experiment
-        with shared_folder(self.folder, experiment.strategy) as folder:
+        with shared_folder(self.folder, prepared.experiment.strategy) as folder:
             if self.is_chief:
                 watcher.run_begins(self)
                 self.run.save_config(prepared.asked)
-            plan = prepared.search.plan(prepared.config.seeds, folder)
-            plan.workshop = Workshop.of(prepared)
-            plan.threads = self.threads
-            if self.is_chief:
-                plan.observers = watcher.observers(self)
-                plan.finish = lambda: self._finish(folder)
-            yield plan
+            yield EnteredJob(self, folder, watcher)
 
-    def _finish(self, folder):
+    def finish(self, folder: RunFolder) -> None:
         """Write what is seen of a run: real pictures, the ticket that is kept, the figures."""
         experiment, run = self.prepared.experiment, self.run
         write_strip(experiment.real_pictures(), folder.path / paths.REAL)
@@ -151,6 +145,35 @@ class Job:
                 build, slims = experiment.build_on_one_device, run.config.method.slims
                 keep_ticket(folder, build, run.ticket_stage, slims)
         draw_figures(run)
+
+
+class EnteredJob:
+    """A run whose folder is held: the plans to train it and to judge it.
+
+    Args:
+        job: the run.
+        folder: of the run, entered.
+        watcher: learns of it, if this process is the chief.
+
+    Attributes:
+        training: the plan to train it.
+        judging: the plan to judge what was trained by other features or more samples; None if
+            nothing of that kind was asked for.
+    """
+
+    def __init__(self, job: Job, folder: RunFolder, watcher: Watcher):
+        prepared = job.prepared
+        self.training = prepared.search.plan(prepared.config.seeds, folder)
+        self.training.workshop = Workshop.of(prepared)
+        self.training.threads = job.threads
+        self.judging = None
+        if prepared.config.judging.way and job.is_chief:
+            self.judging = judging_plan(prepared, folder, self.training.stages)
+            self.judging.threads = job.threads
+        if job.is_chief:
+            self.training.observers = watcher.observers(job)
+            last = self.judging or self.training
+            last.finish = lambda: job.finish(folder)
 
 
 def prepare_all(
@@ -196,12 +219,16 @@ def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = N
     engine = engine.resolved(jobs[0].prepared.config.strategy)
     for at_once in _of_different_folders(jobs):
         with contextlib.ExitStack() as stack:
-            plans = [stack.enter_context(job.entered(watcher)) for job in at_once]
+            entered = [stack.enter_context(job.entered(watcher)) for job in at_once]
+            plans = [each.training for each in entered]
             made = _engine(engine, plans, jobs[0].threads)
             threads = jobs[0].threads
             each = "one thread" if threads == 1 else f"{threads} threads"
             watcher.trainings_begin(f"{made}, {each} each")
             engines.execute(plans, made)
+            judging = [each.judging for each in entered if each.judging]
+            if judging:
+                engines.execute(judging, _engine(engine, judging, jobs[0].threads))
     return [job.run for job in jobs]
 
 
@@ -249,8 +276,8 @@ def identity(config: RunConfig, experiment: Experiment) -> dict:
         "training": {k: v for k, v in dataclasses.asdict(training).items() if k not in known},
         "method": config.method.identity(),
         "train": experiment.train_images.digest,
+        "validation": experiment.validation_images.digest,
         "test": experiment.test_images.digest,
-        "inception": config.judging.inception,
         "versions": versions(),
     }
     if config.strategy != "none":  # sums in another order are other bits

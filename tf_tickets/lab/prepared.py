@@ -64,7 +64,6 @@ def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) ->
             recipe,
             config.data.limit,
             config.data.data_dir,
-            config.judging.inception,
             getattr(config.training, "distill_discriminator", False),
             strategy,
         )
@@ -104,7 +103,8 @@ def metric_of(config: RunConfig, recipe: Recipe) -> str:
     """
     card = DATASETS[recipe.dataset].at(config.data.data_dir)
     has_labels = (card.num_classes or 0) >= 2
-    features = "inception" if config.judging.inception else "classifier" if has_labels else None
+    features = ["inception"] if config.judging.inception else []
+    features += ["classifier"] if has_labels else []
     situation = (config.card.family.offers, features, has_labels)
     name = _usual_metric(config, recipe)
     try:

@@ -74,8 +74,9 @@ class Run:
     def records(self) -> Records:
         """The records of the rounds, seeds and arms that were asked for."""
         arms = ("dense", *self.config.arms)
+        way = self.config.judging.way
         return Records(
-            record
+            record if way is None else {**record, **record.get("judged", {}).get(way, {})}
             for record in Records.read(self.path)
             if record["seed"] in self.config.seeds
             and record["round"] <= self.config.method.num_rounds

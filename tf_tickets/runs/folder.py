@@ -162,16 +162,25 @@ class RunFolder:
     def write_results(self, records: Sequence[dict]) -> None:
         """Put one line for each record into results.jsonl, in place of an older one of its stage.
 
-        Lines of other stages stay: a run that asks for less, or is broken off, loses none.
+        Lines of other stages stay: a run that asks for less, or is broken off, loses none. So do
+        fields that the new record lacks, and in `judged` all ways of judging.
         """
         path = self.path / RESULTS
         try:
             known = read_results(path)
         except FileError:  # not there yet, or damaged: the stages hold all of it
             known = Records()
-        by_stage = {(r["seed"], r["round"], r["arm"]): r for r in [*known, *records]}
+        by_stage = {}
+        for record in [*known, *records]:
+            key = (record["seed"], record["round"], record["arm"])
+            by_stage[key] = _merged(by_stage.get(key, {}), record)
         lines = [json.dumps(record) + "\n" for record in _in_order(by_stage.values())]
         write_whole(path, "".join(lines).encode())
+
+
+def _merged(old, new):
+    judged = {**old.get("judged", {}), **new.get("judged", {})}
+    return {**old, **new, **({"judged": judged} if judged else {})}
 
 
 def _in_order(records):

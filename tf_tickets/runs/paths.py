@@ -10,6 +10,7 @@ EXPORT = "export"
 SAVED_MODEL = "saved_model"  # in EXPORT
 FIGURES = "figures"
 TENSORBOARD = "tensorboard"
+JUDGED = "judged"  # evaluations of stages by other features
 LOCK = ".lock"
 
 # of a stage's folder

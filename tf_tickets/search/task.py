@@ -17,10 +17,16 @@ class Task:
         build: `build(seed)` returns a new compiled model whose weights are drawn from the seed.
         train: `train(model, seed, start_step, stop_step)` trains for these optimizer steps, with
             batches that depend on the seed and the step alone.
-        evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict).
+        evaluate: `evaluate(model)` returns (metrics: name -> float, protocol: dict). Whatever is
+            chosen is chosen by these metrics, so they should be of validation images.
         num_steps: optimizer steps of a whole training.
         evaluations: how often a training is evaluated, at equal distances, the last time at its
-            end. No arm is evaluated before the rewind step.
+            end. No arm is evaluated before the rewind step. With four or more, records say whether
+            trainings had converged.
+        watch: `watch(model)` returns the metrics that a training is followed by before its end;
+            None for all that `evaluate` returns. A cheap part of them saves time.
+        test: `test(model)` returns the same metrics and protocol of test images, by which nothing
+            is chosen: they are what is reported.
         directions: metric -> whether higher is better; None if neither direction is, which leaves
             it without a best value. A metric that is absent is better when lower.
         check: `check(metrics)` raises DivergedError if a network is not worth pruning, such as a
@@ -40,6 +46,8 @@ class Task:
     evaluate: Callable[[keras.Model], tuple[dict, dict]]
     num_steps: int
     evaluations: int = 1
+    watch: Callable[[keras.Model], dict] | None = None
+    test: Callable[[keras.Model], tuple[dict, dict]] | None = None
     directions: Mapping[str, bool | None] = dataclasses.field(default_factory=dict)
     check: Callable[[dict], None] | None = None
     prepare: Callable[[keras.Model, Mapping | None], None] | None = None

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from tf_tickets.engines.engine import Engine
@@ -102,10 +103,12 @@ class TicketSearch:
         Returns:
             One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of what may
             be pruned), `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (of
-            what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
-            and metrics of each evaluation), `best` and `early_stopping_step` (by metric: see
-            `follow_curve`), `attempts`, `seconds` (of training), `peak_memory_bytes` (of the
-            process until then) and `ticket` (a path in the folder).
+            what may be pruned), `metrics` and `protocol` (at the end of training), if the task
+            has a `test` also `test_metrics` and `test_protocol`, `curve` (step and metrics of each
+            evaluation), `best` (by metric: see `follow_curve`), `converged` (by metric: see
+            `has_converged`), `attempts`, `draw_seconds` (of the masks and all else before the
+            first step), `seconds` (of the training's steps), `evaluation_seconds`,
+            `peak_memory_bytes` (of the process until then) and `ticket` (a path in the folder).
 
         Raises:
             SettingError: if the last round would leave fewer weights than there are kernels,
@@ -209,7 +212,9 @@ class _StageMaker:
         data_seed = derived_seed(stage.seed, "data", *([attempt] if attempt else []))
         training = Training(task, data_seed, not_before=self._search.rewind_step)
         begin = self._begin_dense if stage.arm == "dense" else self._begin
+        begun = time.perf_counter()
         begin(stage, training, path)
+        draw_seconds = time.perf_counter() - begun if stage.arm != "dense" else 0.0
         masks = bench.held.masks
         config = {**dataclasses.asdict(stage), "settings": bench.folder.settings}
         if stage.arm != "dense":
@@ -217,8 +222,7 @@ class _StageMaker:
         training.go_on(bench.model, task.num_steps)
         if task.check and self._search.may_be_refused(stage):
             task.check(training.metrics)
-        if stage.arm in ("dense", "winning"):
-            Ticket.of_model(bench.model, masks, config).save(path / paths.TRAINED)
+        Ticket.of_model(bench.model, masks, config).save(path / paths.TRAINED)
         if task.illustrate:
             task.illustrate(bench.model, path / paths.SAMPLES)
         ticket = paths.REWIND if stage.arm == "dense" else paths.TICKET
@@ -226,6 +230,7 @@ class _StageMaker:
             **dataclasses.asdict(stage),
             **bench.counts(),
             **training.result(),
+            "draw_seconds": round(draw_seconds, 3),
             "attempts": attempt + 1,
             "ticket": f"{stage.name}/{ticket}",
         }

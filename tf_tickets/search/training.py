@@ -1,6 +1,8 @@
 """One training of a search: its steps, its time, and its metrics on the way."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ from tf_tickets.costs.memory import peak_memory_bytes
 from tf_tickets.errors import DivergedError
 from tf_tickets.names import variable_names
 from tf_tickets.optimizers import optimizers_of
+from tf_tickets.search.convergence import converged_metrics
 from tf_tickets.search.task import Task
 from tf_tickets.search.verdict import follow_curve
 from tf_tickets.tickets.snapshot import take_snapshot
@@ -39,7 +42,8 @@ class Training:
         )
         self._due = [step for step in grid if step >= not_before]
         self._protocol: dict = {}
-        self._seconds = 0.0
+        self._test: dict = {}
+        self._seconds = {"training": 0.0, "evaluation": 0.0}
 
     def go_on(self, model: keras.Model, last_step: int) -> None:
         """Train a model, which need not be that of the steps before, and evaluate when it is due.
@@ -49,16 +53,33 @@ class Training:
         """
         while self._due and self._due[0] <= last_step:
             self.advance(model, self._due.pop(0))
-            metrics, self._protocol = self._task.evaluate(model)
-            self.curve.append({"step": self.step, "metrics": metrics})
+            with self._counted("evaluation"):
+                self.curve.append({"step": self.step, "metrics": self._evaluate(model)})
         self.advance(model, last_step)
+
+    def _evaluate(self, model) -> dict:
+        task = self._task
+        if self._due and task.watch:
+            return task.watch(model)
+        metrics, self._protocol = task.evaluate(model)
+        if task.test and not self._due:
+            test_metrics, test_protocol = task.test(model)
+            self._test = {"test_metrics": test_metrics, "test_protocol": test_protocol}
+        return metrics
+
+    @contextlib.contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[what] += time.perf_counter() - begun
 
     def advance(self, model: keras.Model, last_step: int) -> None:
         """Train a model without evaluations; raises as `go_on` does."""
         if self.step < last_step:
-            begun = time.perf_counter()
-            self._task.train(model, self._data_seed, self.step, last_step)
-            self._seconds += time.perf_counter() - begun
+            with self._counted("training"):
+                self._task.train(model, self._data_seed, self.step, last_step)
             self.step = last_step
         refuse_non_finite(model)
 
@@ -72,9 +93,12 @@ class Training:
         return {
             "metrics": self.metrics,
             "protocol": self._protocol,
+            **self._test,
             "curve": self.curve,
             **follow_curve(self.curve, self._task.directions),
-            "seconds": round(self._seconds, 3),
+            "converged": converged_metrics(self.curve, self._task.directions),
+            "seconds": round(self._seconds["training"], 3),
+            "evaluation_seconds": round(self._seconds["evaluation"], 3),
             "peak_memory_bytes": peak_memory_bytes(),
         }
 

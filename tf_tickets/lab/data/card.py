@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+SPLITS = ("train", "classifier", "validation", "test")
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetCard:
@@ -23,7 +25,9 @@ class DatasetCard:
         channels: 1 or 3.
         num_classes: number of different labels; 0 if the images have none.
         num_images: split -> how many images it holds; None if that is known from reading alone.
-        splits: "train", "test" and others.
+        splits: those that `read` knows, "train" and "test" at least. What is missing of `SPLITS` is
+            taken from "train": "validation", on which tickets are chosen, and, if there are labels,
+            "classifier", on which the classifier behind the metrics is trained.
         identity: a word for the content, if the name alone does not say it; part of digests.
         look: `look(data_dir)` returns the fields that depend on the folder, by name, without
             TensorFlow; None if none does.

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
+from tf_tickets.lab.data import parts
 from tf_tickets.lab.data.facts import digest_of, image_shape, resolve_card, resolve_size
 from tf_tickets.lab.data.pixels import to_float
 
@@ -21,11 +22,12 @@ class ImageDataset:
 
     Attributes:
         name: one of `DATASETS`.
-        split: "train", "test" or, for Celeb-A, "validation".
+        split: "train", "classifier", "validation" or "test".
         num_images: how many images it holds, after any limit.
         image_shape: (height, width, channels).
         num_classes: number of different labels; 0 if the images have none.
-        digest: names data, split, image size and limit, as in "mnist-train-32-all".
+        digest: names data, split, image size and limit, as in
+            "mnist-train-32-40000".
         stored: if all of it fits in memory, two tensors: images (uint8, or float32 in
             [-1, 1]) of shape (num_images, height, width, channels) and int64 labels, -1 of an image
             without; else a `tf.data.Dataset` of such pairs, one image at a time.
@@ -68,10 +70,11 @@ def load(
     again in each pass, and needs no more memory than its shuffle buffer.
 
     Args:
-        name: "digits" (1,437 train and 360 test images, a fixed stratified split), "mnist",
-            "cifar10", "celeb_a", whose label says whether the face smiles, or "images", a folder
-            of PNG and JPEG files of your own.
-        split: "train" or "test"; Celeb-A also has "validation".
+        name: "digits" (1,797 images in all), "mnist", "cifar10", "celeb_a", whose label says
+            whether the face smiles, or "images", a folder of PNG and JPEG files of your own.
+        split: "train" for what generative models are trained on, "classifier" for what the
+            classifier behind the metrics is trained on, "validation" for what tickets are chosen
+            by, "test" for what is reported. No image is in two of them.
         image_size: height and width in pixels, at least 8; 32 by default.
         limit: keep the first so many images only; no others are decoded.
         data_dir: the folder of tensorflow_datasets; by default the environment's
@@ -84,14 +87,16 @@ def load(
     """
     card = resolve_card(name, split, limit, data_dir)
     size = resolve_size(image_size)
-    stored, num_available = card.read(split, size, limit, data_dir)
+    read = parts.reader(card)
+    stored, num_available = read(split, size, limit, data_dir)
+    num_images = min(limit or num_available, num_available)
     return ImageDataset(
         name=name,
         split=split,
-        num_images=min(limit or num_available, num_available),
+        num_images=num_images,
         image_shape=(size, size, card.channels),
         num_classes=card.num_classes,
-        digest=digest_of(card, split, size, limit, num_available),
+        digest=digest_of(card, split, size, num_images),
         stored=stored if isinstance(stored, tf.data.Dataset) else _in_memory(*stored),
     )
 

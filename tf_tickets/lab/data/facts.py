@@ -2,7 +2,7 @@
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.data import DATASETS
-from tf_tickets.lab.data.card import DatasetCard
+from tf_tickets.lab.data.card import SPLITS, DatasetCard
 
 _IMAGE_SIZE = 32
 
@@ -24,12 +24,11 @@ def image_shape(
 
 def resolve_card(name: str, split: str, limit: int | None, data_dir: str | None) -> DatasetCard:
     """Return the card of a data set in a folder, if it has the split; arguments as of `load`."""
-    card = DATASETS[name]
-    if split not in card.splits:
-        raise SettingError(f"Unknown split {split!r}. Choose one of: {', '.join(card.splits)}.")
+    if split not in SPLITS:
+        raise SettingError(f"Unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
     if limit is not None and limit < 1:
         raise SettingError(f"`limit` must be at least 1. Received: limit={limit}.")
-    return card.at(data_dir)
+    return DATASETS[name].at(data_dir)
 
 
 def resolve_size(image_size: int | None) -> int:
@@ -40,10 +39,7 @@ def resolve_size(image_size: int | None) -> int:
     return size
 
 
-def digest_of(
-    card: DatasetCard, split: str, size: int, limit: int | None, num_available: int
-) -> str:
+def digest_of(card: DatasetCard, split: str, size: int, num_images: int) -> str:
     """Return the digest of so many images of a split."""
-    amount = "all" if limit is None or limit >= num_available else limit
-    parts = [card.name, card.identity, split, str(size), str(amount)]
+    parts = [card.name, card.identity, split, str(size), str(num_images)]
     return "-".join(part for part in parts if part)

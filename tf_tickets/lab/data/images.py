@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.lab.data.card import DatasetCard
+from tf_tickets.lab.data.card import SPLITS, DatasetCard
 
 _READ = (".png", ".jpg", ".jpeg")
 # Images of other kinds; other files than images are no loss, and are not spoken of.
 _LEFT_OUT = (".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".ppm", ".pgm")
-_SPLITS = ("train", "test")
-_TEST_SHARE = 0.2
+# What is no folder of its own is taken from the training images, by these shares of them.
+_SHARES = {"test": 0.15, "validation": 0.15, "classifier": 0.2}
 # Of more bytes than this the names and sizes alone are the identity: to read all takes minutes.
 _HASHED_BYTES = 10**9
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
@@ -34,6 +34,11 @@ class _File:
     def hash(self) -> bytes:
         """32 bytes that follow from the name: the first half decides on the split."""
         return hashlib.sha256(os.fsencode(self.name)).digest()
+
+    @property
+    def place(self) -> float:
+        """Where the hash lies among all hashes, in [0, 1)."""
+        return int.from_bytes(self.hash[:8], "big") / 2**64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +58,7 @@ def _look(data_dir: str | None) -> dict:
         "channels": folder.channels,
         "num_classes": folder.num_classes,
         "identity": folder.identity,
+        "splits": tuple(folder.names),
         "num_images": {split: len(names) for split, names in folder.names.items()},
     }
 
@@ -93,17 +99,20 @@ def _study_files(path: pathlib.Path, found: tuple[_File, ...]) -> _Folder:
     files = [file for file in found if file.name.lower().endswith(_READ)]
     others = [file for file in found if file.name.lower().endswith(_LEFT_OUT)]
     _warn(path, others, "are neither PNG nor JPEG")
-    splits, depth = _split(files)
-    used = {file for split in splits.values() for file in split}
-    _warn(path, [file for file in files if file not in used], "are in neither train nor test")
+    by_folder = _by_folder(files)
+    used = {file for split in by_folder.values() for file in split}
+    _warn(path, [file for file in files if file not in used], "are in no folder of a split")
     files = [file for file in files if file in used]
-    if len(files) < 2:
+    depth = 0 if len(by_folder) == 1 else 1
+    classes = _classes(files, depth)
+    splits = _with_all_splits(by_folder, bool(classes))
+    if not all(splits.values()):
         raise FileError(
-            f"A data set needs at least 2 images, one to train on and one to test on: {path} holds "
-            f"{len(files)} PNG or JPEG files. Give another folder as `data_dir`."
+            f"A data set needs images to train on, to choose by, to test on and, with classes, for "
+            f"a classifier: {path} holds {len(files)} PNG or JPEG files. Give another folder as "
+            "`data_dir`."
         )
     channels, identity = _read_headers(path, files)
-    classes = _classes(files, depth)
     # By their names, so that the first images of a split are of all classes.
     splits = {name: sorted(split, key=lambda f: f.hash[16:]) for name, split in splits.items()}
     return _Folder(
@@ -118,17 +127,33 @@ def _study_files(path: pathlib.Path, found: tuple[_File, ...]) -> _Folder:
     )
 
 
-def _split(files: Sequence[_File]) -> tuple[dict[str, list[_File]], int]:
-    """Return the files by split, and how many folders of their names are that of the split."""
-    by_folder = {name: [f for f in files if _parts(f)[0] == name] for name in _SPLITS}
-    if all(by_folder.values()):
-        return by_folder, 1
-    # A file stays in its split, whatever others come and go.
-    most = int(_TEST_SHARE * 2**64)
-    ranked = sorted(files, key=lambda file: file.hash)
-    num_test = sum(int.from_bytes(file.hash[:8], "big") < most for file in ranked)
-    num_test = min(max(num_test, 1), max(len(ranked) - 1, 1))  # at least some in each
-    return {"train": ranked[num_test:], "test": ranked[:num_test]}, 0
+def _by_folder(files: Sequence[_File]) -> dict[str, list[_File]]:
+    """Return the files of each split that has a folder; all for training if train or test has none.
+
+    Whoever has a folder "train" need not mean a split by it.
+    """
+    by_folder = {name: [f for f in files if _parts(f)[0] == name] for name in SPLITS}
+    found = {name: split for name, split in by_folder.items() if split}
+    return found if {"train", "test"} <= set(found) else {"train": list(files)}
+
+
+def _with_all_splits(by_folder, has_classes: bool) -> dict[str, list[_File]]:
+    """Take the splits without a folder from the training images.
+
+    A file stays in its split, whatever others come and go: its name decides.
+    """
+    missing = {
+        name: share
+        for name, share in _SHARES.items()
+        if name not in by_folder and (has_classes or name != "classifier")
+    }
+    splits, end = dict(by_folder), 0.0
+    left = sorted(by_folder["train"], key=lambda file: file.hash)
+    for name, share in missing.items():
+        end += share
+        count = max(sum(file.place < end for file in left), 1)
+        splits[name], left = left[:count], left[count:]
+    return {**splits, "train": left}
 
 
 def _classes(files: Sequence[_File], depth: int) -> list[str]:

@@ -21,7 +21,7 @@ def _card(
     title: str,
     channels: int,
     num_classes: int,
-    num_images: Mapping[str, int],
+    splits: Mapping[str, tuple[str, int]],
     host: str,
     attribute: str | None = None,
 ) -> DatasetCard:
@@ -29,22 +29,23 @@ def _card(
 
     Args:
         name: there and here.
-        title, channels, num_classes, num_images: as in the card.
+        title, channels, num_classes: as in the card.
+        splits: split -> what tensorflow_datasets calls these images, and how many they are.
         host: where tensorflow_datasets downloads it from.
         attribute: the yes/no attribute that serves as label, if there is no class.
     """
     return DatasetCard(
         name=name,
         title=title,
-        read=functools.partial(_read, name, channels, host, attribute),
+        read=functools.partial(_read, name, channels, host, attribute, splits),
         channels=channels,
         num_classes=num_classes,
-        num_images=num_images,
-        splits=tuple(num_images),
+        num_images={split: number for split, (_, number) in splits.items()},
+        splits=tuple(splits),
     )
 
 
-def _read(name, channels, host, attribute, split, size, limit, data_dir):
+def _read(name, channels, host, attribute, splits, split, size, limit, data_dir):
     import tensorflow as tf
 
     from tf_tickets.lab.data.pixels import fits_in_memory, hold, square
@@ -56,7 +57,7 @@ def _read(name, channels, host, attribute, split, size, limit, data_dir):
         data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     ).expanduser()
     with _one_line_errors(name, folder):
-        stream = _open(name, split, folder, host, attribute)
+        stream = _open(name, splits[split][0], folder, host, attribute)
         num_available = int(stream.cardinality())
         num_images = min(limit or num_available, num_available)
         shape = (num_images, size, size, channels)
@@ -141,7 +142,12 @@ CARDS = (
         "MNIST",
         channels=1,
         num_classes=10,
-        num_images={"train": 60_000, "test": 10_000},
+        splits={
+            "train": ("train[:40000]", 40_000),
+            "classifier": ("train[40000:50000]", 10_000),
+            "validation": ("train[50000:]", 10_000),
+            "test": ("test", 10_000),
+        },
         host="https://storage.googleapis.com",
     ),
     _card(
@@ -149,7 +155,12 @@ CARDS = (
         "CIFAR-10",
         channels=3,
         num_classes=10,
-        num_images={"train": 50_000, "test": 10_000},
+        splits={
+            "train": ("train[:30000]", 30_000),
+            "classifier": ("train[30000:40000]", 10_000),
+            "validation": ("train[40000:]", 10_000),
+            "test": ("test", 10_000),
+        },
         host="https://www.cs.toronto.edu",
     ),
     _card(
@@ -157,7 +168,12 @@ CARDS = (
         "Celeb-A",
         channels=3,
         num_classes=2,
-        num_images={"train": 162_770, "validation": 19_867, "test": 19_962},
+        splits={
+            "train": ("train[:142770]", 142_770),
+            "classifier": ("train[142770:]", 20_000),
+            "validation": ("validation", 19_867),
+            "test": ("test", 19_962),
+        },
         host="https://drive.google.com",
         # The attribute closest to one half (48 %), so that accuracy means something.
         attribute="Smiling",

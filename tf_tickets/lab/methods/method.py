@@ -32,7 +32,7 @@ class Method(Options):
     slims: ClassVar[bool] = False
     iterates: ClassVar[bool] = False
     judged_arm: ClassVar[str] = "winning"
-    default_seeds: ClassVar[tuple[int, ...] | None] = (0, 1, 2)
+    default_seeds: ClassVar[tuple[int, ...] | None] = (0, 1, 2, 3, 4)
     in_find: ClassVar[bool] = True
     # What only adds stages, so that runs that differ in it share a folder.
     _adds_stages: ClassVar[tuple[str, ...]] = ("rounds",)

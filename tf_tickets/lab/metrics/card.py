@@ -42,6 +42,8 @@ class Metric:
         only_with: "samples" or "reconstructions": it is measured only of models that have these,
             besides what `of` says.
         only_without: the same, of models that lack them.
+        has_floor: whether it is a distance to real images, so that two sets of these show how small
+            it can be.
         protocol: `protocol(num_images)` returns what a record should say of how this was computed
             from that many generated images, fit for JSON; None if there is nothing to say.
 
@@ -59,6 +61,7 @@ class Metric:
     needs_labels: bool = False
     only_with: str | None = None
     only_without: str | None = None
+    has_floor: bool = False
     protocol: Callable[[int], Mapping] | None = None
 
     def __post_init__(self):
@@ -73,7 +76,7 @@ class Metric:
     def applies(
         self,
         offers: Collection[str],
-        features: str | None,
+        features: Collection[str],
         has_labels: bool,
         losses: Collection[str] | None = None,
     ) -> bool:
@@ -81,12 +84,14 @@ class Metric:
 
         Args:
             offers: "samples", "reconstructions" or both: what the model can make.
-            features: the network that is there, "classifier", "inception" or None.
+            features: the networks that are there, "classifier" and "inception".
             has_labels: whether the images have labels.
             losses: the names in the answer of the model's `evaluate`, if they are known. If not,
                 `only_with` and `only_without` alone tell which losses there are.
         """
-        if self.features not in (None, features) or (self.needs_labels and not has_labels):
+        if self.features is not None and self.features not in features:
+            return False
+        if self.needs_labels and not has_labels:
             return False
         if self.of == "losses" and losses is not None:
             return self.name in losses

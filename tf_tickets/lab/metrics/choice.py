@@ -8,7 +8,7 @@ from tf_tickets.lab.metrics import METRICS
 
 def measured_metrics(
     offers: Collection[str],
-    features: str | None,
+    features: Collection[str],
     has_labels: bool,
     losses: Collection[str] | None = None,
 ) -> list[str]:
@@ -17,13 +17,13 @@ def measured_metrics(
     Args:
         offers: what models of its family can make: "samples", "reconstructions" or both. One that
             only samples is a GAN, which has a loss for each of its two networks and no other.
-        features: the network behind distances and scores: "classifier", which needs labels to be
-            trained, "inception", or None.
+        features: the networks behind distances and scores: "classifier", which needs labels to be
+            trained, and "inception".
         has_labels: whether the data set has at least two classes.
         losses: the names of the model's losses, if they are known.
     """
-    if features == "classifier" and not has_labels:
-        features = None
+    if not has_labels:
+        features = [kind for kind in features if kind != "classifier"]
     return [
         metric.name
         for metric in METRICS.values()
@@ -34,7 +34,7 @@ def measured_metrics(
 def check_metric(
     name: str,
     offers: Collection[str],
-    features: str | None,
+    features: Collection[str],
     has_labels: bool,
     losses: Collection[str] | None = None,
 ) -> None:
@@ -54,9 +54,9 @@ def check_metric(
     expected = f"one of {', '.join(deciding)}"
     if not deciding:
         expected = "one that is measured of the model, but none of those can decide"
-    more = _deciding(offers, "inception", has_labels, losses)
+    more = _deciding(offers, [*features, "inception"], has_labels, losses)
     more = [each for each in more if each not in deciding]
-    if more and features != "inception":
+    if more:
         expected += f" (`inception` adds {', '.join(more)})"
     reason = f", which {_fault(name, features, has_labels)}" if name in METRICS else ""
     raise SettingError(f"`metric` must be {expected}. Received: metric={name}{reason}")
@@ -72,12 +72,10 @@ def _fault(name, features, has_labels) -> str:
     metric = METRICS[name]
     if metric.higher_is_better is None:
         return "chooses no model: neither direction of it is better"
-    if metric.features == "inception" and features != "inception":
+    if metric.features == "inception" and "inception" not in features:
         return "needs `inception`"
     if (metric.needs_labels or metric.features == "classifier") and not has_labels:
         return "needs images with labels of at least 2 classes"
-    if metric.features == "classifier" and features == "inception":
-        return "is only measured without `inception`"
-    if metric.features == "classifier" and features is None:
+    if metric.features == "classifier" and "classifier" not in features:
         return "needs the features of a classifier"
     return "is not measured of such a model"

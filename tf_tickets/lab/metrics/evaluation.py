@@ -1,9 +1,10 @@
 """All metrics of a generative model at once, each record with the protocol it was taken by."""
 
 import contextlib
+import functools
 import math
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics import METRICS
+from tf_tickets.lab.metrics.accuracy import classifier_accuracy
 from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.collapse import PixelDeviation
 from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
@@ -27,20 +29,23 @@ _OFFERS = {"reconstructions": Reconstructs, "samples": Samples}
 
 
 class Evaluator:
-    """Evaluates models on one data set, by one protocol.
+    """Evaluates models on one split of a data set, by one protocol.
 
     Calling it with a model returns `(metrics, protocol)`, two flat dictionaries. The metrics are
     those of `METRICS` that can be measured of the model, in that order:
 
-    - `loss`: the model's own objective on the test split; of a GAN instead `discriminator_loss`
+    - `loss`: the model's own objective on these images; of a GAN instead `discriminator_loss`
       and `generator_loss`, which are shown but choose no model;
     - `reconstruction_loss`: mean squared error per pixel value there, pixels in [-1, 1];
-    - `classifier_accuracy` (only with a classifier): how many reconstructed test images are still
+    - `classifier_accuracy` (only with a classifier): how many reconstructed images are still
       recognised;
-    - `fcd` or `fid`, by the extractor's kind: Frechet distance of samples, if the model can
-      sample, or else of reconstructed test images, to as many real training images;
-    - `kcd` or `kid`: kernel distance between the same images; it may be slightly negative;
-    - `classifier_score` or `inception_score` of the same generated images.
+    - `fcd` and `fid`, for each extractor: Frechet distance of samples, if the model can sample, or
+      else of reconstructed images, to the real ones;
+    - `kcd` and `kid`: kernel distance between the same images; it may be slightly negative;
+    - `classifier_score` and `inception_score` of the same generated images.
+
+    The real images should be none that the model or the classifier was trained on. What two sets
+    of such images are apart is the `floor` of the protocol: no generator can be better.
 
     A GAN cannot reconstruct, so it has no `reconstruction_loss`, and no `classifier_accuracy`
     either: its samples have no labels that a classifier could find again. It has
@@ -56,90 +61,143 @@ class Evaluator:
     images`, or both.
 
     Args:
-        train: the training split, as `tf_tickets.lab.data.dataset.load` returns it.
-        test: the test split of the same data set.
-        extractor: the network behind all but the losses, or None: images without labels cannot
-            train a classifier, and Inception may be out of reach.
-        num_images: most images, of either kind, that the two distances compare. It bounds the
-            memory too: the kernel distance needs the features of all these images at once.
+        real: the split, as `tf_tickets.lab.data.dataset.load` returns it.
+        extractors: the networks behind all but the losses, one of each kind; none if images
+            without labels cannot train a classifier and Inception is out of reach.
+        num_samples: how many images are sampled; by default as many as are real. A Frechet
+            distance is biased upward for few, so compare only distances of equally many.
+        other: another split of real images, for the floor.
         batch_size: how many images are in work at once.
         seed: of the samples and of all else that is random in an evaluation.
 
     Raises:
-        SettingError: if `num_images` or `batch_size` is too small.
+        SettingError: if `num_samples` or `batch_size` is too small.
         DivergedError: when called, if a metric is NaN or infinite; the message names it.
     """
 
     def __init__(
         self,
-        train,
-        test,
-        extractor: FeatureExtractor | None,
-        num_images: int = 10_000,
+        real,
+        extractors: Sequence[FeatureExtractor] = (),
+        num_samples: int | None = None,
+        other=None,
         batch_size: int = 500,
         seed: int = 0,
     ):
+        num_samples = real.num_images if num_samples is None else num_samples
         for name, value, least in (
-            ("num_images", num_images, 2),
+            ("num_samples", num_samples, 2),
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
         ):
             if value < least:
                 raise SettingError(f"`{name}` must be {least} or more. Received: {value}.")
-        self._train = train
-        self._test = test
-        self._extractor = extractor
-        self._num_images = min(num_images, train.num_images)
+        self._real = real
+        self._extractors = {extractor.kind: extractor for extractor in extractors}
+        self._num_samples = num_samples
+        self._other = other
         self._batch_size = batch_size
         self._seed = seed
-        self._test_batches = test.examples.batch(batch_size)
-        self._test_images = self._test_batches.map(lambda images, labels: images)
-        self._real_judged: dict[int, ImageEvidence] = {}
+        self._batches = real.examples.batch(batch_size)
+        self._images = self._batches.map(lambda images, labels: images)
         self._reconstructors = weakref.WeakKeyDictionary()
 
     def __call__(self, model) -> tuple[dict[str, float], dict]:
         """Return the model's metrics, name -> value, and the protocol, fit for JSON."""
-        offers = [name for name, protocol in _OFFERS.items() if isinstance(model, protocol)]
+        offers = _offers_of(model)
         with _fixed_random_state(model, self._seed):
-            losses = model.evaluate(self._test_images, verbose=0, return_dict=True)
+            losses = model.evaluate(self._images, verbose=0, return_dict=True)
             measured = self._measured(offers, losses)
-            judged, reconstructions, deviation = None, None, None
+            seen = _Seen(self._new_evidence)
             if "reconstructions" in offers:
-                judged, reconstructions = self._reconstruct(model, offers, measured)
+                self._reconstruct(model, seen, offers, measured)
             if "samples" in offers:
-                judged, deviation = self._sample(model)
-        real = self._real(judged.count)
-        evidence = Evidence(losses, real, judged, reconstructions, deviation)
-        metrics = {}
-        for turn in _TURNS:
-            of_turn = [metric for metric in measured if metric.of in turn]
-            metrics |= {metric.name: float(metric.compute(evidence)) for metric in of_turn}
-            _check_finite(metrics)
+                self._sample(model, seen)
+        evidence = {
+            kind: Evidence(losses, self._judged_real[kind], generated, *seen.of(kind))
+            for kind, generated in seen.generated.items()
+        }
         generated = "samples" if "samples" in offers else "reconstructions"
-        return metrics, self._protocol(generated, judged.count, measured)
+        metrics = _computed(measured, evidence)
+        return metrics, self._protocol(generated, seen.count, measured)
+
+    def watch(self, model) -> dict[str, float]:
+        """Return those of the metrics that cost little, to follow a training by.
+
+        They are the losses and the `reconstruction_loss`. Of a model that cannot reconstruct all
+        metrics are returned: its losses say nothing of how good it is.
+        """
+        offers = _offers_of(model)
+        if "reconstructions" not in offers:
+            return self(model)[0]
+        with _fixed_random_state(model, self._seed):
+            losses = model.evaluate(self._images, verbose=0, return_dict=True)
+            measured = [
+                metric
+                for metric in self._measured(offers, losses)
+                if metric.of in ("losses", "reconstructions") and metric.features is None
+            ]
+            seen = _Seen(lambda most: {None: ImageEvidence(None, most)})
+            self._reconstruct(model, seen, offers, measured)
+        evidence = Evidence(losses, None, seen.generated[None], *seen.of(None))
+        return _computed(measured, {None: evidence})
+
+    @functools.cached_property
+    def _judged_real(self) -> dict:
+        """The real images as each network sees them; they are looked at only once."""
+        return self._judge(self._real, self._real.num_images)
+
+    def _judge(self, dataset, most) -> dict:
+        judged = self._new_evidence(most)
+        for images, _ in dataset.examples.take(most).batch(self._batch_size):
+            for each in judged.values():
+                each.add(images)
+        return judged
+
+    def _new_evidence(self, most: int) -> dict:
+        """Return empty evidence for each network; under None that for metrics that need none."""
+        judged = {kind: ImageEvidence(e, most) for kind, e in self._extractors.items()}
+        return judged or {None: ImageEvidence(None, most)}
+
+    @functools.cached_property
+    def floor(self) -> dict[str, float]:
+        """Each distance between this split and the other one, at equal counts; {} without it."""
+        if self._other is None or not self._extractors:
+            return {}
+        count = min(self._real.num_images, self._other.num_images)
+        here, there = self._judge(self._real, count), self._judge(self._other, count)
+        return {
+            metric.name: float(metric.compute(Evidence({}, here[kind], there[kind], None, None)))
+            for metric in METRICS.values()
+            if (kind := metric.features) in self._extractors and metric.has_floor
+        }
 
     def _measured(self, offers, losses) -> list[Metric]:
-        features = self._extractor and self._extractor.kind
-        has_labels = self._train.num_classes >= 2
-        return [m for m in METRICS.values() if m.applies(offers, features, has_labels, losses)]
+        has_labels = self._real.num_classes >= 2
+        return [
+            metric
+            for metric in METRICS.values()
+            if metric.applies(offers, self._extractors, has_labels, losses)
+        ]
 
-    def _reconstruct(self, model, offers, measured) -> tuple[ImageEvidence, ReconstructionEvidence]:
-        """Return the test images once reconstructed, as any images and beside the originals."""
+    def _reconstruct(self, model, seen, offers, measured):
+        """Look at the images once reconstructed, as any images and beside the originals."""
         reconstruct = self._reconstructor(model)
         # Those of a model that can sample are looked at only if a metric is of them in particular.
-        most = 0 if "samples" in offers else self._num_images
+        most = 0 if "samples" in offers else self._real.num_images
         is_judged = any(m.of == "reconstructions" and m.features for m in measured)
-        judged = ImageEvidence(self._extractor, most)
+        judged = seen.new(most)
         reconstructions = ReconstructionEvidence()
-        for images, labels in self._test_batches:
+        for images, labels in self._batches:
             reconstructed = reconstruct(images)
             error = float(tf.reduce_sum(tf.math.squared_difference(reconstructed, images)))
             reconstructions.add(reconstructed, images, labels, error)
             if most or is_judged:
-                judged.add(reconstructed)
+                for each in judged.values():
+                    each.add(reconstructed)
         if is_judged:
-            reconstructions.judge(judged)
-        return judged, reconstructions
+            reconstructions.judge(judged.get("classifier"))
+        seen.reconstructions = reconstructions
 
     def _reconstructor(self, model):
         """Return the model's `reconstruct`, compiled; once per model, for as long as it lives."""
@@ -153,45 +211,88 @@ class Evaluator:
             self._reconstructors[model] = reconstruct
         return self._reconstructors[model]
 
-    def _sample(self, model) -> tuple[ImageEvidence, float]:
-        judged = ImageEvidence(self._extractor, self._num_images)
-        deviation = PixelDeviation()
-        sizes = _batch_sizes(self._num_images, self._batch_size)
+    def _sample(self, model, seen):
+        judged, deviation = seen.new(self._num_samples), PixelDeviation()
+        sizes = _batch_sizes(self._num_samples, self._batch_size)
         seeds = np.random.default_rng(self._seed).integers(2**31, size=len(sizes))
         for size, seed in zip(sizes, seeds, strict=True):
             images = model.sample(size, int(seed))
-            judged.add(images)
             deviation.update(images)
-        return judged, deviation.mean
+            for each in judged.values():
+                each.add(images)
+        seen.deviation = deviation.mean
 
-    def _real(self, num_images: int) -> ImageEvidence:
-        """Return the first training images judged; they are looked at only once."""
-        if num_images not in self._real_judged:
-            judged = ImageEvidence(self._extractor, num_images)
-            for images, _ in self._train.examples.take(num_images).batch(self._batch_size):
-                judged.add(images)
-            self._real_judged[num_images] = judged
-        return self._real_judged[num_images]
-
-    def _protocol(self, generated: str, num_images: int, measured) -> dict:
+    def _protocol(self, generated: str, num_generated: int, measured) -> dict:
         of_metrics = {}
         for metric in measured:
-            of_metrics |= metric.protocol(num_images) if metric.protocol else {}
-        extractor = self._extractor
+            of_metrics |= metric.protocol(num_generated) if metric.protocol else {}
         return {
-            "features": extractor and extractor.kind,
-            "features_digest": extractor and extractor.digest,
-            "real": self._train.digest,
-            "num_real_images": num_images,
+            "features": [self._described(each) for each in self._extractors.values()],
+            "floor": self.floor,
+            "real": self._real.digest,
+            "num_real_images": self._real.num_images,
             "generated": generated,
-            "num_generated_images": num_images,
+            "num_generated_images": num_generated,
             **of_metrics,
-            "test": self._test.digest,
-            "num_test_images": self._test.num_images,
-            "image_shape": list(self._test.image_shape),
-            "resize": extractor and extractor.image_size,
+            "image_shape": list(self._real.image_shape),
             "seed": self._seed,
         }
+
+    def _described(self, extractor) -> dict:
+        described = {
+            "kind": extractor.kind,
+            "digest": extractor.digest,
+            "resize": extractor.image_size,
+        }
+        if extractor.kind == "classifier":
+            labels = np.concatenate([label for _, label in self._batches.as_numpy_iterator()])
+            logits = self._judged_real["classifier"].all_logits
+            described["accuracy"] = classifier_accuracy(logits, labels)
+        return described
+
+
+class _Seen:
+    """What was seen of a model: its generated images, and what it reconstructs.
+
+    Args:
+        new_evidence: `new_evidence(most)` returns empty evidence for each network.
+    """
+
+    def __init__(self, new_evidence: Callable[[int], dict]):
+        self._new_evidence = new_evidence
+        self.generated: dict = {}
+        self.reconstructions = None
+        self.deviation = None
+
+    def new(self, most: int) -> dict:
+        """Return empty evidence, which is from now on that of the generated images."""
+        self.generated = self._new_evidence(most)
+        return self.generated
+
+    @property
+    def count(self) -> int:
+        """How many images were generated."""
+        return next(iter(self.generated.values())).count
+
+    def of(self, kind) -> tuple:
+        """Return the reconstructions and the deviation, as an `Evidence` takes them."""
+        return self.reconstructions, self.deviation
+
+
+def _offers_of(model) -> list[str]:
+    return [name for name, protocol in _OFFERS.items() if isinstance(model, protocol)]
+
+
+def _computed(measured: Sequence[Metric], evidence: Mapping) -> dict[str, float]:
+    """Return the metrics of a model, each computed from what its network saw."""
+    of_any, metrics = next(iter(evidence.values())), {}
+    for turn in _TURNS:
+        for metric in measured:
+            if metric.of in turn:
+                seen = evidence.get(metric.features, of_any)
+                metrics[metric.name] = float(metric.compute(seen))
+        _check_finite(metrics)
+    return metrics
 
 
 def _batch_sizes(count: int, batch_size: int) -> list[int]:

@@ -7,15 +7,16 @@ import numpy as np
 
 from tf_tickets.lab.metrics.moments import Moments
 
-# How many images themselves are kept, besides the features of all.
+# How many images themselves are kept, and the features of how many, so that memory does not grow.
 MOST_IMAGES = 1000
+MOST_FEATURES = 10_000
 
 
 class ImageEvidence:
     """A stream of images and what a network answers to them; they are added batch by batch.
 
-    Only the first `most` images are counted and enter the features and their moments, which take
-    4 bytes times their length for each image. Logits are short, and kept of all.
+    Only the first `most` images are counted and enter the moments. The features themselves are kept
+    of the first 10,000, at 4 bytes times their length for each. Logits are short, and kept of all.
 
     Args:
         extractor: a `FeatureExtractor`, or None: then there are no features, logits or moments.
@@ -32,6 +33,7 @@ class ImageEvidence:
         self._extractor = extractor
         self._most = most
         self._features = []
+        self._num_features = 0
         self._logits = []
         self._images = _FirstImages()
 
@@ -42,13 +44,15 @@ class ImageEvidence:
         self.count += min(len(images), room)
         if self._extractor is not None:
             features, logits = self._extractor(images)
-            self._features.append(features[:room].copy())  # a view would keep the others in memory
+            kept = features[: min(room, MOST_FEATURES - self._num_features)]
+            self._features.append(kept.copy())  # a view would keep the others in memory
+            self._num_features += len(kept)
             self._logits.append(logits)
             self.moments.update(features[:room])
 
     @property
     def features(self) -> np.ndarray | None:
-        """The network's features of the images, shape (count, d)."""
+        """The network's features of the first images, at most 10,000, shape (n, d)."""
         return np.concatenate(self._features) if self._features else None
 
     @property
@@ -86,7 +90,7 @@ class _FirstImages:
 
 
 class ReconstructionEvidence:
-    """All test images, each beside what the model reconstructs of it.
+    """All real images of a split, each beside what the model reconstructs of it.
 
     Attributes:
         squared_error: the sum of squared differences over all pixel values, in [-1, 1].
@@ -106,7 +110,7 @@ class ReconstructionEvidence:
 
         Args:
             reconstructed: what the model makes of `images`, of the same shape.
-            images: test images (n, h, w, c).
+            images: real images (n, h, w, c).
             labels: their classes, shape (n,).
             squared_error: the sum of squared differences of the two.
         """
@@ -116,8 +120,8 @@ class ReconstructionEvidence:
         self._images.add(reconstructed)
         self._originals.add(images)
 
-    def judge(self, judged: ImageEvidence) -> None:
-        """Take the logits from what a network answered to the same reconstructions."""
+    def judge(self, judged: ImageEvidence | None) -> None:
+        """Take the logits from what the classifier answered to the same reconstructions."""
         self._judged = judged
 
     @property
@@ -127,12 +131,12 @@ class ReconstructionEvidence:
 
     @property
     def labels(self) -> np.ndarray:
-        """The true classes of all test images; -1 if they have none."""
+        """The true classes of all real images; -1 if they have none."""
         return np.concatenate(self._labels)
 
     @property
     def logits(self) -> np.ndarray | None:
-        """The network's logits of all reconstructed test images; None if no metric needs them."""
+        """The classifier's logits of all reconstructions; None if no metric needs them."""
         return None if self._judged is None else self._judged.all_logits
 
     @property
@@ -142,7 +146,7 @@ class ReconstructionEvidence:
 
     @property
     def originals(self) -> np.ndarray:
-        """The test images that `images` are reconstructed from."""
+        """The real images that `images` are reconstructed from."""
         return self._originals.all
 
 
@@ -151,16 +155,16 @@ class Evidence:
     """All that a metric may be computed from, of one model.
 
     Attributes:
-        losses: what the model's own `evaluate` returns for the test images, by name.
-        real: training images, as many as there are `generated` ones.
-        generated: samples if the model can sample, and else reconstructions of test images.
-        reconstructions: of all test images; None if the model reconstructs none.
+        losses: what the model's own `evaluate` returns for the real images, by name.
+        real: images of a split that nothing was trained on; None if only losses are looked at.
+        generated: samples if the model can sample, and else reconstructions of the real images.
+        reconstructions: of all real images; None if the model reconstructs none.
         deviation: the standard deviation over the samples, averaged over all pixel values; None if
             the model cannot sample.
     """
 
     losses: Mapping[str, float]
-    real: ImageEvidence
+    real: ImageEvidence | None
     generated: ImageEvidence
     reconstructions: ReconstructionEvidence | None
     deviation: float | None

@@ -59,6 +59,7 @@ CARDS = (
         higher_is_better=False,
         features="classifier",
         compute=_of_generated,
+        has_floor=True,
     ),
     Metric(
         name="fid",
@@ -67,5 +68,6 @@ CARDS = (
         higher_is_better=False,
         features="inception",
         compute=_of_generated,
+        has_floor=True,
     ),
 )

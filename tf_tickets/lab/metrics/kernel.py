@@ -68,7 +68,8 @@ def _no_deprecation_warnings() -> Iterator[None]:
 
 
 def _of_generated(evidence) -> float:
-    return kernel_distance(evidence.real.features, evidence.generated.features)
+    count = min(len(evidence.real.features), len(evidence.generated.features))
+    return kernel_distance(evidence.real.features[:count], evidence.generated.features[:count])
 
 
 CARDS = (
@@ -79,6 +80,7 @@ CARDS = (
         higher_is_better=False,
         features="classifier",
         compute=_of_generated,
+        has_floor=True,
     ),
     Metric(
         name="kid",
@@ -87,5 +89,6 @@ CARDS = (
         higher_is_better=False,
         features="inception",
         compute=_of_generated,
+        has_floor=True,
     ),
 )
