@@ -12,6 +12,7 @@ from tf_tickets.engines.engine import Engine, Order, WorkerLost
 from tf_tickets.engines.here import Here
 from tf_tickets.engines.plan import Plan
 from tf_tickets.engines.queue import Item, Queue
+from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import FileError
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
@@ -31,7 +32,7 @@ def execute(plans: Sequence[Plan], engine: Engine | None = None) -> list[Records
         engine: where the stages are made; this process by default.
 
     Returns:
-        For each plan one record per stage, in the order of its stages.
+        For each plan one record per stage that was wanted, in the order of its stages.
 
     Raises:
         Exception: what a workshop raises. Stages that are under way elsewhere are finished first.
@@ -40,14 +41,16 @@ def execute(plans: Sequence[Plan], engine: Engine | None = None) -> list[Records
     execution = _Execution(plans, Here() if engine is None else engine)
     with execution:
         execution.run()
-    return [_records(plan) for plan in plans]
+    return [_records(plan, execution.records_of(plan)) for plan in plans]
 
 
-def _records(plan):
-    files = (plan.folder.path / stage.name / paths.RESULT for stage in plan.stages)
-    records = [json.loads(file.read_text()) for file in files]
-    plan.folder.write_results(records)
-    return Records(records)
+def _records(plan, records):
+    """Return the records of the stages that are wanted once all is known."""
+    made = list(records.values())
+    wanted = [s for s in plan.stages if s in records and plan.is_wanted(s, made)]
+    found = [records[stage] for stage in wanted]
+    plan.folder.write_results(found)
+    return Records(found)
 
 
 @dataclasses.dataclass
@@ -69,7 +72,12 @@ class _Execution:
         self._to_make: set[Item] = set()  # looked for in the folder, and not found
         self._open: dict[Hashable, int] = {}  # worker -> the plan that it has made a stage of
         self._losses: dict[Item, int] = {}
+        self._records: list[dict[Stage, dict]] = [{} for _ in plans]
         self._error = None
+
+    def records_of(self, plan: Plan) -> dict[Stage, dict]:
+        """Return the records of the stages of a plan that are done."""
+        return self._records[self._plans.index(plan)]
 
     def __enter__(self):
         self._engine.__enter__()
@@ -88,11 +96,24 @@ class _Execution:
                 observer.search_begins(plan.stages)
         while not self._queue.is_finished:
             if self._error is None:
+                self._drop_out()
                 self._find_done()
                 self._hand_out()
             elif not self._running:
                 raise self._error
             self._collect()
+
+    def _drop_out(self):
+        """Count as finished what need not be made any more."""
+        while unwanted := [item for item in self._queue.ready if not self._is_wanted(item)]:
+            for item in unwanted:
+                for observer in self._plans[item.plan].observers:
+                    observer.stage_drops_out(item.stage)
+                self._finish(item)
+
+    def _is_wanted(self, item):
+        records = list(self._records[item.plan].values())
+        return self._plans[item.plan].is_wanted(item.stage, records)
 
     def _find_done(self):
         """Count what is done already, and what that makes ready."""
@@ -177,8 +198,12 @@ class _Execution:
         plan = self._plans[item.plan]
         file = plan.folder.path / item.stage.name / paths.RESULT
         record = json.loads(file.read_text())
-        self._queue.finish(item, seconds)
+        self._records[item.plan][item.stage] = record
         for observer in plan.observers:
             observer.stage_ends(item.stage, record)
+        self._finish(item, seconds)
+
+    def _finish(self, item, seconds=None):
+        self._queue.finish(item, seconds)
         if self._queue.is_finished_with(item.plan):
-            plan.finish()
+            self._plans[item.plan].finish()

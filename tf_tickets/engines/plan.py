@@ -28,6 +28,9 @@ class Plan:
             it.
         threads: of TensorFlow, for each stage; None for whatever the process has.
         observers: learn of every stage.
+        is_wanted: `is_wanted(stage, records)` says whether a stage still has to be made, given the
+            records of those that are done. Whether it has must not depend on the order in which
+            they come: what is unwanted stays so, and what was made of it before is left out.
         finish: called once, when all stages are done.
     """
 
@@ -37,4 +40,5 @@ class Plan:
     workshop: Callable[[RunFolder, Report], AbstractContextManager[Make]]
     threads: int | None = None
     observers: Sequence[Observer] = ()
+    is_wanted: Callable[[Stage, Sequence[dict]], bool] = lambda stage, records: True
     finish: Callable[[], None] = lambda: None

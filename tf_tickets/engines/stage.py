@@ -62,6 +62,9 @@ class Observer:
     def stage_goes_on(self, stage: Stage, progress: Progress) -> None:
         """A stage has trained on: every second, and at the end of each epoch."""
 
+    def stage_drops_out(self, stage: Stage) -> None:
+        """A stage will not be made: what is done shows that nothing can come of it."""
+
     def stage_ends(self, stage: Stage, record: dict) -> None:
         """A stage is done, now or by an earlier run; `record` is its line of results.jsonl."""
 

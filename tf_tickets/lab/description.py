@@ -5,6 +5,7 @@ import os
 import pathlib
 import platform
 import re
+import subprocess
 
 import tensorflow as tf
 
@@ -61,6 +62,28 @@ def machine() -> dict:
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
         "processor": _processor(),
     }
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that this package is in, with "+" if files differ from it.
+
+    Returns:
+        None of a package that was installed.
+    """
+    folder = pathlib.Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    asked = [
+        ["git", "-C", str(folder), *words.split()]
+        for words in ("rev-parse --short=12 HEAD", "status --porcelain --untracked-files=no")
+    ]
+    try:
+        found, changed = (
+            subprocess.run(a, capture_output=True, text=True, check=True).stdout for a in asked
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git
+        return None
+    return found.strip() + ("+" if changed.strip() else "")
 
 
 def _processor() -> str:

@@ -9,9 +9,10 @@ import tensorflow as tf
 from tf_tickets import engines
 from tf_tickets.files import sha256_of
 from tf_tickets.lab.config import RunConfig
-from tf_tickets.lab.description import differences, machine, versions
+from tf_tickets.lab.description import commit, differences, machine, versions
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.experiment import Experiment
+from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.judging import judging_plan
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.pictures import write_strip
@@ -102,7 +103,7 @@ class Job:
         found = None if prepared.config.threads else find_run(output, name, settings, "threads")
         self.threads = read_settings(found)["threads"] if found else threads
         settings["threads"] = self.threads
-        origin = {"config": prepared.asked.to_dict(), "machine": machine()}
+        origin = {"config": prepared.asked.to_dict(), "machine": machine(), "commit": commit()}
         self.folder = RunFolder.named(output, name, settings, origin)
         self.notes = [*prepared.notes, *self._notes_of_machine()]
 
@@ -166,6 +167,8 @@ class EnteredJob:
         self.training = prepared.search.plan(prepared.config.seeds, folder)
         self.training.workshop = Workshop.of(prepared)
         self.training.threads = job.threads
+        if prepared.config.method.ends_early:
+            self.training.is_wanted = Ending(job.run).is_wanted
         self.judging = None
         if prepared.config.judging.way and job.is_chief:
             self.judging = judging_plan(prepared, folder, self.training.stages)

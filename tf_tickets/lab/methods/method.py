@@ -35,12 +35,17 @@ class Method(Options):
     default_seeds: ClassVar[tuple[int, ...] | None] = (0, 1, 2, 3, 4)
     in_find: ClassVar[bool] = True
     # What only adds stages, so that runs that differ in it share a folder.
-    _adds_stages: ClassVar[tuple[str, ...]] = ("rounds",)
+    _adds_stages: ClassVar[tuple[str, ...]] = ("rounds", "all_rounds")
 
     @property
     def num_rounds(self) -> int:
         """How many rounds follow the dense one."""
         return self.rounds
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether a search ends once no verdict can reach a later round."""
+        return self.iterates and not getattr(self, "all_rounds", False)
 
     def check(self, config) -> None:
         """Raise SettingError if the options do not fit those of the rest of a RunConfig."""
@@ -110,6 +115,11 @@ class MaskingMethod(Method):
         "model",
         "which weights are ranked together: all of the model, or those of each component or layer",
         POOLS,
+    )
+    all_rounds: bool = option(
+        False,
+        "train every round; without it a search by rounds ends with the first one whose tickets are "
+        "on average more than 20 % worse than dense, as no verdict can reach a later one",
     )
     retries: int = option(
         0,

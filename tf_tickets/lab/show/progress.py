@@ -121,6 +121,10 @@ class _OfSearch(Observer):
             description = f"{self._name(stage)} epoch {self._epochs[stage]}{described}"
         self._bar.go_on(self._tasks[stage], progress.steps, description)
 
+    def stage_drops_out(self, stage):
+        """Count a training less."""
+        self._bar.add_stages(-1, self._num_steps)
+
     def stage_ends(self, stage, record):
         """Count a training; one that was found done is no work."""
         if stage in self._tasks:
