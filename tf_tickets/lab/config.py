@@ -109,8 +109,8 @@ class RunConfig(Options):
     judging: Judging = dataclasses.field(default_factory=Judging)
     seeds: tuple[int, ...] | None = option(
         None,
-        "seeds, each of which repeats the whole search (default: 0 1 2 3 4; of transferred tickets all "
-        "seeds of their run)",
+        "seeds, each of which repeats the whole search (default: 0 1 2 3 4; of transferred tickets "
+        "all seeds of their run)",
         at_least=0,
     )
     arms: tuple[str, ...] = option(

@@ -73,17 +73,17 @@ def commit() -> str | None:
     folder = pathlib.Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None
-    asked = [
-        ["git", "-C", str(folder), *words.split()]
-        for words in ("rev-parse --short=12 HEAD", "status --porcelain --untracked-files=no")
-    ]
     try:
-        found, changed = (
-            subprocess.run(a, capture_output=True, text=True, check=True).stdout for a in asked
-        )
-    except (OSError, subprocess.CalledProcessError):  # no git
+        found = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):  # no git, or another user's checkout
         return None
-    return found.strip() + ("+" if changed.strip() else "")
+    return found + ("+" if changed else "")
+
+
+def _git(folder, *words) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:

@@ -10,9 +10,9 @@ from tf_tickets import engines
 from tf_tickets.files import sha256_of
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.description import commit, differences, machine, versions
+from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.experiment import Experiment
-from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.judging import judging_plan
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.pictures import write_strip

@@ -118,8 +118,8 @@ class MaskingMethod(Method):
     )
     all_rounds: bool = option(
         False,
-        "train every round; without it a search by rounds ends with the first one whose tickets are "
-        "on average more than 20 % worse than dense, as no verdict can reach a later one",
+        "train every round; without it a search by rounds ends with the first one whose tickets "
+        "are on average more than 20 % worse than dense, as no verdict can reach a later one",
     )
     retries: int = option(
         0,
