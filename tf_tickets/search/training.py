@@ -73,7 +73,7 @@ class Training:
             "metrics": self.metrics,
             "protocol": self._protocol,
             "curve": self.curve,
-            **follow_curve(self.curve, self._task.directions),
+            "best": follow_curve(self.curve, self._task.directions),
             "seconds": round(self._seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(),
         }
