@@ -1,12 +1,12 @@
 """Asks the verdict, and the rule that it replaced, about searches whose truth is known.
 
-Usage: python benchmarks/verdict.py [--searches 4000]
+Usage: python benchmarks/verdict.py [--searches 4000] [--levels MATCH RANDOM]
 
-A scenario says by how much the ticket and the random ticket are truly worse than dense in each of 20
-rounds, and how the seeds scatter about that. For each it prints how many of the simulated searches
-claim a ticket falsely (one that does not match dense, or is not better than random), and how many
-find the sparsest true ticket. It fails if the verdict claims more than 5 % falsely, by more than
-three times the error of the simulation.
+A scenario says by how much the ticket and the random ticket are truly worse than dense in each of
+20 rounds, and how the seeds scatter about that. For each it prints how many of the simulated
+searches claim a ticket falsely, one that does not match dense or is not better than random, and how
+many find the sparsest true ticket. It fails if the verdict claims more than 5 % falsely, by more
+than three times the error of the simulation.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.stats
 
+from tf_tickets.search.decision import MATCH_LEVEL, RANDOM_LEVEL, decide
 from tf_tickets.search.pairs import largest_gap, worse_by
-from tf_tickets.search.verdict import MATCH_LEVEL, RANDOM_LEVEL, decide
 
 ROUNDS = np.arange(1, 21)
 TOLERANCE = 0.1
@@ -32,7 +32,7 @@ def normal(random, shape):
 
 
 def heavy(random, shape):
-    """Student's t with two degrees of freedom, which has no variance, scaled to normal quartiles."""
+    """Student's t with two degrees of freedom: it has no variance. Its quartiles are the normal."""
     return random.standard_t(2, shape) * 0.826
 
 
@@ -47,8 +47,8 @@ class Scenario:
 
     Attributes:
         name: in the table.
-        ticket, control: (rounds,), by how much the ticket and the random ticket are truly worse than
-            dense: logarithms of ratios.
+        ticket, control: (rounds,), by how much the ticket and the random ticket are truly worse
+            than dense: logarithms of ratios.
         spread: standard deviation of the logarithms of each training.
         noise: the shape of their distribution.
         shared: the share of the variance that all trainings of a seed have in common.
@@ -83,11 +83,12 @@ class Scenario:
 
 
 NOTHING = np.zeros(20)
+JUST, FAR = NOTHING + AT_TOLERANCE, NOTHING + 1.0
 # As good as dense up to round 10, then worse and worse; random ones are worse from round 4 on.
 TICKET = 0.08 * np.maximum(0, ROUNDS - 10)
 CONTROL = 0.06 * np.maximum(0, ROUNDS - 3)
 EDGE = np.where(ROUNDS <= 10, 0, AT_TOLERANCE)
-BEFORE_AND_FAR_AFTER = np.where(ROUNDS <= 10, 0, 1.0)
+FAR_AFTER = np.where(ROUNDS <= 10, 0, 1.0)
 
 SCENARIOS = [
     Scenario("no ticket, spread 15 %", NOTHING, NOTHING, 0.15),
@@ -100,29 +101,31 @@ SCENARIOS = [
     Scenario("no ticket, spread rises 5 x", NOTHING, NOTHING, 0.02, rising=5.0),
     Scenario("no ticket, a random one is lost", NOTHING, NOTHING, 0.03, lost="random"),
     Scenario("no ticket, both fail after 10", TICKET, TICKET, 0.03),
-    Scenario("at the tolerance, random far", NOTHING + AT_TOLERANCE, NOTHING + 1.0, 0.05),
-    Scenario("the same, t with 2 df", NOTHING + AT_TOLERANCE, NOTHING + 1.0, 0.05, noise=heavy),
-    Scenario("the same, spread rises 5 x", NOTHING + AT_TOLERANCE, NOTHING + 1.0, 0.03, rising=5.0),
-    Scenario("the same, rounds correlated", NOTHING + AT_TOLERANCE, NOTHING + 1.0, 0.05, between_rounds=0.8),
-    Scenario("the same, higher is better", NOTHING - np.log(0.9), NOTHING + 1.0, 0.05, higher_is_better=True),
-    Scenario("the same, differences", NOTHING + 0.1, NOTHING + 1.0, 0.05, differences=True),
-    Scenario("both errors at once", EDGE, BEFORE_AND_FAR_AFTER, 0.02),
-    Scenario("the same, paired, correlated", EDGE, BEFORE_AND_FAR_AFTER, 0.04, shared=0.7, between_rounds=0.5),
-    Scenario("the same, t with 2 df", EDGE, BEFORE_AND_FAR_AFTER, 0.02, noise=heavy),
+    Scenario("at the tolerance, random far", JUST, FAR, 0.05),
+    Scenario("the same, t with 2 df", JUST, FAR, 0.05, noise=heavy),
+    Scenario("the same, spread rises 5 x", JUST, FAR, 0.03, rising=5.0),
+    Scenario("the same, rounds correlated", JUST, FAR, 0.05, between_rounds=0.8),
+    Scenario("the same, higher is better", NOTHING - np.log(0.9), FAR, 0.05, higher_is_better=True),
+    Scenario("the same, differences", NOTHING + 0.1, FAR, 0.05, differences=True),
+    Scenario("both errors at once", EDGE, FAR_AFTER, 0.02),
+    Scenario("the same, paired, correlated", EDGE, FAR_AFTER, 0.04, shared=0.7, between_rounds=0.5),
+    Scenario("the same, t with 2 df", EDGE, FAR_AFTER, 0.02, noise=heavy),
     Scenario("a ticket to 11, spread 2 %", TICKET, CONTROL, 0.02),
     Scenario("a ticket to 11, spread 5 %", TICKET, CONTROL, 0.05),
     Scenario("a ticket to 11, spread 15 %", TICKET, CONTROL, 0.15),
     Scenario("a ticket to 11, paired, 15 %", TICKET, CONTROL, 0.15, shared=0.97),
     Scenario("a ticket to 11, t with 2 df", TICKET, CONTROL, 0.02, noise=heavy),
     Scenario("a ticket to 11, mixture", TICKET, CONTROL, 0.02, noise=mixed),
-    Scenario("a ticket to 11, unequal arms", TICKET, CONTROL, 0.02, dense_spread=2.0, control_spread=4.0),
+    Scenario(
+        "a ticket to 11, unequal arms", TICKET, CONTROL, 0.02, dense_spread=2.0, control_spread=4.0
+    ),
     Scenario("a ticket to 11, spread rises 5 x", TICKET, CONTROL, 0.01, rising=5.0),
     Scenario("a ticket to 11, correlated", TICKET, CONTROL, 0.03, between_rounds=0.8),
     Scenario("a ticket to 11, one is lost at 6", TICKET, CONTROL, 0.02, lost="winning"),
     Scenario("a ticket to 11, a random is lost", TICKET, CONTROL, 0.02, lost="random"),
     Scenario("a ticket to 11, higher is better", TICKET, CONTROL, 0.02, higher_is_better=True),
     Scenario("a ticket to 11, differences", TICKET, CONTROL, 0.02, differences=True),
-]  # fmt: skip
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +200,12 @@ def claims_of_welch(searches: Searches) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Shares of searches: false claims, the sparsest true ticket found exactly, within one round."""
+    """Shares of searches.
+
+    Attributes:
+        false: they claim a ticket that is none.
+        exact, near, true: they claim the sparsest true ticket; one within a round of it; any.
+    """
 
     false: float
     exact: float
@@ -226,9 +234,8 @@ def run(
     random = np.random.default_rng([zlib.crc32(scenario.name.encode()), num_seeds])
     searches = simulate(scenario, num_searches, num_seeds, random)
     truth = scenario.true_tickets
-    return score(claims_of_verdict(searches, levels), truth), score(
-        claims_of_welch(searches), truth
-    )
+    claims = claims_of_verdict(searches, levels), claims_of_welch(searches)
+    return tuple(score(rounds, truth) for rounds in claims)
 
 
 def error(share: float, num_searches: int) -> float:

@@ -107,10 +107,8 @@ class Run:
     @functools.cached_property
     def tested(self) -> Verdict | None:
         """The same on the test images, which chose nothing; None if there are no test metrics."""
-        if any(
-            not record.get("test_metrics") and not record.get("collapsed")
-            for record in self.records
-        ):
+        whole = (record for record in self.records if not record.get("collapsed"))
+        if not all(record.get("test_metrics") for record in whole):
             return None
         return self._judged(self.config.judging.tolerance, of="test_metrics")
 

@@ -103,8 +103,9 @@ class TicketSearch:
             One record per stage, in order: `seed`, `round`, `arm`, `weight_sparsity` (of what may
             be pruned), `network_sparsity` (of all kernels), `params`, `prunable` and `kept` (of
             what may be pruned), `metrics` and `protocol` (at the end of training), `curve` (step
-            and metrics of each evaluation), `best` (by metric: see `follow_curve`), `attempts`, `seconds` (of training), `peak_memory_bytes` (of the
-            process until then) and `ticket` (a path in the folder).
+            and metrics of each evaluation), `best` (by metric: see `follow_curve`), `attempts`,
+            `seconds` (of training), `peak_memory_bytes` (of the process until then) and `ticket`
+            (a path in the folder).
 
         Raises:
             SettingError: if the last round would leave fewer weights than there are kernels,

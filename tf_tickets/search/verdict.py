@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tf_tickets.runs.records import Records
-from tf_tickets.search.paired_tests import p_above_zero, seeds_for, upper_bound
+from tf_tickets.search.decision import MATCH_LEVEL, RANDOM_LEVEL, decide, means_of
+from tf_tickets.search.paired_tests import seeds_for, upper_bound
 from tf_tickets.search.pairs import Pairs, metric_of, pair_up
 
 WINNING_TICKET, CANDIDATE, NONE = "winning ticket", "candidate", "none"
-
-# Two claims can be false, that a round matches dense and that it beats random. Their levels add up
-# to 5 %. Matching has the larger share, as it is the harder one to show: docs/decisions.md.
-MATCH_LEVEL = 0.04
-RANDOM_LEVEL = 0.01
 
 # The tolerances that are shown side by side; each is a choice of ours, and none is of a paper.
 TOLERANCES = (0.05, 0.1, 0.2)
@@ -33,7 +29,7 @@ class Comparison:
         weight_sparsity: of the pool, mean over the seeds.
         mean: the metric's mean over the seeds; None if all trainings collapsed.
         random: that of the random arm; None without it.
-        gap: by how much the arm is worse than dense, mean over the seeds; None if a seed is missing.
+        gap: by how much the arm is worse than dense, mean over the seeds; None if one is missing.
         gap_bound: the one-sided upper 96 % bound of the gap; None with fewer than two seeds.
         within: whether the gap, the mean alone, lies within the tolerance.
         matches: whether its bound does, and those of all rounds before.
@@ -107,69 +103,6 @@ class Verdict:
         return None if worse_by is None else float(self.pairs.fraction(worse_by))
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What follows from the gaps and advantages of all rounds, in the order of sparsity.
-
-    Attributes:
-        bounds, p: (rounds,), NaN where there is none.
-        within, matches: (rounds,), as those of `Comparison`.
-        asked: (rounds,), the level at which p was asked; NaN where it was not.
-        winner: the index of the winning ticket; None if there is none.
-        by_means: the index to which the means alone lead; None if they lead nowhere.
-    """
-
-    bounds: np.ndarray
-    p: np.ndarray
-    within: np.ndarray
-    matches: np.ndarray
-    asked: np.ndarray
-    winner: int | None
-    by_means: int | None
-
-
-def decide(
-    gaps: np.ndarray,
-    advantages: np.ndarray,
-    limit: float,
-    lost: np.ndarray | bool = False,
-    levels: tuple[float, float] = (MATCH_LEVEL, RANDOM_LEVEL),
-) -> Decision:
-    """Return which rounds match, which is the winning ticket, and where the means alone lead.
-
-    Rounds are asked in the order of sparsity whether they match dense, and the asking stops at the
-    first that does not: a fixed sequence, whose tests need no correction. From the sparsest round
-    that matches downwards, it is asked whether the ticket beats random: at half of a level, then at
-    a quarter, and so on, so that all these questions together stay within this level.
-
-    Args:
-        gaps, advantages: (rounds, seeds), as those of `Pairs`.
-        limit: the largest gap that the tolerance allows.
-        lost: (rounds,), rounds that cannot match, since a training collapsed without metrics.
-        levels: of matching, and of beating random. The chance of a false claim is at most their sum.
-    """
-    level_of_bound, level = levels
-    bounds, p = upper_bound(gaps, level_of_bound), p_above_zero(advantages)
-    within = (
-        (gaps.mean(-1) <= limit) & ~np.asarray(lost) if gaps.size else np.zeros(len(gaps), bool)
-    )
-    matches = np.logical_and.accumulate(within & (bounds <= limit))
-    asked, winner = np.full(len(p), np.nan), None
-    for index in np.flatnonzero(matches & ~np.isnan(p))[::-1]:
-        level /= 2
-        asked[index] = level
-        if p[index] <= level:
-            winner = int(index)
-            break
-    by_means = np.logical_and.accumulate(within)
-    if gaps.size:
-        by_means &= advantages.mean(-1) > 0
-    found = np.flatnonzero(by_means)
-    return Decision(
-        bounds, p, within, matches, asked, winner, int(found[-1]) if len(found) else None
-    )
-
-
 def judge(
     records: Sequence[dict],
     metric: str,
@@ -229,10 +162,7 @@ def judge(
 
 
 def _comparisons(records, pairs, decision, tolerance, metric, arm, of):
-    gaps, advantages, own = (
-        rows.mean(-1) if rows.size else np.full(len(rows), np.nan)
-        for rows in (pairs.gaps, pairs.advantages, pairs.own_gaps)
-    )
+    gaps, advantages, own = map(means_of, (pairs.gaps, pairs.advantages, pairs.own_gaps))
     own_bounds = upper_bound(pairs.own_gaps, MATCH_LEVEL)
     on_par = np.logical_and.accumulate((own_bounds <= pairs.limit(tolerance)) & ~pairs.lost)
 
@@ -284,7 +214,7 @@ def _seeds_needed(pairs, index, tolerance):
 
 
 def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
-    """Return what is worth keeping without a verdict: the sparsest within the tolerance by its mean.
+    """Return what is worth keeping without a verdict: the sparsest whose mean is near enough.
 
     Args:
         comparisons: of all rounds, in the order of sparsity; the first one is returned if the mean

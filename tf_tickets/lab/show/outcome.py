@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from tf_tickets.runs import paths
-from tf_tickets.search.verdict import CANDIDATE, MATCH_LEVEL, WINNING_TICKET, Verdict, mean_metrics
+from tf_tickets.search.decision import MATCH_LEVEL
+from tf_tickets.search.verdict import CANDIDATE, WINNING_TICKET, Verdict, mean_metrics
 
 # A number of seeds that nobody trains is told as "more than" this one.
 _MANY_SEEDS = 50
@@ -36,19 +37,20 @@ def _headline(run):
         return f"Winning {kind}: {_place(found)} {seen}."
     if run.verdict.kind == CANDIDATE:
         return (
-            f"Candidate, not yet a winning {kind}: {_place(found)} {seen}. Its means match dense and "
-            "beat random, but the seeds do not rule out chance."
+            f"Candidate, not yet a winning {kind}: {_place(found)} {seen}. Its means match dense "
+            "and beat random, but the seeds do not rule out chance."
         )
     if run.chosen.random is None:
         return f"Without the random arm no {kind} can be said to win {seen}."
     return (
-        f"No winning {kind}: in no round is {run.metric} of the {kind} within the tolerance of dense "
-        f"and better than that of the random arm {seen}."
+        f"No winning {kind}: in no round is {run.metric} of the {kind} within the tolerance of "
+        f"dense and better than that of the random arm {seen}."
     )
 
 
 def _place(comparison):
-    return f"round {comparison.round}, {_percent(comparison.weight_sparsity, 2)} of the weights removed"
+    removed = _percent(comparison.weight_sparsity, 2)
+    return f"round {comparison.round}, {removed} of the weights removed"
 
 
 def _seen(verdict):
@@ -59,10 +61,10 @@ def _seen(verdict):
         seeds += f", without {left}, whose dense training collapsed"
     settled = [said for said in verdict.converged if said is not None]
     if len(settled) < len(verdict.seeds) or not settled:
-        return f"({seeds}; it is not known whether the dense trainings had converged)"
+        return f"({seeds}; it is not known whether dense had converged)"
     if all(settled):
-        return f"({seeds}; all dense trainings had converged)"
-    return f"({seeds}; NOT CONVERGED: {settled.count(False)} of {len(settled)} dense trainings)"
+        return f"({seeds}; dense had converged in {'it' if len(settled) == 1 else 'all'})"
+    return f"({seeds}; NOT CONVERGED: dense in {settled.count(False)} of {len(settled)})"
 
 
 def _values(run):
@@ -88,10 +90,10 @@ def _against_dense(run):
     found = run.verdict.comparison
     told = _between(run.verdict, found.gap, found.gap_bound)
     if shown := _tested(run):
-        told += f" (test: {_between(run.tested, shown.gap, shown.gap_bound)})"
+        told += f"; on test images {_between(run.tested, shown.gap, shown.gap_bound)}"
     if floor := _floor(run):
         dense = mean_metrics(run.records, 0, "dense")[run.metric]
-        told += f", {(found.mean - dense) / floor:+.2g} times the floor of real against real images"
+        told += f"; {(found.mean - dense) / floor:+.2g} times the floor, real against real images"
     tolerance = _percent(run.verdict.tolerance)
     return f"Against dense: {told}; the tolerance of {tolerance} is ours and of no paper."
 
@@ -103,8 +105,8 @@ def _against_random(run):
         told += f", p = {found.p:.2g}"
         told += f", asked to be at most {found.level:.2g}" if found.level else ""
     if shown := _tested(run):
-        told += f" (test: {_change(run.tested, shown.advantage)}"
-        told += ")" if shown.p is None else f", p = {shown.p:.2g})"
+        told += f"; on test images {_change(run.tested, shown.advantage)}"
+        told += "" if shown.p is None else f", p = {shown.p:.2g}"
     return f"Random against the ticket: {told}."
 
 
@@ -114,7 +116,7 @@ def _between(verdict, gap, bound):
     if bound is None:
         return told
     limit = "at most" if bound >= 0 else "at least"
-    return f"{told}, {limit} {_change(verdict, bound)} ({_percent(1 - MATCH_LEVEL)} bound)"
+    return f"{told}, by the {_percent(1 - MATCH_LEVEL)} bound {limit} {_change(verdict, bound)}"
 
 
 def _change(verdict, worse_by):
@@ -175,12 +177,12 @@ def as_json(run) -> dict:
 
     Returns:
         `run`, its folder; `dense` and `dense_test`, the dense network's metrics, means over the
-        seeds as all of them; `verdict`: its `kind`, `round`, `tolerance`, `seeds`, those `left_out`,
-        `seeds_needed`, `converged` for each seed, and `at_tolerances`, kind and round at 5, 10 and
-        20 %; `winning_ticket` and `candidate`, None or the round, sparsity, metrics, test metrics,
-        gap and its bound as fractions of dense, and p; `rounds` and `test_rounds`, the fields of
-        each round's Comparison on validation and on test images; and, unless the tickets are
-        transferred ones, `export`, the SavedModel of the ticket that was kept.
+        seeds as all of them; `verdict`: its `kind`, `round`, `tolerance`, `seeds`, those
+        `left_out`, `seeds_needed`, `converged` for each seed, and `at_tolerances`, kind and round
+        at 5, 10 and 20 %; `winning_ticket` and `candidate`, None or the round, sparsity, metrics,
+        test metrics, gap and its bound as fractions of dense, and p; `rounds` and `test_rounds`,
+        the fields of each round's Comparison on validation and on test images; and, unless the
+        tickets are transferred ones, `export`, the SavedModel of the ticket that was kept.
     """
     verdict = run.verdict
     outcome = {

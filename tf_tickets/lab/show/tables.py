@@ -10,8 +10,9 @@ import rich.table
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.show.stopping import stops_of, was_watched
 from tf_tickets.runs.records import Records, deviation, mean
+from tf_tickets.search.decision import MATCH_LEVEL
 from tf_tickets.search.pairs import metric_of
-from tf_tickets.search.verdict import MATCH_LEVEL, Verdict
+from tf_tickets.search.verdict import Verdict
 
 if TYPE_CHECKING:
     from tf_tickets.lab.comparison import Row
@@ -91,7 +92,7 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
                 *[f"{kept:,}"] * with_kept,
                 *(_of_arm(records, comparison.round, arm, metric) for arm in arms),
                 _bounded(verdict, comparison.gap, comparison.gap_bound),
-                *[_bounded(verdict, comparison.own_gap, comparison.own_bound)] * own,
+                *[_bound(verdict, comparison.own_bound)] * own,
                 "" if comparison.level is None else f"{comparison.p:.2g}",
                 _said_of(comparison, verdict),
             ]
@@ -101,8 +102,8 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
         (
             *("round", "sparsity", "kept")[: 2 + with_kept],
             *arms,
-            "% over dense",
-            *["% over own"] * own,
+            "% worse",
+            *["than own"] * own,
             "p",
             "",
         ),
@@ -136,7 +137,7 @@ def tested_table(records: Sequence[dict], verdict: Verdict, tested: Verdict, met
         )
     return Table(
         f"{metric} on test images, which have chosen no round, {_of_seeds(records.num_seeds)}",
-        ("round", *arms, "% over dense", "p", ""),
+        ("round", *arms, "% worse", "p", ""),
         tuple(map(tuple, rows)),
     )
 
@@ -155,13 +156,13 @@ def early_stopping_table(records: Sequence[dict], verdict: Verdict, metric: str)
 
     def steps(number, arm):
         group = stopped.where(round=number, arm=arm)
-        return _of_known([record["step"] for record in group])
+        return _of_known([record["step"] for record in group], digits=0)
 
     rows = [("0", "0.00 %", f"{steps(0, 'dense')} dense", *("",) * (len(arms) - 1))]
     for comparison in verdict.comparisons:
         cells = (steps(comparison.round, arm) for arm in arms)
         rows.append((str(comparison.round), _percent(comparison.weight_sparsity, 2), *cells))
-    title = f"step at which it is {stops.target}, {_of_seeds(stopped.num_seeds)}"
+    title = f"step at which a training is {stops.target}, {_of_seeds(stopped.num_seeds)}"
     return Table(title, ("round", "sparsity", *arms), tuple(rows))
 
 
@@ -215,18 +216,20 @@ def _percent(fraction, digits):
     return f"{100 * fraction:.{digits}f} %"
 
 
-def _of_known(values):
+def _of_known(values, digits=None):
     """Return the spread of the values that there are, and how many these are if not all."""
     known = [value for value in values if value is not None]
-    few = "" if len(known) == len(values) else f" ({len(known)} of {len(values)})"
-    return f"{_spread(known)}{few}".strip()
+    few = "" if len(known) == len(values) else f" ({len(known)}/{len(values)})"
+    return f"{_spread(known, digits)}{few}".strip()
 
 
-def _spread(values):
+def _spread(values, digits=None):
+    """Return mean and standard deviation, with so many digits after the point, or the first few."""
     if not values:
         return ""
+    forms = (".4g", ".2g") if digits is None else (f".{digits}f",) * 2
     spread = deviation(values)
-    return f"{mean(values):.4g}" + ("" if spread is None else f" ± {spread:.2g}")
+    return f"{mean(values):{forms[0]}}" + ("" if spread is None else f" ± {spread:{forms[1]}}")
 
 
 def _bounded(verdict, worse_by, bound):
@@ -237,6 +240,10 @@ def _bounded(verdict, worse_by, bound):
     return " ≤ ".join(f"{100 * verdict.fraction(value):+.1f}" for value in fractions)
 
 
+def _bound(verdict, bound):
+    return "" if bound is None else f"≤ {100 * verdict.fraction(bound):+.1f}"
+
+
 def _said_of(comparison, verdict):
     if comparison == verdict.comparison:
         return verdict.kind
@@ -244,15 +251,10 @@ def _said_of(comparison, verdict):
 
 
 def _caption(verdict, own):
+    level, tolerance = f"{100 * (1 - MATCH_LEVEL):.0f} %", f"{100 * verdict.tolerance:g} %"
     words = (
-        "% over dense: by how much the ticket is worse, in pairs of a seed: mean ≤ upper "
-        f"{1 - MATCH_LEVEL:.0%} bound. It matches if the bound is at most {verdict.tolerance:.0%}, a "
-        "tolerance of ours and of no paper. "
+        f"% worse: the ticket than dense, in pairs of a seed: mean ≤ upper {level} bound. It "
+        f"matches if this bound is at most {tolerance}, a tolerance of ours and of no paper. "
+        "p: that random is no worse than the ticket, where this was asked."
     )
-    if own:
-        words += "% over own: the same against the model's own tickets. "
-    return (
-        f"{words}p: that random is no worse, where this was asked.".replace("%", " %")
-        .replace("  ", " ")
-        .lstrip()
-    )
+    return words + " than own: the bound for the ticket and the model's own." * own
