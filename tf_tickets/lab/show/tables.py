@@ -93,7 +93,7 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
                 *(_of_arm(records, comparison.round, arm, metric) for arm in arms),
                 _bounded(verdict, comparison.gap, comparison.gap_bound),
                 *[_bound(verdict, comparison.own_bound)] * own,
-                "" if comparison.level is None else f"{comparison.p:.2g}",
+                "" if comparison.level is None else _p(comparison.p),
                 _said_of(comparison, verdict),
             ]
         )
@@ -131,7 +131,7 @@ def tested_table(records: Sequence[dict], verdict: Verdict, tested: Verdict, met
                 str(comparison.round),
                 *(_of_arm(records, comparison.round, arm, metric, of) for arm in arms),
                 _bounded(tested, shown.gap, shown.gap_bound),
-                "" if shown.p is None else f"{shown.p:.2g}",
+                _p(shown.p),
                 _said_of(comparison, verdict),
             ]
         )
@@ -219,7 +219,7 @@ def _percent(fraction, digits):
 def _of_known(values, digits=None):
     """Return the spread of the values that there are, and how many these are if not all."""
     known = [value for value in values if value is not None]
-    few = "" if len(known) == len(values) else f" ({len(known)}/{len(values)})"
+    few = "" if len(known) == len(values) else f" {len(known)}/{len(values)}"
     return f"{_spread(known, digits)}{few}".strip()
 
 
@@ -237,11 +237,20 @@ def _bounded(verdict, worse_by, bound):
     if worse_by is None:
         return ""
     fractions = [worse_by] if bound is None else [worse_by, bound]
-    return " ≤ ".join(f"{100 * verdict.fraction(value):+.1f}" for value in fractions)
+    return " ≤ ".join(_signed_percent(verdict, value) for value in fractions)
 
 
 def _bound(verdict, bound):
-    return "" if bound is None else f"≤ {100 * verdict.fraction(bound):+.1f}"
+    return "" if bound is None else f"≤ {_signed_percent(verdict, bound)}"
+
+
+def _signed_percent(verdict, worse_by):
+    percent = 100 * verdict.fraction(worse_by)
+    return f"{percent:+.0f}" if abs(percent) >= 100 else f"{percent:+.1f}"
+
+
+def _p(value):
+    return "" if value is None else f"{value:.2g}" if value >= 0.0001 else f"{value:.0e}"
 
 
 def _said_of(comparison, verdict):
@@ -255,6 +264,6 @@ def _caption(verdict, own):
     words = (
         f"% worse: the ticket than dense, in pairs of a seed: mean ≤ upper {level} bound. It "
         f"matches if this bound is at most {tolerance}, a tolerance of ours and of no paper. "
-        "p: that random is no worse than the ticket, where this was asked."
+        "p: that random is no worse than the ticket, where this was asked. 4/5: of 4 of 5 seeds."
     )
     return words + " than own: the bound for the ticket and the model's own." * own

@@ -135,7 +135,7 @@ def _count(axes, kept, means, groups, metric, color):
     for x, y, group in zip(kept, means, groups, strict=True):
         if (number := len(_values(group, metric))) < len(group):
             few = True
-            place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+            place = {"xytext": (5, 4), "textcoords": "offset points"}
             axes.annotate(f"{number}/{len(group)}", (x, y), color=color, fontsize=7, **place)
     return few
 
@@ -202,10 +202,9 @@ def _mark(axes, chosen, metric, number, arm, mark):
 def _explain(axes, metric, subject, num_seeds, few):
     card = metric_card(metric)
     spread = "1 seed" if num_seeds == 1 else f"mean ± standard deviation over {num_seeds} seeds"
-    spread += "; k/n: k of n seeds have a value" if few else ""
     x = "sparsity: weights removed (%)"
     frame(axes, f"{card.title} against sparsity", x, card.unit, pad=42)
-    axes.annotate(
+    said = axes.annotate(
         (f"{subject}; " if subject else "") + _DIRECTIONS[card.higher_is_better] + spread,
         (0, 1),
         xycoords="axes fraction",
@@ -213,6 +212,9 @@ def _explain(axes, metric, subject, num_seeds, few):
         textcoords="offset points",
         color=GREY,
     )
+    said.set_in_layout(False)  # a long line must not make the axes narrow
+    if few:
+        axes.plot([], [], " ", label="k/n: only k of n seeds have a value")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
 
 
