@@ -132,6 +132,6 @@ class Run:
     def ticket_stage(self) -> str:
         """The name of the stage whose ticket is kept: the first seed's in the chosen round."""
         trained = self.records.where(arm=self.arm, round=self.chosen.round)
-        whole = {record["seed"] for record in trained if not record.get("collapsed")}
+        whole = {r["seed"] for r in trained if not r.get("collapsed")} - {*self.verdict.left_out}
         seeds = [seed for seed in self.config.seeds if seed in whole] or self.config.seeds
         return Stage(seeds[0], self.chosen.round, self.arm).name

@@ -21,6 +21,8 @@ def sentence(run) -> str:
     told = [_headline(run)]
     if run.verdict.comparison:
         told += [_values(run), _against_dense(run), _against_random(run)]
+    if any(comparison.on_par is not None for comparison in run.verdict.comparisons):
+        told.append(_against_own(run.verdict))
     if run.verdict.kind == CANDIDATE:
         told.append(_seeds_to_go(run.verdict))
     if run.chosen.random is not None:
@@ -108,6 +110,14 @@ def _against_random(run):
         told += f"; on test images {_change(run.tested, shown.advantage)}"
         told += "" if shown.p is None else f", p = {shown.p:.2g}"
     return f"Random against the ticket: {told}."
+
+
+def _against_own(verdict):
+    """Return up to where transferred tickets are on par with the model's own."""
+    on_par = [comparison for comparison in verdict.comparisons if comparison.on_par]
+    if not on_par:
+        return "In no round is it shown, by the same tolerance, to be on par with own tickets."
+    return f"On par with own tickets, by the same tolerance, up to round {on_par[-1].round}."
 
 
 def _between(verdict, gap, bound):

@@ -108,7 +108,7 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
             "",
         ),
         tuple(map(tuple, rows)),
-        _caption(verdict, own),
+        _caption(verdict, own, any(record.get("collapsed") for record in records)),
     )
 
 
@@ -259,11 +259,12 @@ def _said_of(comparison, verdict):
     return "matches" if comparison.matches else ""
 
 
-def _caption(verdict, own):
+def _caption(verdict, own, collapsed):
     level, tolerance = f"{100 * (1 - MATCH_LEVEL):.0f} %", f"{100 * verdict.tolerance:g} %"
     words = (
         f"% worse: the ticket than dense, in pairs of a seed: mean ≤ upper {level} bound. It "
         f"matches if this bound is at most {tolerance}, a tolerance of ours and of no paper. "
-        "p: that random is no worse than the ticket, where this was asked. 4/5: of 4 of 5 seeds."
+        "p: that random is no worse than the ticket, where this was asked."
     )
-    return words + " than own: the bound for the ticket and the model's own." * own
+    words += " than own: the bound for the ticket and the model's own." * own
+    return words + " 4/5: only 4 of 5 seeds have a value." * collapsed

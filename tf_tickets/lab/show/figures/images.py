@@ -87,8 +87,8 @@ def _draw(run, path):
     rows = [("real", read_strip(run.path / REAL))]
     found = run.verdict.comparison
     for record in _illustrated(run.records, found and found.round):
-        pictures = run.path / pathlib.Path(record.get("ticket", "")).parent / SAMPLES
-        if pictures.exists():  # a training that collapsed may have none
+        pictures = run.path / pathlib.Path(record.get("ticket") or "").parent / SAMPLES
+        if not record.get("collapsed") or pictures.exists():  # one that collapsed may have none
             rows.append((_label(record), read_strip(pictures)))
     kind = run.records[0]["protocol"]["generated"]  # samples or reconstructions
     image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
