@@ -72,7 +72,7 @@ def test_bound_and_p_are_those_of_paired_t_tests_on_logarithms_of_ratios():
     assert comparison.advantage == pytest.approx(np.log(noisy / GOOD).mean())
     paired = scipy.stats.ttest_rel(np.log(noisy), np.log(GOOD), alternative="greater")
     assert comparison.p == pytest.approx(paired.pvalue)
-    assert comparison.level == RANDOM_LEVEL / 2 and MATCH_LEVEL + RANDOM_LEVEL == 0.05
+    assert comparison.level == 0.8 * RANDOM_LEVEL and MATCH_LEVEL + RANDOM_LEVEL == 0.05
 
 
 def test_a_mean_within_the_tolerance_does_not_match_if_its_bound_is_not():
@@ -87,19 +87,20 @@ def test_the_asking_stops_at_the_first_round_that_does_not_match():
     verdict = judge(records(DENSE, rounds), "loss")
     assert [comparison.matches for comparison in verdict.comparisons] == [True, False, False]
     assert [comparison.level for comparison in verdict.comparisons] == [
-        RANDOM_LEVEL / 2,
+        0.8 * RANDOM_LEVEL,
         None,
         None,
     ]
     assert verdict.winner.round == 1
 
 
-def test_from_the_sparsest_round_down_random_is_asked_at_half_the_level_each_time():
+def test_from_the_sparsest_round_down_random_is_asked_at_what_is_left_of_the_level():
     alike = around(10.0, 0.025)
     rounds = {1: (GOOD, BAD), 2: (GOOD, BAD), 3: (GOOD, alike), 4: (GOOD, alike)}
     verdict = judge(records(DENSE, rounds), "loss")
     levels = [comparison.level for comparison in verdict.comparisons]
-    assert levels == [None, RANDOM_LEVEL / 8, RANDOM_LEVEL / 4, RANDOM_LEVEL / 2]
+    assert levels[0] is None
+    assert levels[1:] == pytest.approx([0.00032, 0.0016, 0.008])
     assert verdict.winner.round == 2
 
 
@@ -237,7 +238,7 @@ def test_a_round_that_lacks_a_seed_is_not_judged():
     assert verdict.winner.round == 1
     verdict = judge(records(DENSE, {1: (GOOD, BAD), 2: (GOOD, BAD[:4])}), "loss")
     assert verdict.comparisons[1].matches and verdict.comparisons[1].p is None
-    assert verdict.winner.round == 1 and verdict.winner.level == RANDOM_LEVEL / 2
+    assert verdict.winner.round == 1 and verdict.winner.level == 0.8 * RANDOM_LEVEL
 
 
 def test_rounds_are_asked_in_the_order_of_sparsity():

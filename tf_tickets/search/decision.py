@@ -10,6 +10,8 @@ from tf_tickets.search.paired_tests import p_above_zero, upper_bound
 # to 5 %. Matching has the larger share, as it is the harder one to show: docs/decisions.md.
 MATCH_LEVEL = 0.04
 RANDOM_LEVEL = 0.01
+# Of what is left of the level of beating random, the next question takes four fifths.
+FIRST_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def decide(
 
     Rounds are asked in the order of sparsity whether they match dense, and the asking stops at the
     first that does not: a fixed sequence, whose tests need no correction. From the sparsest round
-    that matches downwards, it is asked whether the ticket beats random: at half of a level, then at
-    a quarter, and so on, so that all these questions together stay within this level.
+    that matches downwards, it is asked whether the ticket beats random: at four fifths of a level,
+    then at four fifths of what is left, and so on, so that all questions together stay within it.
 
     Args:
         gaps, advantages: (rounds, seeds), as those of `Pairs`.
@@ -53,15 +55,15 @@ def decide(
         lost: (rounds,), rounds that cannot match, since a training collapsed without metrics.
         levels: of matching, and of beating random. False claims are at most as likely as their sum.
     """
-    level_of_bound, level = levels
+    level_of_bound, left = levels
     bounds, p = upper_bound(gaps, level_of_bound), p_above_zero(advantages)
     within = (means_of(gaps) <= limit) & ~np.asarray(lost)
     matches = np.logical_and.accumulate(within & (bounds <= limit))
     asked, winner = np.full(len(p), np.nan), None
     for index in np.flatnonzero(matches & ~np.isnan(p))[::-1]:
-        level /= 2
-        asked[index] = level
-        if p[index] <= level:
+        asked[index] = FIRST_SHARE * left
+        left -= asked[index]
+        if p[index] <= asked[index]:
             winner = int(index)
             break
     found = np.flatnonzero(np.logical_and.accumulate(within) & (means_of(advantages) > 0))

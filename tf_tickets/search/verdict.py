@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tf_tickets.runs.records import Records
-from tf_tickets.search.decision import MATCH_LEVEL, RANDOM_LEVEL, decide, means_of
+from tf_tickets.search.decision import FIRST_SHARE, MATCH_LEVEL, RANDOM_LEVEL, decide, means_of
 from tf_tickets.search.paired_tests import seeds_for, upper_bound
 from tf_tickets.search.pairs import Pairs, metric_of, pair_up
 
@@ -210,7 +210,9 @@ def _seeds_needed(pairs, index, tolerance):
     room = pairs.limit(tolerance) - pairs.gaps[: index + 1]
     tests = [(values.mean(), values.std(ddof=1), MATCH_LEVEL) for values in room]
     advantage = pairs.advantages[index]
-    return seeds_for([*tests, (advantage.mean(), advantage.std(ddof=1), RANDOM_LEVEL / 2)])
+    return seeds_for(
+        [*tests, (advantage.mean(), advantage.std(ddof=1), FIRST_SHARE * RANDOM_LEVEL)]
+    )
 
 
 def sparsest(comparisons: Sequence[Comparison]) -> Comparison:
