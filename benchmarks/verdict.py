@@ -41,6 +41,11 @@ def mixed(random, shape):
     return random.standard_normal(shape) * np.where(random.random(shape) < 0.1, 5, 1)
 
 
+def skewed(random, shape):
+    """An exponential distribution: mostly a little better than the mean, at times much worse."""
+    return random.exponential(1, shape) - 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     """A truth, and how the seeds scatter about it.
@@ -102,14 +107,23 @@ SCENARIOS = [
     Scenario("no ticket, a random one is lost", NOTHING, NOTHING, 0.03, lost="random"),
     Scenario("no ticket, both fail after 10", TICKET, TICKET, 0.03),
     Scenario("at the tolerance, random far", JUST, FAR, 0.05),
-    Scenario("the same, t with 2 df", JUST, FAR, 0.05, noise=heavy),
-    Scenario("the same, spread rises 5 x", JUST, FAR, 0.03, rising=5.0),
-    Scenario("the same, rounds correlated", JUST, FAR, 0.05, between_rounds=0.8),
-    Scenario("the same, higher is better", NOTHING - np.log(0.9), FAR, 0.05, higher_is_better=True),
-    Scenario("the same, differences", NOTHING + 0.1, FAR, 0.05, differences=True),
+    Scenario("at the tolerance, t with 2 df", JUST, FAR, 0.05, noise=heavy),
+    Scenario("at the tolerance, spread rises 5 x", JUST, FAR, 0.03, rising=5.0),
+    Scenario("at the tolerance, rounds correlated", JUST, FAR, 0.05, between_rounds=0.8),
+    Scenario("at the tolerance, skewed", JUST, FAR, 0.05, noise=skewed),
+    Scenario(
+        "at the tolerance, higher is better",
+        NOTHING - np.log(0.9),
+        FAR,
+        0.05,
+        higher_is_better=True,
+    ),
+    Scenario("at the tolerance, differences", NOTHING + 0.1, FAR, 0.05, differences=True),
     Scenario("both errors at once", EDGE, FAR_AFTER, 0.02),
-    Scenario("the same, paired, correlated", EDGE, FAR_AFTER, 0.04, shared=0.7, between_rounds=0.5),
-    Scenario("the same, t with 2 df", EDGE, FAR_AFTER, 0.02, noise=heavy),
+    Scenario(
+        "both errors, paired, correlated", EDGE, FAR_AFTER, 0.04, shared=0.7, between_rounds=0.5
+    ),
+    Scenario("both errors, t with 2 df", EDGE, FAR_AFTER, 0.02, noise=heavy),
     Scenario("a ticket to 11, spread 2 %", TICKET, CONTROL, 0.02),
     Scenario("a ticket to 11, spread 5 %", TICKET, CONTROL, 0.05),
     Scenario("a ticket to 11, spread 15 %", TICKET, CONTROL, 0.15),
@@ -125,6 +139,11 @@ SCENARIOS = [
     Scenario("a ticket to 11, a random is lost", TICKET, CONTROL, 0.02, lost="random"),
     Scenario("a ticket to 11, higher is better", TICKET, CONTROL, 0.02, higher_is_better=True),
     Scenario("a ticket to 11, differences", TICKET, CONTROL, 0.02, differences=True),
+]
+
+# Where a t-test of so few seeds cannot hold its level. It is shown, and not counted.
+BEYOND = [
+    Scenario("the ticket alone is skewed", JUST, FAR, 0.05, noise=skewed, dense_spread=0.05),
 ]
 
 
@@ -243,6 +262,21 @@ def error(share: float, num_searches: int) -> float:
     return float(np.sqrt(max(share * (1 - share), 0.01 * 0.99) / num_searches))
 
 
+def show(scenario: Scenario, num_searches: int, levels: tuple[float, float]) -> float:
+    """Print what is claimed in a scenario with 3 and 5 seeds; return the largest false share."""
+    worst = 0.0
+    for num_seeds in SEEDS:
+        new, old = run(scenario, num_searches, num_seeds, levels)
+        worst = max(worst, new.false)
+        off = 100 * error(new.false, num_searches)
+        cells = f"{100 * new.false:6.1f} ± {off:.1f} |{100 * old.false:5.1f}"
+        if scenario.true_tickets.any():
+            for name in ("exact", "near", "true"):
+                cells += f" {100 * getattr(new, name):5.1f}|{100 * getattr(old, name):5.1f}"
+        print(f"{scenario.name:36}{num_seeds:5}{cells}", flush=True)
+    return worst
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=4000, help="of each scenario")
@@ -258,18 +292,11 @@ def main():
     print(f"{args.searches} searches each, in %; verdict | former rule (Welch, p < .05)")
     head = f"{'false':>13}|{'':5} {'exact':>5}|{'':5} {'+-1':>5}|{'':5} {'any':>5}|"
     print(f"{'scenario':36}seeds{head}")
-    most = 0.0
-    for scenario in SCENARIOS:
-        for num_seeds in SEEDS:
-            new, old = run(scenario, args.searches, num_seeds, args.levels)
-            off = error(new.false, args.searches)
-            most = max(most, new.false - 3 * error(0.05, args.searches))
-            cells = f"{100 * new.false:6.1f} ± {100 * off:.1f} |{100 * old.false:5.1f}"
-            if scenario.true_tickets.any():
-                for name in ("exact", "near", "true"):
-                    cells += f" {100 * getattr(new, name):5.1f}|{100 * getattr(old, name):5.1f}"
-            print(f"{scenario.name:36}{num_seeds:5}{cells}", flush=True)
-    if most > 0.05:
+    worst = max(show(scenario, args.searches, args.levels) for scenario in SCENARIOS)
+    print("beyond what it assumes, and not counted:")
+    for scenario in BEYOND:
+        show(scenario, args.searches, args.levels)
+    if worst > 0.05 + 3 * error(0.05, args.searches):
         sys.exit("The verdict claims more than 5 % falsely.")
 
 

@@ -38,8 +38,8 @@ def scores(benchmark, name, seeds, levels=(0.04, 0.01)):
         "no ticket, rounds correlated",
         "no ticket, a random one is lost",
         "at the tolerance, random far",
-        "the same, spread rises 5 x",
-        "the same, higher is better",
+        "at the tolerance, spread rises 5 x",
+        "at the tolerance, higher is better",
         "both errors at once",
     ],
 )

@@ -347,6 +347,7 @@ def test_only_whole_rounds_end_chains_and_later_records_change_no_end():
     assert not later_rounds_can_match(whole, "loss")
     assert later_rounds_can_match(whole, "loss", seeds=range(6)), "seed 5 has not begun"
     assert not later_rounds_can_match(whole, "loss", seeds=range(5))
+    assert later_rounds_can_match([], "loss") and later_rounds_can_match(whole[5:], "loss")
     more = [*whole, *(record(seed, 3, "winning", 5.0) for seed in range(5))]
     assert not later_rounds_can_match(more, "loss")
     # What ends a chain is no ticket at any tolerance that is shown.

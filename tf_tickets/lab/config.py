@@ -52,7 +52,8 @@ class Judging(Options):
     )
     tolerance: float = option(
         0.1,
-        "how much worse than dense a winning ticket may be, as a fraction; ours, and of no paper",
+        "how much worse than dense a winning ticket may be, as a fraction; our choice, not the "
+        "paper's",
         at_least=0,
     )
     inception: str | None = option(

@@ -250,11 +250,12 @@ def later_rounds_can_match(
         seeds: those of the search; by default those of the dense records.
 
     Raises:
-        SettingError: as `judge` does.
+        SettingError: if a training that has not collapsed lacks the metric.
     """
     records = Records(records)
-    wanted = set(records.dense.seeds if seeds is None else seeds)
-    if not wanted <= set(records.dense.seeds):
+    begun = set(records.where(arm="dense").seeds)
+    wanted = begun if seeds is None else set(seeds)
+    if not begun or not wanted <= begun:
         return True
     for number in sorted(set(records.where(arm=arm).field("round"))):
         known = [r for r in records if r["round"] <= number and r["seed"] in wanted]

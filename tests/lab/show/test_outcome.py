@@ -34,13 +34,14 @@ def test_a_winner_is_told_with_intervals_and_how_the_answer_moves(run):
     found = run.verdict.winner
     dense = run.records.dense.mean("fcd")
     gap, bound = (100 * run.verdict.fraction(x) for x in (found.gap, found.gap_bound))
+    more = 100 * run.verdict.fraction(found.advantage)
     worse = "worse" if gap >= 0 else "better"
     assert sentence(run) == (
         "Winning ticket: round 3, 48.80 % of the weights removed (5 seeds; it is not known whether "
         f"dense had converged). fcd: ticket {found.mean:.4g}, dense {dense:.4g}, random "
         f"{found.random:.4g}. Against dense: {abs(gap):.1f} % {worse}, by the 96 % bound at most "
-        f"{bound:.1f} % worse; the tolerance of 20 % is ours and of no paper. Random against the "
-        f"ticket: {100 * run.verdict.fraction(found.advantage):.1f} % worse, p = {found.p:.2g}, "
+        f"{bound:.1f} % worse; the tolerance of 20 % is our choice, not the paper's. Random "
+        f"against the ticket: {more:.1f} % worse, p = {found.p:.2g}, "
         "asked to be at most 0.008. By tolerance: 5 %: winning ticket (round 3); 10 %: winning "
         "ticket (round 3); 20 %: winning ticket (round 3)."
     )

@@ -82,7 +82,7 @@ def test_the_table_has_a_row_for_each_round_with_its_gap_and_its_verdict(records
     assert first[6] == f"{verdict.comparisons[0].p:.0e}" and first[7] == "winning ticket"
     assert (second[6], second[7]) == (f"{verdict.comparisons[1].p:.2g}", "matches")
     assert third[5].startswith("+97.") and third[6:] == ("", "")
-    assert "at most 10 %, a tolerance of ours and of no paper" in table.caption
+    assert "at most 10 %, our choice, not the paper's" in table.caption
     assert "upper 96 % bound" in table.caption
 
 

@@ -97,7 +97,7 @@ def _against_dense(run):
         dense = mean_metrics(run.records, 0, "dense")[run.metric]
         told += f"; {(found.mean - dense) / floor:+.2g} times the floor, real against real images"
     tolerance = _percent(run.verdict.tolerance)
-    return f"Against dense: {told}; the tolerance of {tolerance} is ours and of no paper."
+    return f"Against dense: {told}; the tolerance of {tolerance} is our choice, not the paper's."
 
 
 def _against_random(run):

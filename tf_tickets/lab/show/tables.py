@@ -263,7 +263,7 @@ def _caption(verdict, own, collapsed):
     level, tolerance = f"{100 * (1 - MATCH_LEVEL):.0f} %", f"{100 * verdict.tolerance:g} %"
     words = (
         f"% worse: the ticket than dense, in pairs of a seed: mean ≤ upper {level} bound. It "
-        f"matches if this bound is at most {tolerance}, a tolerance of ours and of no paper. "
+        f"matches if this bound is at most {tolerance}, our choice, not the paper's. "
         "p: that random is no worse than the ticket, where this was asked."
     )
     words += " than own: the bound for the ticket and the model's own." * own
