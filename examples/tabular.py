@@ -58,9 +58,9 @@ def main():
         sparsity = next(r["weight_sparsity"] for r in records if r["round"] == number)
         means = [tt.search.mean_metrics(records, number, arm) for arm in ("winning", "random")]
         print(f"{sparsity:9.2%}", *(f"{mean['accuracy']:9.3f}" for mean in means))
-    comparisons = tt.search.compare_arms(records, "loss", tolerance=0.1)
-    winner = tt.search.choose_winning_ticket(comparisons)
-    print(f"winning ticket: round {winner.round}" if winner else "no round wins, by the loss")
+    verdict = tt.search.judge(records, "loss", tolerance=0.1)
+    found = verdict.comparison
+    print(f"{verdict.kind}: round {found.round}" if found else "no round wins, by the loss")
 
 
 def build(seed):

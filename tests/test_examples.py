@@ -44,7 +44,7 @@ def test_the_table_is_learned_by_both_arms(tmp_path):
     lines = run("tabular.py", tmp_path).splitlines()
     assert [numbers(line)[0] for line in lines[1:4]] == [60, 84, 93.6]
     assert all(0.8 < accuracy <= 1 for line in lines[1:4] for accuracy in numbers(line)[1:])
-    assert re.search("winning ticket: round [1-3]|no round wins", lines[4])
+    assert re.search("(winning ticket|candidate): round [1-3]|no round wins", lines[4])
 
 
 def test_cards_of_ones_own_go_to_a_table_figures_and_an_export(run_script, tmp_path):

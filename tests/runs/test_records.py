@@ -25,7 +25,7 @@ def made():
             "arm": arm,
             "weight_sparsity": 1 - 0.8**number,
             "metrics": {"loss": values[seed], "score": -values[seed]},
-            "early_stopping_step": {"loss": 10 * seed},
+            "best": {"loss": 10 * seed},
         }
         for seed in (2, 0, 1)
         for (number, arm), values in VALUES.items()
@@ -75,8 +75,8 @@ def test_mean_and_deviation_are_those_over_the_seeds(made):
         assert group.mean("loss") == pytest.approx(np.mean(values))
         assert group.deviation("loss") == pytest.approx(np.std(values, ddof=1))
         assert group.mean("score") == -group.mean("loss")
-    assert Records(made).mean("loss", of="early_stopping_step") == pytest.approx(10.0)
-    assert Records(made).dense.deviation("loss", of="early_stopping_step") == pytest.approx(10.0)
+    assert Records(made).mean("loss", of="best") == pytest.approx(10.0)
+    assert Records(made).dense.deviation("loss", of="best") == pytest.approx(10.0)
 
 
 def test_one_value_has_no_deviation_and_none_has_no_mean(made):
@@ -103,7 +103,7 @@ def test_what_there_is_not_is_named_with_what_there_is(made):
     with pytest.raises(SettingError, match=r"no metric 'fid'\. Choose one of: loss, score\."):
         records.values("fid")
     with pytest.raises(SettingError, match=r"no metric 'score'\. Choose one of: loss\."):
-        records.mean("score", of="early_stopping_step")
+        records.mean("score", of="best")
     with pytest.raises(SettingError, match=r"no field 'kept'\. Choose one of: seed, round, arm"):
         records.by("kept")
     with pytest.raises(SettingError, match="no record of the dense arm"):

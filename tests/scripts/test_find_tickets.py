@@ -55,9 +55,10 @@ def test_the_json_says_where_everything_is(finished):
         np.mean([metrics["reconstruction_loss"] for metrics in dense])
     )
     assert len(records) == 3 * (1 + 2)
-    if outcome["winning_ticket"]:
-        assert outcome["winning_ticket"]["round"] == 1
-        assert outcome["winning_ticket"]["p"] < 0.05
+    verdict, ticket = outcome["verdict"], outcome["winning_ticket"] or outcome["candidate"]
+    assert verdict["seeds"] == [0, 1, 2] and verdict["round"] == (ticket and ticket["round"])
+    assert verdict["kind"] in ("winning ticket", "candidate", "none")
+    assert list(verdict["at_tolerances"]) == ["0.05", "0.1", "0.2"]
 
 
 def test_the_settings_of_a_run_say_what_decides_its_bits(finished):
@@ -81,8 +82,11 @@ def test_the_run_is_seen_from_its_folder_alone(finished):
         "reconstruction_loss",
     )
     assert run.records == tt.read_results(run.path / "results.jsonl")
-    winning = outcome["winning_ticket"]
-    assert (run.winner and run.winner.round) == (winning and winning["round"])
+    found = run.verdict.comparison
+    assert (run.verdict.kind, found and found.round) == (
+        outcome["verdict"]["kind"],
+        outcome["verdict"]["round"],
+    )
 
 
 def bits(run):

@@ -483,7 +483,7 @@ def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path, 
         assert record["metrics"] == record["curve"][-1]["metrics"]
         lowest = min(point["metrics"]["loss"] for point in record["curve"])
         assert record["best"] == {"loss": lowest}
-        assert record["early_stopping_step"]["loss"] in grid
+        assert "early_stopping_step" not in record, "it hangs on the other records, too"
     made = all_bits(path)
     assert made.items() <= all_bits(searched[1]).items()
     same_stages = [r for r in searched[0] if r["round"] <= 1]

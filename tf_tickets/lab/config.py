@@ -51,7 +51,10 @@ class Judging(Options):
         "autoencoder; for a VAE or GAN fcd, or fid if there is an Inception network)",
     )
     tolerance: float = option(
-        0.1, "how much worse than dense a winning ticket may be, as a fraction", at_least=0
+        0.1,
+        "how much worse than dense a winning ticket may be, as a fraction; our choice, not the "
+        "paper's",
+        at_least=0,
     )
     inception: str | None = option(
         None,

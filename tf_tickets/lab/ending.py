@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tf_tickets.engines.stage import Stage
+from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs.records import Records
-
-MOST_TOLERANCE = 0.2
+from tf_tickets.search.verdict import last_round_to_ask
 
 
 class Ending:
-    """Says which stages of a run are still wanted.
-
-    A verdict asks the rounds in turn, and stops at the first whose tickets are worse than dense.
-    Once a round's are so on average, by more than any tolerance that is shown, it cannot pass.
+    """Says which stages of a run are still wanted: see `last_round_to_ask`.
 
     Args:
         run: a `Run`.
@@ -27,19 +22,19 @@ class Ending:
     def is_wanted(self, stage: Stage, records: Sequence[dict]) -> bool:
         """Return whether a stage has to be made: see `engines.Plan`."""
         if len(records) != self._known[0]:
-            self._known = len(records), self._last_round(Records(records))
+            self._known = len(records), self.last_round(Records(records))
         last = self._known[1]
         return last is None or stage.round <= last
 
-    def _last_round(self, records) -> int | None:
-        values = {(r["round"], r["arm"], r["seed"]): r["metrics"] for r in records}
-        seeds, metric = self._run.config.seeds, self._run.metric
-        for number in range(1, self._run.config.method.num_rounds + 1):
-            try:
-                dense = [values[0, "dense", seed][metric] for seed in seeds]
-                ticket = [values[number, "winning", seed][metric] for seed in seeds]
-            except KeyError:
-                return None
-            if np.mean(np.log(np.divide(ticket, dense))) > np.log1p(MOST_TOLERANCE):
-                return number
-        return None
+    def last_round(self, records: Records) -> int | None:
+        """Return the last round that has to be made; None if that is not known.
+
+        It is never known if the metric that decides is none of those that trainings end with.
+        """
+        run = self._run
+        if any(run.metric not in r["metrics"] for r in records if not r.get("collapsed")):
+            return None
+        higher_is_better = bool(METRICS[run.metric].higher_is_better)
+        return last_round_to_ask(
+            records, run.metric, higher_is_better, run.arm, seeds=run.config.seeds
+        )

@@ -8,10 +8,11 @@ from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import FileError
 from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig, load_extensions
+from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
-from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
+from tf_tickets.search.verdict import TOLERANCES, Comparison, Verdict, judge, sparsest
 
 
 class Run:
@@ -72,15 +73,21 @@ class Run:
 
     @functools.cached_property
     def records(self) -> Records:
-        """The records of the rounds, seeds and arms that were asked for."""
-        arms = ("dense", *self.config.arms)
+        """The records of the rounds, seeds and arms that were asked for and are wanted."""
+        arms, method = ("dense", *self.config.arms), self.config.method
+        asked = Records(
+            record
+            for record in Records.read(self.path)
+            if record["seed"] in self.config.seeds
+            and record["round"] <= method.num_rounds
+            and record["arm"] in arms
+        )
+        last = Ending(self).last_round(asked) if method.ends_early else None
         way = self.config.judging.way
         return Records(
             record if way is None else {**record, **record.get("judged", {}).get(way, {})}
-            for record in Records.read(self.path)
-            if record["seed"] in self.config.seeds
-            and record["round"] <= self.config.method.num_rounds
-            and record["arm"] in arms
+            for record in asked
+            if last is None or record["round"] <= last
         )
 
     @property
@@ -95,25 +102,44 @@ class Run:
         return transferred and transferred["recipe"]["model"]
 
     @functools.cached_property
-    def comparisons(self) -> list[Comparison]:
-        """The judged arm of each round against dense and random."""
-        judging = self.config.judging
+    def verdict(self) -> Verdict:
+        """What the seeds say of the judged arm, on the validation images."""
+        return self._judged(self.config.judging.tolerance)
+
+    @functools.cached_property
+    def verdicts(self) -> dict[float, Verdict]:
+        """The verdict at other tolerances too, 5, 10 and 20 %: how far it hangs on ours."""
+        tolerances = sorted({*TOLERANCES, self.config.judging.tolerance})
+        return {tolerance: self._judged(tolerance) for tolerance in tolerances}
+
+    @functools.cached_property
+    def tested(self) -> Verdict | None:
+        """The same on the test images, which chose nothing; None if there are no test metrics."""
+        whole = (record for record in self.records if not record.get("collapsed"))
+        if not all(record.get("test_metrics") for record in whole):
+            return None
+        return self._judged(self.config.judging.tolerance, of="test_metrics")
+
+    def _judged(self, tolerance, of="metrics"):
         higher_is_better = bool(METRICS[self.metric].higher_is_better)
-        return compare_arms(
-            self.records, self.metric, judging.tolerance, higher_is_better, self.arm
-        )
+        return judge(self.records, self.metric, tolerance, higher_is_better, self.arm, of)
 
     @property
-    def winner(self) -> Comparison | None:
-        """The sparsest round that wins; None if no round does."""
-        return choose_winning_ticket(self.comparisons)
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The judged arm of each round against dense and random, in the order of sparsity."""
+        return self.verdict.comparisons
 
     @property
     def chosen(self) -> Comparison:
-        """The winner, or else the sparsest round that matches dense, or else the sparsest."""
-        return self.winner or sparsest(self.comparisons)
+        """That of the winning ticket or the candidate, or else of the sparsest round whose mean is
+        within the tolerance, or else of the first round.
+        """
+        return self.verdict.comparison or sparsest(self.comparisons)
 
     @property
     def ticket_stage(self) -> str:
-        """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
-        return Stage(self.config.seeds[0], self.chosen.round, self.arm).name
+        """The name of the stage whose ticket is kept: the first seed's in the chosen round."""
+        trained = self.records.where(arm=self.arm, round=self.chosen.round)
+        whole = {r["seed"] for r in trained if not r.get("collapsed")} - {*self.verdict.left_out}
+        seeds = [seed for seed in self.config.seeds if seed in whole] or self.config.seeds
+        return Stage(seeds[0], self.chosen.round, self.arm).name

@@ -156,8 +156,8 @@ class Records(Sequence):
 
         Args:
             metric: its name.
-            of: a field that holds a number for each metric: "metrics", or of trainings that were
-                evaluated on their way "best" or "early_stopping_step".
+            of: a field that holds a number for each metric: "metrics", "test_metrics", or of
+                trainings that were evaluated on their way "best".
 
         Raises:
             SettingError: if a record has no such metric; the message says which it has.

@@ -1,15 +1,17 @@
 from .arms import Arm, Random, Shuffled, Start, Transferred, Winning
 from .bench import Bench
 from .early_bird import EarlyBirdSearch, rebuild_slim
+from .early_stopping import early_stopping_steps, followed_metric, watched_metrics
 from .own_loop import LoopedEarlyBird, LoopedPruning
 from .round_masks import AsSparseAs, ByMagnitude, ByScore, Draw
 from .task import Task
 from .ticket_search import TicketSearch
 from .verdict import (
     Comparison,
-    choose_winning_ticket,
-    compare_arms,
+    Verdict,
     follow_curve,
+    judge,
+    last_round_to_ask,
     mean_metrics,
 )
 
@@ -30,10 +32,14 @@ __all__ = [
     "Task",
     "TicketSearch",
     "Transferred",
+    "Verdict",
     "Winning",
-    "choose_winning_ticket",
-    "compare_arms",
+    "early_stopping_steps",
     "follow_curve",
+    "followed_metric",
+    "judge",
+    "last_round_to_ask",
     "mean_metrics",
     "rebuild_slim",
+    "watched_metrics",
 ]

@@ -95,7 +95,7 @@ class Training:
             "protocol": self._protocol,
             **self._test,
             "curve": self.curve,
-            **follow_curve(self.curve, self._task.directions),
+            "best": follow_curve(self.curve, self._task.directions),
             "converged": converged_metrics(self.curve, self._task.directions),
             "seconds": round(self._seconds["training"], 3),
             "evaluation_seconds": round(self._seconds["evaluation"], 3),

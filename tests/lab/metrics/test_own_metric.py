@@ -9,7 +9,7 @@ from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics import METRICS, Evaluator, Metric, check_metric, measured_metrics
 from tf_tickets.pruning.schedules import IterativeSparsity
 from tf_tickets.runs.folder import RunFolder
-from tf_tickets.search import ByMagnitude, Task, TicketSearch, compare_arms
+from tf_tickets.search import ByMagnitude, Task, TicketSearch, judge
 
 
 def mean_brightness_gap(evidence):
@@ -62,7 +62,7 @@ def test_it_is_recorded_and_decides(tiny, tmp_path, add):
         records = search.run([0], folder)
     assert all("brightness_gap" in record["metrics"] for record in records)
     check_metric("brightness_gap", {"reconstructions"}, None, False)
-    (comparison,) = compare_arms(records, "brightness_gap", tolerance=0.1)
+    (comparison,) = judge(records, "brightness_gap", tolerance=0.1).comparisons
     assert comparison.mean == records[1]["metrics"]["brightness_gap"]
 
 

@@ -6,10 +6,12 @@ import numpy as np
 
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.runs.records import Records
-from tf_tickets.search.verdict import choose_winning_ticket, compare_arms, sparsest
+from tf_tickets.search.verdict import judge, sparsest
 
 
-def make_records(rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", collapse=1.0):
+def make_records(
+    rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", collapse=1.0, spread=0.1
+):
     """Records as those of results.jsonl; the random arm grows by `collapse` until the last."""
     random = np.random.default_rng(0)
     made = []
@@ -23,14 +25,17 @@ def make_records(rounds=20, seeds=3, arms=("winning", "random"), metric="fcd", c
                         "round": number,
                         "arm": arm,
                         "weight_sparsity": 1 - 0.8**number,
-                        "metrics": {metric: value * random.uniform(0.9, 1.1)},
+                        "metrics": {metric: value * random.uniform(1 - spread, 1 + spread)},
                     }
                 )
     return made
 
 
 def make_run(path, evaluations=1, gan=False, pictures=True, arm="winning", **options):
-    """A run as `Run.open` shows it, of a model on digits, with pictures in its folder."""
+    """A run as `Run.open` shows it, of a model on digits, with pictures in its folder.
+
+    With a `collapse` of 2, its random arm ends at twice the dense network's metric.
+    """
     records = make_records(arms=(*dict.fromkeys((arm, "winning")), "random"), **options)
     for record in records:
         _complete(record, evaluations, gan)
@@ -41,8 +46,14 @@ def make_run(path, evaluations=1, gan=False, pictures=True, arm="winning", **opt
             write_strip(np.stack([shade] * 10), stage / "samples.png")
     if pictures:
         write_strip(np.ones((10, 8, 8, 1)), path / "real.png")
-    comparisons = compare_arms(records, "fcd", 0.2, arm=arm)
-    winner = choose_winning_ticket(comparisons)
+    return judged(records, arm, path)
+
+
+def judged(records, arm="winning", path=None):
+    """A run as `Run.open` shows it, of records by `fcd`, with a tolerance of 20 %."""
+    verdicts = {tolerance: judge(records, "fcd", tolerance, arm=arm) for tolerance in (0.05, 0.1)}
+    verdict = judge(records, "fcd", 0.2, arm=arm)
+    has_tests = all("test_metrics" in record for record in records)
     return types.SimpleNamespace(
         path=path,
         config=types.SimpleNamespace(
@@ -52,9 +63,11 @@ def make_run(path, evaluations=1, gan=False, pictures=True, arm="winning", **opt
         ),
         records=Records(records),
         metric="fcd",
-        comparisons=comparisons,
-        winner=winner,
-        chosen=winner or sparsest(comparisons),
+        verdict=verdict,
+        verdicts={**verdicts, 0.2: verdict},
+        tested=judge(records, "fcd", 0.2, arm=arm, of="test_metrics") if has_tests else None,
+        comparisons=verdict.comparisons,
+        chosen=verdict.comparison or sparsest(verdict.comparisons),
         arm=arm,
         source="dcgan" if arm == "transferred" else None,
     )
@@ -69,4 +82,3 @@ def _complete(record, evaluations, gan):
         record["metrics"]["discriminator_loss"] = 0.6
     steps = [30 * number // evaluations for number in range(1, evaluations + 1)]
     record["curve"] = [{"step": step, "metrics": record["metrics"]} for step in steps]
-    record["early_stopping_step"] = {"fcd": steps[0]}

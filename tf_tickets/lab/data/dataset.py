@@ -51,6 +51,16 @@ class ImageDataset:
         """Unbatched (float32 image in [-1, 1], int64 label) pairs, always in the same order."""
         return _finish(self._pairs().map(_with_float_image), self.num_images)
 
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Return the same pairs in batches, the last of which may be smaller.
+
+        Args:
+            batch_size: most images in a batch.
+        """
+        # In batches from the start: one by one, ten thousand small images take a second.
+        batched = self._pairs().batch(batch_size).map(_with_float_image)
+        return _finish(batched, -(-self.num_images // batch_size))
+
     def _pairs(self) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(self.stored) if self.in_memory else self.stored
 

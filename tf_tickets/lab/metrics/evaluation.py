@@ -98,7 +98,7 @@ class Evaluator:
         self._other = other
         self._batch_size = batch_size
         self._seed = seed
-        self._batches = real.examples.batch(batch_size)
+        self._batches = real.batches(batch_size)
         self._images = self._batches.map(lambda images, labels: images)
         self._reconstructors = weakref.WeakKeyDictionary()
 
@@ -149,7 +149,7 @@ class Evaluator:
 
     def _judge(self, dataset, most) -> dict:
         judged = self._new_evidence(most)
-        for images, _ in dataset.examples.take(most).batch(self._batch_size):
+        for images, _ in dataset.batches(self._batch_size):
             for each in judged.values():
                 each.add(images)
         return judged

@@ -8,8 +8,11 @@ import rich.box
 import rich.table
 
 from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.show.stopping import stops_of, was_watched
 from tf_tickets.runs.records import Records, deviation, mean
-from tf_tickets.search.verdict import Comparison
+from tf_tickets.search.decision import MATCH_LEVEL
+from tf_tickets.search.pairs import metric_of
+from tf_tickets.search.verdict import Verdict
 
 if TYPE_CHECKING:
     from tf_tickets.lab.comparison import Row
@@ -54,74 +57,112 @@ class Table:
 
 
 def tables(run) -> list[Table]:
-    """Return the tables of a run: its rounds and, if trainings were watched, where to stop.
+    """Return the tables of a run: its rounds, the test images, and where trainings could stop.
 
     Args:
         run: a `Run`, which is a view of a run folder.
     """
-    made = [rounds_table(run.records, run.comparisons, run.metric, run.winner)]
-    if any(len(curve) > 1 for curve in run.records.field("curve")):
-        made.append(early_stopping_table(run.records, run.comparisons, run.metric))
+    made = [rounds_table(run.records, run.verdict, run.metric)]
+    if run.tested:
+        made.append(tested_table(run.records, run.verdict, run.tested, run.metric))
+    if was_watched(run.records, run.metric):
+        made.append(early_stopping_table(run.records, run.verdict, run.metric))
     return made
 
 
-def rounds_table(
-    records: Sequence[dict],
-    comparisons: Sequence[Comparison],
-    metric: str,
-    winner: Comparison | None,
-) -> Table:
-    """Return a table with one row per round: sparsity, each arm's metric, p, and the verdict.
+def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Table:
+    """Return a table with one row per round: sparsity, each arm's metric, and what follows.
 
     Args:
         records: of all rounds, as `TicketSearch.run` returns them.
-        comparisons: of them, as `compare_arms` returns them.
+        verdict: on them, as `judge` returns it.
         metric: the one that decides.
-        winner: the winning ticket's comparison, or None if no round wins.
     """
     records = Records(records)
-    arms, dense = _arms_of(records), records.dense
-    rows = [("0", "0.00 %", f"{dense[0]['kept']:,}", _spread(dense.values(metric)))]
-    rows[0] += ("",) * len(arms) + ("dense",)
-    for comparison in comparisons:
-        of_round = records.where(round=comparison.round)
-        ticket = of_round.where(arm=comparison.arm)[0]
+    arms, own = _arms_of(records), any(c.own_gap is not None for c in verdict.comparisons)
+    with_kept = len(arms) < 3  # a table of three arms has no room for it
+    rows = [["0", "0.00 %", f"{records.dense[0]['kept']:,}"][: 2 + with_kept]]
+    rows[0] += [_of_arm(records, 0, "dense", metric), *[""] * (len(arms) + 1 + own), "dense"]
+    for comparison in verdict.comparisons:
+        kept = records.where(round=comparison.round, arm=comparison.arm)[0]["kept"]
         rows.append(
-            (
+            [
                 str(comparison.round),
                 _percent(comparison.weight_sparsity, 2),
-                f"{ticket['kept']:,}",
-                *(_spread(of_round.where(arm=arm).values(metric)) for arm in arms),
-                "" if comparison.p is None else f"{comparison.p:.2g}",
-                _verdict(comparison, winner),
-            )
+                *[f"{kept:,}"] * with_kept,
+                *(_of_arm(records, comparison.round, arm, metric) for arm in arms),
+                _bounded(verdict, comparison.gap, comparison.gap_bound),
+                *[_bound(verdict, comparison.own_bound)] * own,
+                "" if comparison.level is None else _p(comparison.p),
+                _said_of(comparison, verdict),
+            ]
         )
-    title = f"{metric} by round, {_of_seeds(records.num_seeds)}"
-    return Table(title, ("round", "sparsity", "kept", *arms, "p", ""), tuple(rows))
+    return Table(
+        f"{metric} by round, {_of_seeds(records.num_seeds)}",
+        (
+            *("round", "sparsity", "kept")[: 2 + with_kept],
+            *arms,
+            "% worse",
+            *["than own"] * own,
+            "p",
+            "",
+        ),
+        tuple(map(tuple, rows)),
+        _caption(verdict, own, any(record.get("collapsed") for record in records)),
+    )
 
 
-def early_stopping_table(
-    records: Sequence[dict], comparisons: Sequence[Comparison], metric: str
-) -> Table:
-    """Return a table with the steps at which trainings could have stopped: see `follow_curve`.
+def tested_table(records: Sequence[dict], verdict: Verdict, tested: Verdict, metric: str) -> Table:
+    """Return a table with what the test images say of each round; they have chosen none.
+
+    Args:
+        records: of all rounds, with `test_metrics`.
+        verdict: on the validation images.
+        tested: the same, by `test_metrics`.
+        metric: the one that decides.
+    """
+    records = Records(records)
+    arms, of = _arms_of(records), "test_metrics"
+    dense = _of_arm(records, 0, "dense", metric, of)
+    rows = [["0", dense, *[""] * (len(arms) + 1), "dense"]]
+    for comparison, shown in zip(verdict.comparisons, tested.comparisons, strict=True):
+        rows.append(
+            [
+                str(comparison.round),
+                *(_of_arm(records, comparison.round, arm, metric, of) for arm in arms),
+                _bounded(tested, shown.gap, shown.gap_bound),
+                _p(shown.p),
+                _said_of(comparison, verdict),
+            ]
+        )
+    return Table(
+        f"{metric} on test images, which have chosen no round, {_of_seeds(records.num_seeds)}",
+        ("round", *arms, "% worse", "p", ""),
+        tuple(map(tuple, rows)),
+    )
+
+
+def early_stopping_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Table:
+    """Return a table with the steps at which trainings had come as far as dense.
 
     Args:
         records: of all rounds, as `TicketSearch.run` returns them.
-        comparisons: of them, as `compare_arms` returns them.
-        metric: the one by which they could have stopped.
+        verdict: on them, as `judge` returns it.
+        metric: the one that decides; if trainings were not watched by it, another takes its place.
     """
-    records = Records(records)
-    arms = _arms_of(records)
+    stops = stops_of(records, metric)
+    stopped = Records({**r, "step": step} for r, step in zip(records, stops.steps, strict=True))
+    arms = _arms_of(stopped)
 
-    def steps(group):
-        return _spread(group.values(metric, of="early_stopping_step"))
+    def steps(number, arm):
+        group = stopped.where(round=number, arm=arm)
+        return _of_known([record["step"] for record in group], digits=0)
 
-    rows = [("0", "0.00 %", f"{steps(records.dense)} dense", *("",) * (len(arms) - 1))]
-    for comparison in comparisons:
-        of_round = records.where(round=comparison.round)
-        cells = (steps(of_round.where(arm=arm)) for arm in arms)
+    rows = [("0", "0.00 %", f"{steps(0, 'dense')} dense", *("",) * (len(arms) - 1))]
+    for comparison in verdict.comparisons:
+        cells = (steps(comparison.round, arm) for arm in arms)
         rows.append((str(comparison.round), _percent(comparison.weight_sparsity, 2), *cells))
-    title = f"early-stopping step by round, for {metric}, {_of_seeds(records.num_seeds)}"
+    title = f"step at which a training is {stops.target}, {_of_seeds(stopped.num_seeds)}"
     return Table(title, ("round", "sparsity", *arms), tuple(rows))
 
 
@@ -162,6 +203,11 @@ def _arms_of(records):
     return [name for name in ARMS if name in records.arms and name != "dense"]
 
 
+def _of_arm(records, number, arm, metric, of="metrics"):
+    group = records.where(round=number, arm=arm)
+    return _of_known([metric_of(record, metric, of) for record in group])
+
+
 def _of_seeds(num_seeds):
     return f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
 
@@ -170,16 +216,55 @@ def _percent(fraction, digits):
     return f"{100 * fraction:.{digits}f} %"
 
 
-def _spread(values):
+def _of_known(values, digits=None):
+    """Return the spread of the values that there are, and how many these are if not all."""
+    known = [value for value in values if value is not None]
+    few = "" if len(known) == len(values) else f" {len(known)}/{len(values)}"
+    return f"{_spread(known, digits)}{few}".strip()
+
+
+def _spread(values, digits=None):
+    """Return mean and standard deviation, with so many digits after the point, or the first few."""
     if not values:
         return ""
+    forms = (".4g", ".2g") if digits is None else (f".{digits}f",) * 2
     spread = deviation(values)
-    return f"{mean(values):.4g}" + ("" if spread is None else f" ± {spread:.2g}")
+    return f"{mean(values):{forms[0]}}" + ("" if spread is None else f" ± {spread:{forms[1]}}")
 
 
-def _verdict(comparison, winner):
-    if comparison == winner:
-        return "winning ticket"
-    if comparison.wins:
-        return "wins"
-    return "matches" if comparison.within_tolerance else ""
+def _bounded(verdict, worse_by, bound):
+    """Return by how many percent something is worse, and its bound."""
+    if worse_by is None:
+        return ""
+    fractions = [worse_by] if bound is None else [worse_by, bound]
+    return " ≤ ".join(_signed_percent(verdict, value) for value in fractions)
+
+
+def _bound(verdict, bound):
+    return "" if bound is None else f"≤ {_signed_percent(verdict, bound)}"
+
+
+def _signed_percent(verdict, worse_by):
+    percent = 100 * verdict.fraction(worse_by)
+    return f"{percent:+.0f}" if abs(percent) >= 100 else f"{percent:+.1f}"
+
+
+def _p(value):
+    return "" if value is None else f"{value:.2g}" if value >= 0.0001 else f"{value:.0e}"
+
+
+def _said_of(comparison, verdict):
+    if comparison == verdict.comparison:
+        return verdict.kind
+    return "matches" if comparison.matches else ""
+
+
+def _caption(verdict, own, collapsed):
+    level, tolerance = f"{100 * (1 - MATCH_LEVEL):.0f} %", f"{100 * verdict.tolerance:g} %"
+    words = (
+        f"% worse: the ticket than dense, in pairs of a seed: mean ≤ upper {level} bound. It "
+        f"matches if this bound is at most {tolerance}, our choice, not the paper's. "
+        "p: that random is no worse than the ticket, where this was asked."
+    )
+    words += " than own: the bound for the ticket and the model's own." * own
+    return words + " 4/5: only 4 of 5 seeds have a value." * collapsed

@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -62,7 +64,8 @@ def rows_of(run, monkeypatch):
 
 def test_a_run_shows_real_pictures_dense_ones_and_those_of_a_few_rounds(tmp_path, monkeypatch):
     run = make_run(tmp_path, rounds=9, seeds=2)
-    run.winner = next(c for c in run.comparisons if c.round == 2)
+    found = next(c for c in run.comparisons if c.round == 2)
+    run.verdict = dataclasses.replace(run.verdict, comparison=found)
     rows, title = rows_of(run, monkeypatch)
     assert title == "vae on digits: samples by sparsity"
     shown = [
@@ -73,6 +76,15 @@ def test_a_run_shows_real_pictures_dense_ones_and_those_of_a_few_rounds(tmp_path
     assert [label for label, _ in rows] == ["real", "dense", *shown]
     for number, (_, pictures) in zip((0, 1, 1, 2), rows[1:], strict=False):
         np.testing.assert_allclose(pictures[9].max(), 0.8**number, atol=0.01)
+
+
+def test_a_training_that_collapsed_has_no_row(tmp_path, monkeypatch):
+    run = make_run(tmp_path, rounds=2, seeds=1)
+    (tmp_path / "seed-0/round-02/random/samples.png").unlink()
+    run.records.where(round=2, arm="random")[0]["collapsed"] = "a weight is NaN"
+    rows, _ = rows_of(run, monkeypatch)
+    labels = [label for label, _ in rows]
+    assert labels[-1] == "36.0 % winning" and len(labels) == 5
 
 
 def test_the_rows_do_not_hang_on_the_order_of_the_lines(tmp_path, monkeypatch):

@@ -99,9 +99,54 @@ def test_the_winning_ticket_is_marked_where_it_lies(tmp_path, number, sparsity):
     assert box.x1 <= whole.x1
 
 
+def test_a_candidate_has_an_open_star_and_its_name(tmp_path):
+    options = {"marked_round": 4, "mark": "candidate"}
+    axes = plots.metric_against_sparsity(records(), "fcd", tmp_path / "x.png", **options).axes[0]
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert star.get_markerfacecolor() == "white" and star.get_markeredgecolor() == star.get_color()
+    assert "candidate: 59 %" in [text.get_text() for text in axes.texts]
+
+
+def test_values_on_test_images_are_drawn_in_light_if_there_are_any(tmp_path):
+    made = records(rounds=3)
+    axes = plots.metric_against_sparsity(made, "fcd", tmp_path / "x.png").axes[0]
+    assert not [line for line in axes.lines if line.get_linestyle() == ":"]
+    for record in made:
+        record["test_metrics"] = {"fcd": 2 * record["metrics"]["fcd"]}
+    axes = plots.metric_against_sparsity(made, "fcd", tmp_path / "x.png").axes[0]
+    dense, ticket = (line for line in axes.lines if line.get_linestyle() == ":")
+    assert dense.get_ydata()[0] == pytest.approx(2 * np.mean(values(made, 0, "dense")))
+    assert ticket.get_label() == "winning and dense on test images"
+    assert ticket.get_ydata() == pytest.approx(
+        [2 * np.mean(values(made, number, "winning")) for number in (1, 2, 3)]
+    )
+
+
+def test_points_of_fewer_seeds_say_so_and_those_of_none_are_not_drawn(tmp_path):
+    made = records(rounds=3)
+    for record in made:
+        if record["arm"] == "random" and (
+            record["round"] == 3 or record["seed"] + record["round"] == 3
+        ):
+            record.update(metrics={}, collapsed="a weight is NaN")
+    figure = plots.metric_against_sparsity(made, "fcd", tmp_path / "x.png")
+    _, means, _ = curve(figure, "random")
+    assert len(means) == 2
+    seeds = [
+        r["metrics"]["fcd"]
+        for r in made
+        if (r["round"], r["arm"]) == (1, "random") and r["metrics"]
+    ]
+    assert means[0] == pytest.approx(np.mean(seeds)) and len(seeds) == 2
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count("2/3") == 2
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "k/n: only k of n seeds have a value" in labels
+
+
 def test_a_transferred_ticket_can_be_marked_and_the_figure_says_of_what_it_is(tmp_path):
     made = records(arms=("winning", "transferred", "random"))
-    options = {"winning_round": 4, "arm": "transferred", "subject": "vae on digits"}
+    options = {"marked_round": 4, "arm": "transferred", "subject": "vae on digits"}
     axes = plots.metric_against_sparsity(made, "fcd", tmp_path / "fcd.png", **options).axes[0]
     star = next(line for line in axes.lines if line.get_marker() == "*")
     assert star.get_ydata()[0] == pytest.approx(np.mean(values(made, 4, "transferred")))
@@ -140,7 +185,7 @@ def test_bars_of_a_round_stand_side_by_side_near_their_round(tmp_path, rounds):
 
 def test_all_arms_are_told_apart_and_named_below_the_axes(tmp_path):
     figure = plots.metric_against_sparsity(
-        records(arms=ALL_ARMS), "fcd", tmp_path / "fcd.png", winning_round=20
+        records(arms=ALL_ARMS), "fcd", tmp_path / "fcd.png", marked_round=20
     )
     axes = figure.axes[0]
     legend = axes.get_legend()

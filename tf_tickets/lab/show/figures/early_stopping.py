@@ -1,24 +1,29 @@
-"""The step at which trainings could have stopped, against sparsity: see `follow_curve`."""
+"""The step at which trainings had come as far as dense, against sparsity."""
 
 from tf_tickets.lab.show.figures.figure import Figure, marked, subject
 from tf_tickets.lab.show.figures.metric_curve import metric_against_sparsity
+from tf_tickets.lab.show.stopping import stops_of, was_watched
 
 _QUANTITY = "early_stopping_step"
 
 
 def _applies(run):
     """Return whether trainings were evaluated before their end."""
-    return any(len(curve) > 1 for curve in run.records.field("curve"))
+    return was_watched(run.records, run.metric)
 
 
 def _draw(run, path):
-    steps = run.records.values(run.metric, of=_QUANTITY)
+    stops = stops_of(run.records, run.metric)
     records = [
-        {**record, "metrics": {_QUANTITY: step}}
-        for record, step in zip(run.records, steps, strict=True)
+        {
+            **{name: value for name, value in record.items() if name != "test_metrics"},
+            "metrics": {} if step is None else {_QUANTITY: step},
+            "collapsed": record.get("collapsed") or (step is None and "never reached"),
+        }
+        for record, step in zip(run.records, stops.steps, strict=True)
     ]
-    by_metric = f"{subject(run)}, by {run.metric}"
-    metric_against_sparsity(records, _QUANTITY, path, **marked(run), subject=by_metric)
+    reached = f"{subject(run)}, {stops.target}"
+    metric_against_sparsity(records, _QUANTITY, path, **marked(run), subject=reached)
 
 
 FIGURE = Figure("early_stopping", _applies, _draw)

@@ -38,9 +38,10 @@ def subject(run) -> str:
 
 
 def marked(run) -> dict:
-    """Return which ticket a figure marks, as `metric_against_sparsity` takes it.
+    """Return which ticket a figure marks, and as what, as `metric_against_sparsity` takes it.
 
     Args:
         run: a `Run`.
     """
-    return {"winning_round": run.winner and run.winner.round, "arm": run.arm}
+    found = run.verdict.comparison
+    return {"marked_round": found and found.round, "arm": run.arm, "mark": run.verdict.kind}

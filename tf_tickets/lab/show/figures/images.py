@@ -85,18 +85,20 @@ def _applies(run):
 
 def _draw(run, path):
     rows = [("real", read_strip(run.path / REAL))]
-    for record in _illustrated(run.records, run.winner and run.winner.round):
-        stage = run.path / pathlib.Path(record["ticket"]).parent
-        rows.append((_label(record), read_strip(stage / SAMPLES)))
+    found = run.verdict.comparison
+    for record in _illustrated(run.records, found and found.round):
+        pictures = run.path / pathlib.Path(record.get("ticket") or "").parent / SAMPLES
+        if not record.get("collapsed") or pictures.exists():  # one that collapsed may have none
+            rows.append((_label(record), read_strip(pictures)))
     kind = run.records[0]["protocol"]["generated"]  # samples or reconstructions
     image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
 
 
-def _illustrated(records, winning_round):
+def _illustrated(records, marked_round):
     """Return the first seed's dense record, and all arms of a few rounds up to the last."""
     last = max(records.rounds)
     few = np.linspace(1, last, min(_MOST_ROUNDS, last)).round().astype(int)
-    rounds, arms = {0, *few, winning_round}, list(ARMS)
+    rounds, arms = {0, *few, marked_round}, list(ARMS)
     chosen = [r for r in records.where(seed=records.seeds[0]) if r["round"] in rounds]
     return sorted(chosen, key=lambda r: (r["round"], arms.index(r["arm"])))
 
