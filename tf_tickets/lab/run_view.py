@@ -10,7 +10,7 @@ from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs import paths
-from tf_tickets.runs.records import Records
+from tf_tickets.runs.records import Records, collapsed
 from tf_tickets.search.verdict import Comparison, choose_winning_ticket, compare_arms, sparsest
 
 
@@ -98,9 +98,10 @@ class Run:
         """The judged arm of each round against dense and random."""
         judging = self.config.judging
         higher_is_better = bool(METRICS[self.metric].higher_is_better)
-        return compare_arms(
-            self.records, self.metric, judging.tolerance, higher_is_better, self.arm
-        )
+        tickets = self.records.where(arm=self.arm)
+        measured = {record["round"] for record in tickets if record["metrics"]} | {0}
+        records = Records(record for record in self.records if record["round"] in measured)
+        return compare_arms(records, self.metric, judging.tolerance, higher_is_better, self.arm)
 
     @property
     def winner(self) -> Comparison | None:
@@ -109,10 +110,29 @@ class Run:
 
     @property
     def chosen(self) -> Comparison:
-        """The winner, or else the sparsest round that matches dense, or else the sparsest."""
-        return self.winner or sparsest(self.comparisons)
+        """The winner, or else the sparsest round that matches dense, or else the sparsest.
+
+        Rounds of which every ticket collapsed are not looked at, if there are others.
+        """
+        there = {record["round"] for record in self._tickets}
+        found = [comparison for comparison in self.comparisons if comparison.round in there]
+        return self.winner or sparsest(found or self.comparisons)
 
     @property
-    def ticket_stage(self) -> str:
-        """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
-        return Stage(self.config.seeds[0], self.chosen.round, self.arm).name
+    def _tickets(self) -> list[dict]:
+        return [record for record in self.records.where(arm=self.arm) if not collapsed(record)]
+
+    @property
+    def ticket_stage(self) -> str | None:
+        """The name of the stage whose ticket is kept, the first seed's of the chosen round.
+
+        That of the first seed whose ticket did not collapse; None if all of them did.
+        """
+        seeds = [r["seed"] for r in self._tickets if r["round"] == self.chosen.round]
+        return Stage(seeds[0], self.chosen.round, self.arm).name if seeds else None
+
+    @property
+    def why_worthless(self) -> str | None:
+        """Why the dense training collapsed, if it did so for every seed; None otherwise."""
+        reasons = [collapsed(record) for record in self.records.where(arm="dense")]
+        return reasons[0] if reasons and all(reasons) else None

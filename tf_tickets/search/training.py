@@ -1,17 +1,22 @@
 """One training of a search: its steps, its time, and its metrics on the way."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from tf_tickets.costs.memory import peak_memory_bytes
+from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import DivergedError
 from tf_tickets.names import variable_names
 from tf_tickets.optimizers import optimizers_of
 from tf_tickets.search.task import Task
 from tf_tickets.search.verdict import follow_curve
 from tf_tickets.tickets.snapshot import take_snapshot
+
+_NOT_TRAINED = "Not trained: "
 
 
 class Training:
@@ -26,11 +31,13 @@ class Training:
     Attributes:
         step: optimizer steps that are behind the model.
         curve: step and metrics of each evaluation so far.
+        collapsed: why the training collapsed, in a sentence; None if it did not.
     """
 
     def __init__(self, task: Task, data_seed: int, not_before: int = 0):
         self.step = 0
         self.curve: list[dict] = []
+        self.collapsed: str | None = None
         self._task = task
         self._data_seed = data_seed
         grid = (
@@ -64,8 +71,23 @@ class Training:
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the last evaluation."""
-        return self.curve[-1]["metrics"]
+        """The metrics at the end of the training; none if it has not come to its end."""
+        ended = self.curve and self.curve[-1]["step"] == self._task.num_steps
+        return self.curve[-1]["metrics"] if ended else {}
+
+    @contextlib.contextmanager
+    def may_collapse(self) -> Iterator[None]:
+        """Take a DivergedError inside a `with` block for what has come of the training."""
+        try:
+            yield
+        except DivergedError as error:
+            sentence = str(error).partition(". ")[0]  # what follows is advice
+            self.collapsed = sentence if sentence.endswith(".") else f"{sentence}."
+
+    def check(self) -> None:
+        """Raise DivergedError if the task says that what was trained is worth nothing."""
+        if self._task.check:
+            self._task.check(self.metrics)
 
     def result(self) -> dict:
         """Return what the stage's record holds of its training."""
@@ -73,7 +95,8 @@ class Training:
             "metrics": self.metrics,
             "protocol": self._protocol,
             "curve": self.curve,
-            **follow_curve(self.curve, self._task.directions),
+            **follow_curve(self.curve or [{"metrics": {}}], self._task.directions),
+            "collapsed": self.collapsed,
             "seconds": round(self._seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(),
         }
@@ -87,6 +110,18 @@ def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
                 optimizer.build(model.trainable_variables)
     state = take_snapshot(model, optimizer=True)
     return {name: value for name, value in state.items() if name.startswith("optimizer/")}
+
+
+def why_not_trained(source: Stage, reason: str) -> str:
+    """Return why a stage is not trained that would be made from one which collapsed.
+
+    Args:
+        source: that stage.
+        reason: why it collapsed, or was not trained itself.
+    """
+    if reason.startswith(_NOT_TRAINED):
+        return reason
+    return f"{_NOT_TRAINED}{source.name} collapsed, from which it would have been made."
 
 
 def refuse_non_finite(model: keras.Model) -> None:

@@ -8,7 +8,7 @@ import rich.box
 import rich.table
 
 from tf_tickets.lab.arms import ARMS
-from tf_tickets.runs.records import Records, deviation, mean
+from tf_tickets.runs.records import Records, collapsed, deviation, mean
 from tf_tickets.search.verdict import Comparison
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def rounds_table(
     """
     records = Records(records)
     arms, dense = _arms_of(records), records.dense
-    rows = [("0", "0.00 %", f"{dense[0]['kept']:,}", _spread(dense.values(metric)))]
+    rows = [("0", "0.00 %", f"{dense[0]['kept']:,}", _cell(dense, metric))]
     rows[0] += ("",) * len(arms) + ("dense",)
     for comparison in comparisons:
         of_round = records.where(round=comparison.round)
@@ -91,7 +91,7 @@ def rounds_table(
                 str(comparison.round),
                 _percent(comparison.weight_sparsity, 2),
                 f"{ticket['kept']:,}",
-                *(_spread(of_round.where(arm=arm).values(metric)) for arm in arms),
+                *(_cell(of_round.where(arm=arm), metric) for arm in arms),
                 "" if comparison.p is None else f"{comparison.p:.2g}",
                 _verdict(comparison, winner),
             )
@@ -168,6 +168,14 @@ def _of_seeds(num_seeds):
 
 def _percent(fraction, digits):
     return f"{100 * fraction:.{digits}f} %"
+
+
+def _cell(group, metric):
+    """Return the spread of a metric, and how many trainings collapsed."""
+    count = sum(map(bool, map(collapsed, group)))
+    note = "collapsed" if count == len(group) == 1 else f"{count} collapsed"
+    cells = (_spread(group.values(metric)), note if count else "")
+    return ", ".join(filter(None, cells))
 
 
 def _spread(values):

@@ -2,6 +2,7 @@
 
 from tf_tickets.lab.show.figures.figure import Figure, marked, subject
 from tf_tickets.lab.show.figures.metric_curve import metric_against_sparsity
+from tf_tickets.runs.records import Records
 
 _QUANTITY = "early_stopping_step"
 
@@ -12,10 +13,10 @@ def _applies(run):
 
 
 def _draw(run, path):
-    steps = run.records.values(run.metric, of=_QUANTITY)
+    whole = Records(record for record in run.records if record[_QUANTITY])
+    steps = whole.values(run.metric, of=_QUANTITY)
     records = [
-        {**record, "metrics": {_QUANTITY: step}}
-        for record, step in zip(run.records, steps, strict=True)
+        {**record, "metrics": {_QUANTITY: step}} for record, step in zip(whole, steps, strict=True)
     ]
     by_metric = f"{subject(run)}, by {run.metric}"
     metric_against_sparsity(records, _QUANTITY, path, **marked(run), subject=by_metric)

@@ -1,18 +1,19 @@
 """Images by sparsity: rows of pictures, the real ones first."""
 
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_tickets.engines import Stage
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.pictures import read_strip
 from tf_tickets.lab.show.figures.figure import Figure, subject
 from tf_tickets.lab.show.styles import DPI, WIDTH_INCHES, new_figure, save
 from tf_tickets.runs.paths import REAL, SAMPLES
+from tf_tickets.runs.records import Records
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -80,16 +81,23 @@ def _tile(rows):
 
 
 def _applies(run):
-    return (run.path / REAL).exists()
+    pictured = any(_pictures(run, record).exists() for record in run.records)
+    return pictured and (run.path / REAL).exists()
 
 
 def _draw(run, path):
     rows = [("real", read_strip(run.path / REAL))]
-    for record in _illustrated(run.records, run.winner and run.winner.round):
-        stage = run.path / pathlib.Path(record["ticket"]).parent
-        rows.append((_label(record), read_strip(stage / SAMPLES)))
-    kind = run.records[0]["protocol"]["generated"]  # samples or reconstructions
+    there = [record for record in run.records if _pictures(run, record).exists()]
+    for record in _illustrated(Records(there), run.winner and run.winner.round):
+        rows.append((_label(record), read_strip(_pictures(run, record))))
+    kinds = [record["protocol"].get("generated") for record in run.records]
+    kind = next(filter(None, kinds))  # samples or reconstructions
     image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+
+
+def _pictures(run, record):
+    """Return the file of a stage's pictures; a training that collapsed may have none."""
+    return run.path / Stage(record["seed"], record["round"], record["arm"]).name / SAMPLES
 
 
 def _illustrated(records, winning_round):

@@ -32,9 +32,10 @@ def metric_against_sparsity(
 ) -> "matplotlib.figure.Figure":
     """Draw a metric against sparsity for the dense arm and all others, as a PNG file.
 
-    Points are means over the seeds, bars and the dense network's band one standard deviation
-    (n - 1) to each side. Sparsity is drawn by the logarithm of what is kept, so that the rounds of
-    an iterative search lie evenly; the metric by its logarithm if its means span a decade.
+    Trainings that collapsed without metrics are left out. Points are means over the seeds, bars and
+    the dense network's band one standard deviation (n - 1) to each side. Sparsity is drawn by the
+    logarithm of what is kept, so that the rounds of an iterative search lie evenly; the metric by
+    its logarithm if its means span a decade.
 
     Args:
         records: lines of results.jsonl, at least one of them of the dense arm.
@@ -52,7 +53,7 @@ def metric_against_sparsity(
             an arm that is not known.
         FileError: if the file cannot be written.
     """
-    records = Records(records)
+    records = Records(record for record in records if record["metrics"])
     records.values(metric)  # refuses records without it
     cards = [ARMS[name] for name in records.arms]  # refuses an arm that has none
     figure = new_figure(5.0, layout="constrained")
