@@ -218,7 +218,9 @@ class _StageMaker:
         for attempt in range(self._search.retries + 1):
             record = self._attempt(stage, attempt, path)
             if record["collapsed"] is None:
-                break
+                return record
+        # A NaN is left where masks remove weights: zero times it is NaN.
+        self._bench.start_from(self._bench.fresh_weights(stage), self._bench.all_kept)
         return record
 
     def _why_not(self, stage) -> str | None:
@@ -300,14 +302,18 @@ class _StageMaker:
         arm = self._search.arms[stage.arm]
         start = arm.start(bench, stage, self._search.draw)
         training.step = start.step
-        others = self._other_starts(arm, stage)
-        others = {name: value for name, value in others.items() if name not in start.own}
+        others = self._other_starts(arm, stage, start.own)
         bench.start_from({**start.weights, **others}, start.masks)
         bench.prepare(dense)
 
-    def _other_starts(self, arm, stage) -> dict:
+    def _other_starts(self, arm, stage, own) -> dict:
         """Return the weights of the components that do not start as the rest of the arm does."""
-        starts, weights = set(self._start_of.values()) & set(arm.component_starts), {}
+        start_of = {
+            name: start
+            for name, start in self._start_of.items()
+            if start in arm.component_starts and name not in own
+        }
+        starts, weights = set(start_of.values()), {}
         winning = stage.of_arm("winning")
         if "fresh" in starts:
             weights["fresh"] = self._bench.fresh_weights(winning)
@@ -315,9 +321,7 @@ class _StageMaker:
             source = self._search.draw.source(winning)
             weights["trained"] = self._bench.trained(source).weights
         return {
-            name: weights[start][name]
-            for name, start in self._start_of.items()
-            if name in weights.get(start, {})
+            name: weights[start][name] for name, start in start_of.items() if name in weights[start]
         }
 
 
