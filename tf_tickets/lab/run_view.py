@@ -98,10 +98,8 @@ class Run:
         """The judged arm of each round against dense and random."""
         judging = self.config.judging
         higher_is_better = bool(METRICS[self.metric].higher_is_better)
-        tickets = self.records.where(arm=self.arm)
-        measured = {record["round"] for record in tickets if record["metrics"]} | {0}
-        records = Records(record for record in self.records if record["round"] in measured)
-        return compare_arms(records, self.metric, judging.tolerance, higher_is_better, self.arm)
+        measured = Records(record for record in self.records if record["metrics"])
+        return compare_arms(measured, self.metric, judging.tolerance, higher_is_better, self.arm)
 
     @property
     def winner(self) -> Comparison | None:

@@ -126,6 +126,7 @@ class _OfSearch(Observer):
         """Count a training; one that was found done is no work."""
         if stage in self._tasks:
             how = "collapsed" if collapsed(record) else "trained"
+            how = "not trained" if record.get("attempts") == 0 else how
             self._bar.end(self._tasks.pop(stage), f"{self._name(stage)}: {how}", self._num_steps)
         else:
             self._bar.add_stages(-1, self._num_steps)

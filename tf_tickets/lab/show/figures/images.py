@@ -13,7 +13,7 @@ from tf_tickets.lab.pictures import read_strip
 from tf_tickets.lab.show.figures.figure import Figure, subject
 from tf_tickets.lab.show.styles import DPI, WIDTH_INCHES, new_figure, save
 from tf_tickets.runs.paths import REAL, SAMPLES
-from tf_tickets.runs.records import Records
+from tf_tickets.runs.records import Records, collapsed
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -81,22 +81,26 @@ def _tile(rows):
 
 
 def _applies(run):
-    pictured = any(_pictures(run, record).exists() for record in run.records)
-    return pictured and (run.path / REAL).exists()
+    return bool(_pictured(run)) and (run.path / REAL).exists()
 
 
 def _draw(run, path):
     rows = [("real", read_strip(run.path / REAL))]
-    there = [record for record in run.records if _pictures(run, record).exists()]
-    for record in _illustrated(Records(there), run.winner and run.winner.round):
+    for record in _illustrated(_pictured(run), run.winner and run.winner.round):
         rows.append((_label(record), read_strip(_pictures(run, record))))
     kinds = [record["protocol"].get("generated") for record in run.records]
     kind = next(filter(None, kinds))  # samples or reconstructions
     image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
 
 
+def _pictured(run):
+    """Return the records that have pictures; a training that collapsed may have none."""
+    return Records(
+        record for record in run.records if not collapsed(record) or _pictures(run, record).exists()
+    )
+
+
 def _pictures(run, record):
-    """Return the file of a stage's pictures; a training that collapsed may have none."""
     return run.path / Stage(record["seed"], record["round"], record["arm"]).name / SAMPLES
 
 
