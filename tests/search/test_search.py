@@ -540,6 +540,14 @@ def test_a_component_starts_from_what_it_is_told(tmp_path, start):
     assert next(draws, None) is None
 
 
+def test_what_a_control_starts_from_is_one_of_its_sources():
+    random = tt.engines.Stage(0, 3, "random")
+    usual = make_search().sources(random)
+    assert usual == [random.dense, random.of_arm("winning")]
+    before = tt.engines.Stage(0, 2, "winning")
+    assert make_search(starts={"decoder": "trained"}).sources(random) == [*usual, before]
+
+
 def test_starts_of_what_is_not_there_are_refused(tmp_path):
     with pytest.raises(
         SettingError, match=r"'teacher', .* of pair. Choose one of: encoder, decoder"
@@ -757,10 +765,12 @@ def test_transferred_tickets_are_trained_beside_own_ones_of_their_sparsity(given
         assert (found.masks == expected.masks) == (record["arm"] != "winning")
         if record["arm"] == "transferred":
             assert_masked(found, "decoder", expected.weights)
-            encoder = in_part(found.weights, "encoder")["encoder/wide/kernel"]
+            transferred = in_part(found.weights, "encoder")
+            encoder = transferred["encoder/wide/kernel"]
             assert not np.any(encoder == dense.weights["encoder/wide/kernel"])
         if record["arm"] == "random":
             assert np.abs(found.weights["decoder/out/kernel"]).max() < 1, "none of those given"
+            assert_masked(found, "encoder", transferred)
 
 
 def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):

@@ -144,7 +144,9 @@ class TicketSearch:
         if stage.arm == "dense":
             return []
         others = self.arms[stage.arm].sources(stage, self.draw)
-        return [stage.dense, *(source for source in others if source != stage.dense)]
+        if "trained" in self.starts.values():
+            others = [*others, self.draw.source(stage.of_arm("winning"))]
+        return list(dict.fromkeys([stage.dense, *others]))
 
     def has_to_hold(self, stage: Stage) -> list[Stage]:
         """Return those of the sources that must not have collapsed for a stage to be trained."""
