@@ -1,4 +1,4 @@
-"""The tables in docs/find_tickets.md are those of the cards, and the options the command's."""
+"""What docs/ say of the cards is what the cards say, and the options are the command's."""
 
 import pathlib
 import re
@@ -7,19 +7,27 @@ import pytest
 
 from tf_tickets.lab.commands import reference
 
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "find_tickets.md"
-REFRESH = "python -m tf_tickets.lab.commands.reference docs/find_tickets.md"
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "find_tickets.md"
+PAGES = (PAGE, DOCS / "departures.md")
+REFRESH = "python -m tf_tickets.lab.commands.reference docs/find_tickets.md docs/departures.md"
 
 
-def test_the_tables_are_those_of_the_cards():
-    page = PAGE.read_text()
-    assert reference.filled(page) == page, f"make them anew: {REFRESH}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_made_is_that_of_the_cards(page):
+    text = page.read_text()
+    assert reference.filled(text) == text, f"make it anew: {REFRESH}"
     assert REFRESH in reference.__doc__
 
 
-def test_every_table_is_on_the_page_once():
-    named = re.findall(r"<!-- begin: (\S+) -->", PAGE.read_text())
+def test_everything_is_on_a_page_once():
+    named = [name for p in PAGES for name in re.findall(r"<!-- begin: (\S+) -->", p.read_text())]
     assert sorted(named) == sorted(reference.BLOCKS)
+
+
+def test_departures_are_told_in_flags():
+    page = PAGES[1].read_text()
+    assert "`--generator-batch-factor` 2" in page and "generator_batch_factor" not in page
 
 
 def test_a_block_is_made_anew_and_the_rest_is_left():

@@ -15,6 +15,7 @@ def test_dcgan_is_described_beside_the_paper():
             **{"width": 64, "latent_dim": 100, "spectral": False, "slope": 0.2},
             **{"loss": "non_saturating", "critic_steps": 1, "ema_decay": None},
             **{"clip_weights": None, "gradient_penalty": 0.0},
+            **{"generator_batch_factor": 1, "initializer": "keras"},
         },
     }
     # Less biases and batch norms: three numbers for each of the 960 filters, and one for a pixel.

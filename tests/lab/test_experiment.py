@@ -48,6 +48,23 @@ def test_a_training_takes_its_epochs_whole_batches(experiment):
     assert int(model.optimizer.iterations) == experiment.num_steps
 
 
+def test_the_learning_rate_can_fall_over_a_whole_training_and_its_parts():
+    recipe = recipes.resolve(
+        *("linear-ae", "digits"),
+        **{"image_size": 16, "batch_size": 16, "epochs": 4, "learning_rate_decay": "linear"},
+    )
+    made = Experiment(recipe, limit=40)
+    whole, parts = made.build(0), made.build(0)
+    made.train(whole, 0, 0, 8)
+    for start, stop in ((0, 3), (3, 8)):
+        made.train(parts, 0, start, stop)
+        rate = float(parts.optimizer.learning_rate)
+        assert rate == pytest.approx(recipe.learning_rate * (9 - stop) / 8)
+    found = take_snapshot(parts)
+    for name, value in take_snapshot(whole).items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_pictures_come_back_from_their_file(experiment, tmp_path):
     model = experiment.build(0)
     experiment.illustrate(model, tmp_path / "samples.png")

@@ -1,6 +1,7 @@
 """A run as a function of a config: what it writes, and what its identity holds."""
 
 import dataclasses
+import itertools
 import json
 
 import pytest
@@ -8,11 +9,13 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets.engines import Observer, threads_in_use
+from tf_tickets.errors import DivergedError
 from tf_tickets.files import read_sealed_json, write_sealed_json
 from tf_tickets.lab import Data, EngineOptions, Judging, RunConfig, Training
 from tf_tickets.lab.job import HERE, Job, Watcher, identity, make, prepare_all
 from tf_tickets.lab.methods import IterativeMagnitude, MagnitudeAtInit, Transfer
 from tf_tickets.lab.prepared import prepare
+from tf_tickets.lab.show import tables
 
 SMALL = RunConfig(
     "vae",
@@ -269,3 +272,59 @@ def test_runs_of_one_folder_are_made_one_after_another(tmp_path):
     assert len(list(runs[0].path.glob("seed-0/*/*/done.json"))) == 3
     runs = tt.lab.execute([dataclasses.replace(longer, seeds=(1,)), short], tmp_path)
     assert [len(run.records) for run in runs] == [3, 2]
+
+
+@pytest.fixture
+def worthless(monkeypatch):
+    """Return a function that lets some trainings count as collapsed, by their number from 0."""
+
+    def choose(*numbers):
+        calls = itertools.count()
+
+        def refuse(metrics):
+            if next(calls) in numbers:
+                raise DivergedError("One image. Try another seed.")
+
+        monkeypatch.setattr(tt.lab.metrics, "refuse_collapse", refuse)
+
+    return choose
+
+
+def test_a_ticket_that_collapsed_is_shown_and_not_kept(worthless, tmp_path):
+    worthless(1)
+    run = tt.lab.run(dataclasses.replace(SMALL, seeds=(0, 1)), tmp_path)
+    collapsed = {(r["seed"], r["arm"]): r["collapsed"] for r in run.records if r["collapsed"]}
+    assert collapsed.pop((0, "winning")) == "One image."
+    assert collapsed.keys() == {(0, "random")}
+    assert run.ticket_stage == "seed-1/round-01/winning"
+    kept = (run.path / "winning_ticket" / "ticket.safetensors").read_bytes()
+    assert kept == (run.path / run.ticket_stage / "ticket.safetensors").read_bytes()
+    assert (run.path / "figures" / "images.png").exists()
+    (table,) = tables.tables(run)
+    assert any("1 collapsed" in cell for row in table.rows for cell in row)
+    assert run.why_worthless is None
+
+
+def test_without_any_ticket_none_is_kept(worthless, tmp_path):
+    worthless(1)
+    run = tt.lab.run(SMALL, tmp_path)
+    assert run.ticket_stage is None and not (run.path / "winning_ticket").exists()
+    assert (run.path / "figures" / "fcd.png").exists()
+
+
+def test_without_any_dense_network_a_run_ends_in_one_line(worthless, tmp_path):
+    worthless(0, 1)
+    config = dataclasses.replace(SMALL, seeds=(0, 1))
+    for _ in range(2):  # the second time nothing is trained
+        with pytest.raises(
+            DivergedError, match=r"every seed collapsed.* One image\. Try a lower `"
+        ):
+            tt.lab.run(config, tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert len(tt.read_results(path / "results.jsonl")) == 6
+    assert not (path / "figures").exists()
+
+
+def test_a_run_says_what_it_does_otherwise_than_the_papers(made):
+    origin = read_sealed_json(made.path / "run.json")["origin"]
+    assert origin["departures"] == SMALL.departures

@@ -1,10 +1,12 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 from tf_tickets.errors import DivergedError
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.training import fit_steps
+from tf_tickets.lab.training import LinearDecay, fit_steps
 
 IMAGES = data.load("digits", "train", image_size=8, limit=50)  # 6 steps of 8 an epoch
 
@@ -59,6 +61,24 @@ def test_epochs_are_counted_as_in_a_whole_training():
 
 def test_another_seed_gives_another_order():
     assert not np.array_equal(seen(0, 6, seed=1)[0], seen(0, 6, seed=2)[0])
+
+
+class Rates(Spy):
+    """Keeps the learning rates of its steps."""
+
+    def train_step(self, images):
+        logs = super().train_step(images)
+        self.seen[-1] = float(self.optimizer.learning_rate)
+        return logs
+
+
+@pytest.mark.parametrize("steps", [[0, 18], [0, 4, 7, 18], [4, 15], [7, 9]])
+def test_a_linear_decay_follows_the_steps_of_the_training(steps):
+    model = Rates()
+    for start, stop in itertools.pairwise(steps):
+        fit_steps(model, IMAGES, 8, 0, start, stop, [LinearDecay(0.5, 18, start)])
+    expected = [0.5 * (1 - step / 18) for step in range(steps[0], steps[-1])]
+    np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad_step", [0, 5, 8])

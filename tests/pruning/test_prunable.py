@@ -60,6 +60,20 @@ def test_scope_is_a_component_a_layer_or_a_predicate(model):
     assert names(prunable(model, lambda kernel: len(kernel.shape) == 2)) == ["dense/kernel"]
 
 
+def test_predicates_in_a_list_narrow_what_the_rest_of_it_names(model):
+    def is_small(kernel):
+        return kernel.shape[0] < 5
+
+    def is_pointwise(kernel):
+        return kernel.shape[0] == 1
+
+    small = ["conv/kernel", "separable/depthwise_kernel", "separable/pointwise_kernel"]
+    assert names(prunable(model, [is_small])) == names(prunable(model, ["encoder"])) == small
+    assert names(prunable(model, ["encoder", is_small, is_pointwise])) == small[-1:]
+    with pytest.raises(SettingError, match="no kernel to prune"):
+        prunable(model, ["decoder", is_small])
+
+
 def test_an_unknown_component_is_told_which_there_are(model):
     with pytest.raises(SettingError, match=r"\(encoder, decoder\).*Received: 'critic'\.$"):
         prunable(model, "critic")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.runs.records import Records, deviation, mean, read_results
+from tf_tickets.runs.records import Records, collapsed, deviation, mean, read_results
 
 VALUES = {  # (round, arm) -> one value for each seed
     (0, "dense"): (1.0, 2.0, 6.0),
@@ -114,6 +114,18 @@ def test_the_metric_is_missed_in_any_record(made):
     del made[5]["metrics"]["score"]
     with pytest.raises(SettingError, match="'score'"):
         Records(made).deviation("score")
+
+
+def test_what_collapsed_without_metrics_is_left_out(made):
+    expected = Records(made).where(arm="winning", round=1).values("loss")[1:]
+    made[1] |= {"metrics": {}, "collapsed": "Training diverged."}
+    left = Records(made).where(arm="winning", round=1)
+    assert left.values("loss") == expected
+    assert Records(made[1:]).metrics == ("loss", "score")
+    assert Records([made[1]]).values("loss") == [] and Records([made[1]]).metrics == ()
+    assert [collapsed(each) for each in made[:2]] == [None, "Training diverged."]
+    with pytest.raises(SettingError, match="no record to take a mean of"):
+        Records([made[1]]).mean("loss")
 
 
 def test_a_run_folder_has_its_records(made, tmp_path):

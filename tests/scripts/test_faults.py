@@ -259,16 +259,27 @@ def poison(monkeypatch):
 
 
 def test_a_nan_in_the_discriminators_loss_never_reaches_a_mask(
-    poison, run_here, assert_refused, tmp_path
+    poison, run_here, outcome_of, tmp_path
 ):
     poison(2)
-    assert_refused(run_here(*POISONED, 2, *SMALL, "--output", tmp_path), 1, "diverged")
-    (run,) = tmp_path.iterdir()
-    stages = {file.parent.relative_to(run).as_posix() for file in run.rglob("done.json")}
-    assert stages == {"seed-0/round-00/dense", "seed-0/round-01/winning"}
-    assert not any("round-02" in name for name in bits(run))
+    words = [*POISONED, 3, *SMALL, "--output", tmp_path]
+    run = pathlib.Path(outcome_of(run_here(*words))["run"])
+    collapsed = [record["collapsed"] for record in results(run)]
+    assert collapsed[:2] == [None, None] and "diverged: discriminator_loss" in collapsed[2]
+    assert collapsed[3].startswith("Not trained: seed-0/round-02/winning collapsed")
+    assert not any("round-03" in name for name in bits(run))
     for file in run.rglob("*.safetensors"):
         assert is_finite(tt.Ticket.load(file))
+    kept = (run / "winning_ticket" / "ticket.safetensors").read_bytes()
+    assert kept == (run / "seed-0/round-01/winning/ticket.safetensors").read_bytes()
+
+
+def test_a_dense_network_that_diverges_for_all_seeds_ends_the_command_in_one_line(
+    poison, run_here, assert_refused, tmp_path
+):
+    poison(0)
+    advice = "Try a lower --learning-rate"
+    assert_refused(run_here(*POISONED, 1, *SMALL, "--output", tmp_path), 1, advice)
 
 
 def is_finite(ticket):

@@ -67,7 +67,9 @@ def test_the_settings_of_a_run_say_what_decides_its_bits(finished):
     settings = tt.read_settings(run)
     assert settings["method"] == {
         **{"name": "imp", "rate": 0.2, "component": "all", "pool": "model"},
-        **{"retries": 0, "rewind_step": 2, "one_shot": False},
+        **{"retries": 0, "rewind_step": 2, "one_shot": False, "start": "rewind"},
+        **{"rewind_share": None, "rewind_optimizer": False},
+        **{"skip_dense": False, "random_redraws": "component"},
     }
     assert settings["recipe"]["epochs"] == 3 and settings["train"] == "digits-train-32-64"
     # More rounds, seeds and arms only add stages.
@@ -318,6 +320,9 @@ def test_describe_counts_as_table_1_does(model, dataset, run_here):
     assert 0 < described["prunable"] < described["params"]
     assert (described["model"], described["dataset"]) == (model, dataset)
     assert described["recipe"]["epochs"] >= 1
+    assert {"all runs", "method imp", f"model {model}"} <= described["departures"].keys() | {
+        "model conv-ae"
+    }
 
 
 @pytest.mark.parametrize(("model",), by_default(("dcgan-table2",), [(model,) for model in GANS]))

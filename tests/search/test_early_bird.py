@@ -200,16 +200,30 @@ def test_seeds_differ(tmp_path):
     assert losses[0] != losses[1]
 
 
-def test_a_training_that_diverges_ends_it_and_earlier_stages_stay(tmp_path):
+@pytest.mark.parametrize("once_slim", [True, False])
+def test_a_ticket_that_diverges_is_a_result_and_its_control_is_not_trained(tmp_path, once_slim):
+    calls = []
+
     def train(model, seed, start_step, stop_step):
         Trainer()(model, seed, start_step, stop_step)
-        if model.get_layer("first").units < 16:
+        calls.append(stop_step)
+        if model.get_layer("first").units < 16 or (not once_slim and len(calls) == 2):
             model.get_layer("last").bias.assign(np.full(8, np.nan))
 
-    with pytest.raises(tt.DivergedError, match="last/bias"):
-        search(tmp_path, train)
-    assert (tmp_path / "seed-0/round-00/dense/done.json").exists()
-    assert not (tmp_path / "seed-0/round-01/winning/done.json").exists()
+    (dense, winning, random), path = search(tmp_path, train)
+    assert dense["collapsed"] is None
+    assert winning["collapsed"] == "Training diverged: last/bias is NaN or infinite."
+    assert winning["metrics"] == random["metrics"] == {}
+    assert ("drawn_step" in winning) == once_slim
+    assert winning["kept"] == random["kept"] == 2 * 8 * 8
+    assert (winning["ticket"] is None) == (not once_slim)
+    assert random["collapsed"] == (
+        "Not trained: seed-0/round-01/winning collapsed, from which it would have been made."
+    )
+    assert (random["ticket"], random["attempts"], random["curve"]) == (None, 0, [])
+    assert not list((path / "seed-0/round-01/random").glob("*.safetensors"))
+    again, _ = search(tmp_path, lambda *arguments: pytest.fail("trained again"))
+    assert again == [dense, winning, random]
 
 
 def test_every_training_from_the_start_is_prepared(tmp_path):
@@ -225,12 +239,16 @@ def test_every_training_from_the_start_is_prepared(tmp_path):
     assert begun == [(width, None, i) for width, i in zip((16, 16, 8), first_calls, strict=True)]
 
 
-def test_a_dense_network_that_is_worth_nothing_ends_it(tmp_path):
-    def refuse(metrics):
-        raise tt.DivergedError("nothing")
+def test_a_dense_network_that_is_worth_nothing_ends_no_round(tmp_path):
+    answers = iter([tt.DivergedError("nothing"), None, None])
 
-    with pytest.raises(tt.DivergedError, match="nothing"):
-        search(tmp_path, check=refuse)
+    def refuse(metrics):
+        if answer := next(answers):
+            raise answer
+
+    records, _ = search(tmp_path, check=refuse)
+    assert [record["collapsed"] for record in records] == ["nothing.", None, None]
+    assert all(record["metrics"] for record in records)
 
 
 @pytest.mark.parametrize(

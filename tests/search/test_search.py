@@ -212,9 +212,9 @@ def test_pruned_weights_are_zero_after_training(searched):
 
 
 def test_a_one_shot_network_that_is_worth_nothing_is_a_result(tmp_path):
-    asked = []
-    search(tmp_path, rounds=2, arms=(), one_shot=True, check=asked.append)
-    assert len(asked) == 1, "the dense network alone is pruned on"
+    records, _ = search(tmp_path, rounds=2, arms=(), one_shot=True, check=refuse_calls(1))
+    assert [record["collapsed"] for record in records] == [None, "One image.", None]
+    assert all(record["metrics"] and record["ticket"] for record in records)
 
 
 def test_a_kernel_by_itself_keeps_one_weight_however_sparse_the_others_are():
@@ -243,6 +243,62 @@ def test_the_optimizer_is_fresh_in_each_training(tmp_path):
     assert iterations == [0, 4, 0, 0]
 
 
+def test_the_optimizer_can_be_a_part_of_the_rewind_point(tmp_path):
+    begun = []
+
+    def spying_train(model, seed, start_step, stop_step):
+        begun.append(tt.take_snapshot(model, optimizer=True))
+        train(model, seed, start_step, stop_step)
+
+    options = {"rounds": 1, "arms": ("random", "shuffled"), "rewind_optimizer": True}
+    search(tmp_path, spying_train, **options)
+    states = [{k: v for k, v in each.items() if k.startswith("optimizer/")} for each in begun]
+    _, dense, winning, random, shuffled = states
+    assert dense["optimizer/0/iteration"] == 4
+    for name, value in dense.items():
+        np.testing.assert_array_equal(winning[name], value, err_msg=name)
+        np.testing.assert_array_equal(shuffled[name], value, err_msg=name)
+    assert random["optimizer/0/iteration"] == 0
+
+
+@pytest.mark.parametrize("redraws", ["component", "all"])
+@pytest.mark.parametrize("start", ["rewind", "fresh", "trained"])
+def test_the_random_arm_redraws_what_is_pruned_alone(tmp_path, redraws, start):
+    task = tt.search.Task(build_pair, train, evaluate, NUM_STEPS)
+    draw = tt.search.ByMagnitude(tt.IterativeSparsity(0.2, 2))
+    made = tt.search.TicketSearch(
+        task,
+        draw,
+        2,
+        rewind_step=4,
+        arms=[tt.search.Winning(), tt.search.Random(redraws=redraws)],
+        scope="encoder",
+        starts={"decoder": start},
+    )
+    with tt.RunFolder(tmp_path, {}) as folder:
+        records = made.run([0], folder)
+    for number in (1, 2):
+        winning, random = (ticket(tmp_path, r) for r in records.where(round=number))
+        assert winning.masks == random.masks
+        same = {
+            name: np.array_equal(w, random.weights[name]) for name, w in winning.weights.items()
+        }
+        assert not same["encoder/wide/kernel"] and not same["encoder/narrow/kernel"]
+        rest_is_the_same = redraws == "component" or start == "trained"
+        assert same["decoder/out/kernel"] == rest_is_the_same
+        if rest_is_the_same:
+            assert all(same[name] for name in same if name.startswith("decoder/"))
+
+
+def test_what_starts_trained_is_redrawn_if_there_is_nothing_else(tmp_path):
+    starts = {"encoder": "trained", "decoder": "trained"}
+    records, path = search(tmp_path, build=build_pair, rounds=1, starts=starts)
+    winning, random = (ticket(path, record) for record in records[1:])
+    assert_masked(winning, "encoder", dense_weights(path))
+    for name in winning.masks:
+        assert not np.array_equal(winning.weights[name], random.weights[name])
+
+
 def test_only_what_is_in_scope_is_pruned(tmp_path):
     records, path = search(tmp_path, scope=lambda variable: "last" in variable.path)
     last = of_arm(records, "winning")[-1]
@@ -257,6 +313,17 @@ def test_seeds_differ_and_repeat(tmp_path):
     assert first.masks.distance(second.masks) > 0
     _, other_path = search(tmp_path / "again", seeds=(1,), rounds=1)
     assert all_bits(other_path).items() <= all_bits(path).items()
+
+
+def refuse_calls(*numbers):
+    """Return a `check` that finds some of the networks worth nothing, counted from 0."""
+    calls = itertools.count()
+
+    def check(metrics):
+        if next(calls) in numbers:
+            raise DivergedError("One image. Try another seed.")
+
+    return check
 
 
 class Broken(Exception):
@@ -313,12 +380,20 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         if np.any(masks[0].numpy() == 0):
             masks[1].assign(np.full(masks[1].shape, value))
 
-    with pytest.raises(DivergedError, match="last/kernel"):
-        search(tmp_path, diverging_train)
-    stages = sorted(file.parent.name for file in tmp_path.rglob("done.json"))
-    assert stages == ["dense"]
-    records, _ = search(tmp_path)
-    assert len(records) == 7
+    (dense, first, *others), path = search(tmp_path, diverging_train)
+    assert dense["collapsed"] is None and dense["metrics"]
+    assert first["collapsed"] == "Training diverged: last/kernel is NaN or infinite."
+    assert first["metrics"] == {} and first["kept"] == round(0.8 * 256)
+    assert not (path / first["ticket"]).with_name("trained.safetensors").exists()
+    for record in others:
+        assert record["collapsed"] == (
+            "Not trained: seed-0/round-01/winning collapsed, from which it would have been made."
+        )
+        assert (record["metrics"], record["curve"], record["ticket"]) == ({}, [], None)
+        assert record["kept"] == round(0.8 ** record["round"] * 256)
+    assert len(list(path.rglob("ticket.safetensors"))) == 1
+    again, _ = search(tmp_path)
+    assert again == [dense, first, *others], "a collapse is kept as a result"
 
 
 @pytest.mark.parametrize(
@@ -330,6 +405,7 @@ def test_a_round_that_diverges_is_never_pruned_on(tmp_path, value):
         ({"arms": ("random", "random")}, r"no arm twice. Received: arms=\['winning', 'random', "),
         ({"score": score_of_place, "starts": {"decoder": "trained"}}, "has no component"),
         ({"score": score_of_place, "steps": 0}, "Received: steps=0"),
+        ({"rewind_optimizer": True, "starts": {"decoder": "fresh"}}, "without `starts`"),
         ({"evaluations": 0}, "`evaluations` must be from 1 to the 12 steps"),
         ({"evaluations": 13}, "Received: evaluations=13"),
         ({"pool": "all"}, "`pool` must be one of model, component, layer. Received: pool='all'"),
@@ -464,6 +540,14 @@ def test_a_component_starts_from_what_it_is_told(tmp_path, start):
     assert next(draws, None) is None
 
 
+def test_what_a_control_starts_from_is_one_of_its_sources():
+    random = tt.engines.Stage(0, 3, "random")
+    usual = make_search().sources(random)
+    assert usual == [random.dense, random.of_arm("winning")]
+    before = tt.engines.Stage(0, 2, "winning")
+    assert make_search(starts={"decoder": "trained"}).sources(random) == [*usual, before]
+
+
 def test_starts_of_what_is_not_there_are_refused(tmp_path):
     with pytest.raises(
         SettingError, match=r"'teacher', .* of pair. Choose one of: encoder, decoder"
@@ -537,38 +621,67 @@ def test_a_training_that_diverged_is_begun_again_over_other_batches(tmp_path):
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_training_that_diverges_each_time_ends_the_search(tmp_path, retries):
+def test_a_training_that_diverges_each_time_is_a_result(tmp_path, retries):
     search(tmp_path, rounds=1, arms=())
     attempts = Attempts(failures=retries + 1)
-    with pytest.raises(DivergedError, match="first/kernel is NaN"):
-        search(tmp_path, attempts.train, rounds=2, retries=retries, observers=[attempts])
-    (seeds,) = attempts.seeds.values()
+    records, path = search(
+        tmp_path, attempts.train, rounds=2, retries=retries, observers=[attempts]
+    )
+    random = "seed-0/round-01/random"
+    seeds = attempts.seeds[random]
     assert len(set(seeds)) == len(seeds) == retries + 1
-    done = sorted(file.parent.name for file in tmp_path.rglob("done.json"))
-    assert done == ["dense", "winning"]
-    assert not list(tmp_path.rglob("round-01/random"))
+    assert [bool(record["collapsed"]) for record in records] == [False, False, True, True, True]
+    assert [record["attempts"] for record in records] == [1, 1, *2 * [retries + 1], 0]
+    assert [file.name for file in (path / random).glob("*.safetensors")] == ["ticket.safetensors"]
 
 
-def test_only_networks_that_are_pruned_on_can_be_refused(tmp_path):
-    asked = []
-    records, _ = search(tmp_path, rounds=2, check=asked.append)
-    assert asked == [record["metrics"] for record in records if record["arm"] != "random"]
+@pytest.mark.parametrize(("arm", "call"), [("dense", 0), ("winning", 1), ("random", 2)])
+def test_a_network_that_is_worth_nothing_is_retried_in_any_arm(tmp_path, arm, call):
+    options = {"rounds": 1, "seeds": (0, 1)}
+    records, _ = search(tmp_path / "a", retries=1, check=refuse_calls(call), **options)
+    assert not any(record["collapsed"] for record in records)
+    of_seed = [record for record in records if record["seed"] == 0]
+    assert {record["arm"] for record in of_seed if record["attempts"] == 2} == {arm}
+    records, _ = search(tmp_path / "b", check=refuse_calls(call), **options)
+    first, second = (records.where(seed=seed) for seed in (0, 1))
+    assert not any(record["collapsed"] for record in second), "other seeds go on"
+    collapsed = [record["collapsed"] for record in first]
+    assert collapsed[:call] == [None] * call and collapsed[call] == "One image."
+    assert all(reason.startswith("Not trained") for reason in collapsed[call + 1 :])
+    assert [bool(record["metrics"]) for record in first] == [n <= call for n in range(3)]
 
 
-def test_a_refused_network_is_trained_anew_and_never_pruned_on(tmp_path):
-    answers = iter([None, DivergedError("one image"), None])
+def test_what_is_scored_before_any_training_needs_no_dense_network(tmp_path):
+    options = {"rounds": 1, "score": score_of_place, "rewind_step": 0}
+    prepared = []
 
-    def refuse(metrics):
-        answer = next(answers)
-        if answer:
-            raise answer
+    def prepare(model, dense):
+        prepared.append(dense)
 
-    records, _ = search(tmp_path / "a", rounds=1, retries=1, arms=(), check=refuse)
-    assert [record["attempts"] for record in records] == [1, 2]
-    answers = iter([None, DivergedError("one image")])
-    with pytest.raises(DivergedError, match="one image"):
-        search(tmp_path / "b", rounds=1, check=refuse)
-    assert [file.parent.name for file in tmp_path.rglob("b/**/done.json")] == ["dense"]
+    attempts = Attempts(failures=1)
+    attempts.seen = []  # ruins the dense training alone
+    records, _ = search(tmp_path, attempts.train, prepare=prepare, **options)
+    assert [bool(record["collapsed"]) for record in records] == [True, False, False]
+    assert prepared == [None, None, None]
+
+
+def test_nothing_is_made_from_a_dense_network_that_collapsed_before_the_rewind_point(tmp_path):
+    attempts = Attempts(failures=1)
+    attempts.seen = []
+    options = {"rounds": 1, "score": score_of_place, "arms": ()}
+    dense, winning = search(tmp_path, attempts.train, **options)[0]
+    assert dense["ticket"] is None and dense["weight_sparsity"] == 0
+    assert winning["collapsed"].startswith("Not trained: seed-0/round-00/dense collapsed")
+
+
+def test_scores_that_choose_nothing_are_a_collapse_too(tmp_path):
+    def score(model, kernels, seed):
+        raise DivergedError("All scores are zero. Give more batches.")
+
+    options = {"rounds": 1, "score": score, "rewind_step": 0}
+    _, winning, random = search(tmp_path, **options)[0]
+    assert winning["collapsed"] == "All scores are zero." and winning["ticket"] is None
+    assert winning["kept"] == random["kept"] == round(0.8 * 256)
 
 
 def test_every_training_is_prepared_with_the_trained_dense_weights(tmp_path):
@@ -652,10 +765,12 @@ def test_transferred_tickets_are_trained_beside_own_ones_of_their_sparsity(given
         assert (found.masks == expected.masks) == (record["arm"] != "winning")
         if record["arm"] == "transferred":
             assert_masked(found, "decoder", expected.weights)
-            encoder = in_part(found.weights, "encoder")["encoder/wide/kernel"]
+            transferred = in_part(found.weights, "encoder")
+            encoder = transferred["encoder/wide/kernel"]
             assert not np.any(encoder == dense.weights["encoder/wide/kernel"])
         if record["arm"] == "random":
             assert np.abs(found.weights["decoder/out/kernel"]).max() < 1, "none of those given"
+            assert_masked(found, "encoder", transferred)
 
 
 def test_a_transferred_ticket_of_other_variables_is_refused(given, tmp_path):
@@ -750,9 +865,9 @@ def test_rounds_that_are_scored_resume_with_the_same_bits(tmp_path):
 
 
 def test_an_untrained_ticket_that_is_worth_nothing_is_a_result(tmp_path):
-    asked = []
-    search(tmp_path, rounds=1, score=score_of_place, rewind_step=0, check=asked.append)
-    assert len(asked) == 1, "the dense network, with which all is compared"
+    options = {"rounds": 2, "score": score_of_place, "rewind_step": 0, "arms": ()}
+    records, _ = search(tmp_path, check=refuse_calls(1), **options)
+    assert [record["collapsed"] for record in records] == [None, "One image.", None]
 
 
 @pytest.mark.parametrize("start", ["rewind", "fresh"])

@@ -11,6 +11,7 @@ from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import sha256_of_json
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.data import DATASETS
+from tf_tickets.lab.departures import departures
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude, Method
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS, Training
@@ -164,6 +165,11 @@ class RunConfig(Options):
     def dataset(self) -> str:
         """The name of the data set."""
         return self.data.dataset or "digits"
+
+    @property
+    def departures(self) -> dict[str, list[str]]:
+        """What is done otherwise than in the papers: see `departures.departures`."""
+        return departures(self.card.family, self.card, self.method)
 
     def _check_family(self):
         expected = self.card.family.training

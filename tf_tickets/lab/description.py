@@ -18,7 +18,7 @@ from tf_tickets.protocols import components_of
 from tf_tickets.pruning.prunable import num_values, prunable
 
 
-def describe(recipe: Recipe, scope: str | None = None, data_dir: str | None = None) -> dict:
+def describe(recipe: Recipe, scope=None, data_dir: str | None = None) -> dict:
     """Return the network's parameter counts, in all and by component, and what an image takes.
 
     Weights, biases, and the scales and shifts of batch normalization, as the paper counts; not its
@@ -28,7 +28,7 @@ def describe(recipe: Recipe, scope: str | None = None, data_dir: str | None = No
 
     Args:
         recipe: of the network.
-        scope: the component that may be pruned, or None for all.
+        scope: what may be pruned, as `prunable` takes it.
         data_dir: the folder of the data, if its images are of a shape of their own.
     """
     model = build_model(recipe, image_shape(recipe.dataset, recipe.image_size, data_dir), seed=0)

@@ -15,7 +15,7 @@ from tf_tickets.lab import data, metrics, models
 from tf_tickets.lab.data.dataset import steps_per_epoch
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.recipes import Recipe
-from tf_tickets.lab.training import fit_steps
+from tf_tickets.lab.training import LinearDecay, fit_steps
 from tf_tickets.names import variable_names
 from tf_tickets.protocols import Distills, Samples, Settles, components_of, rebuilt
 from tf_tickets.search.task import Task
@@ -218,8 +218,13 @@ class Experiment:
             seed,
             start_step,
             stop_step,
-            self.callbacks,
+            [*self.callbacks, *self._decay(start_step)],
         )
+
+    def _decay(self, start_step):
+        if self.recipe.learning_rate_decay == "none":
+            return []
+        return [LinearDecay(self.recipe.learning_rate, self.num_steps, start_step)]
 
     def prepare(self, model: keras.Model, dense: Mapping[str, np.ndarray] | None) -> None:
         """Prepare a model whose weights were set for a training from them.

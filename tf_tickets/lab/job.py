@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from tf_tickets import engines
+from tf_tickets.errors import DivergedError
 from tf_tickets.files import sha256_of
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.description import commit, differences, machine, versions
@@ -43,7 +44,7 @@ def run(config: RunConfig, output="saved_models", engine: EngineOptions = HERE) 
     Raises:
         SettingError: if a value cannot work.
         FileError: if the data cannot be had, or the folder not be written.
-        DivergedError: if a training diverges; what was finished before is kept.
+        DivergedError: if the dense training of every seed collapses; the folder keeps the records.
     """
     return execute([config], output, engine)[0]
 
@@ -103,7 +104,12 @@ class Job:
         found = None if prepared.config.threads else find_run(output, name, settings, "threads")
         self.threads = read_settings(found)["threads"] if found else threads
         settings["threads"] = self.threads
-        origin = {"config": prepared.asked.to_dict(), "machine": machine(), "commit": commit()}
+        origin = {
+            "config": prepared.asked.to_dict(),
+            "departures": prepared.config.departures,
+            "machine": machine(),
+            "commit": commit(),
+        }
         self.folder = RunFolder.named(output, name, settings, origin)
         self.notes = [*prepared.notes, *self._notes_of_machine()]
 
@@ -141,7 +147,9 @@ class Job:
         """Write what is seen of a run: real pictures, the ticket that is kept, the figures."""
         experiment, run = self.prepared.experiment, self.run
         write_strip(experiment.real_pictures(), folder.path / paths.REAL)
-        if run.arm == "winning":
+        if run.why_worthless:
+            return  # there is nothing to compare with: see `make`
+        if run.arm == "winning" and run.ticket_stage:
             with dtype_policy(experiment.recipe.precision):
                 build, slims = experiment.build_on_one_device, run.config.method.slims
                 keep_ticket(folder, build, run.ticket_stage, slims)
@@ -232,7 +240,19 @@ def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = N
             judging = [each.judging for each in entered if each.judging]
             if judging:
                 engines.execute(judging, _engine(engine, judging, jobs[0].threads))
+    for job in jobs:
+        if job.is_chief:
+            _refuse_worthless(job.run)
     return [job.run for job in jobs]
+
+
+def _refuse_worthless(run):
+    if run.why_worthless:
+        raise DivergedError(
+            "The dense training of every seed collapsed, so there is nothing to prune or compare "
+            f"with. {run.why_worthless} Try a lower `learning_rate`, a larger `batch_size`, the "
+            "`precision` float32, more `epochs`, or `retries`."
+        )
 
 
 def _of_different_folders(jobs) -> Iterator[list[Job]]:

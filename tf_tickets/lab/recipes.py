@@ -25,6 +25,7 @@ class Recipe:
         epochs: passes over the training images.
         batch_size: images per optimizer step; of a GAN per update of its discriminator.
         learning_rate: of the optimizer; a GAN has two of the same kind.
+        learning_rate_decay: "none", or "linear" to 0 at the end of a training.
         optimizer: a Keras optimizer's name.
         optimizer_options: what else it is made with.
         evaluations: how often a training is evaluated, at equal distances.
@@ -39,7 +40,10 @@ class Recipe:
     network: Mapping = dataclasses.field(default_factory=dict)
     epochs: int = 100  # the draft's; a CPU wants fewer
     batch_size: int = 128  # the draft's
-    learning_rate: float = 1e-3  # the draft's, without its L2 of 1e-5, which Adam's scaling undoes
+    # The draft's, without its L2 of 1e-5. Added to the gradient, Adam scales it with the gradient:
+    # weights that get little of that would decay at the full rate, and these are what is ranked.
+    learning_rate: float = 1e-3
+    learning_rate_decay: str = "none"
     optimizer: str = "adam"
     optimizer_options: Mapping = dataclasses.field(default_factory=dict)
     evaluations: int = 1

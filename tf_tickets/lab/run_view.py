@@ -11,7 +11,7 @@ from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs import paths
-from tf_tickets.runs.records import Records
+from tf_tickets.runs.records import Records, collapsed
 from tf_tickets.search.verdict import TOLERANCES, Comparison, Verdict, judge, sparsest
 
 
@@ -133,13 +133,34 @@ class Run:
     def chosen(self) -> Comparison:
         """That of the winning ticket or the candidate, or else of the sparsest round whose mean is
         within the tolerance, or else of the first round.
+
+        Without a verdict, rounds of which every ticket collapsed are not looked at, if there are
+        others.
         """
-        return self.verdict.comparison or sparsest(self.comparisons)
+        there = {record["round"] for record in self._tickets}
+        found = [comparison for comparison in self.comparisons if comparison.round in there]
+        return self.verdict.comparison or sparsest(found or self.comparisons)
 
     @property
-    def ticket_stage(self) -> str:
-        """The name of the stage whose ticket is kept: the first seed's in the chosen round."""
-        trained = self.records.where(arm=self.arm, round=self.chosen.round)
-        whole = {r["seed"] for r in trained if not r.get("collapsed")} - {*self.verdict.left_out}
-        seeds = [seed for seed in self.config.seeds if seed in whole] or self.config.seeds
-        return Stage(seeds[0], self.chosen.round, self.arm).name
+    def _tickets(self) -> list[dict]:
+        """The records of the judged arm that can be kept."""
+        return [
+            record
+            for record in self.records.where(arm=self.arm)
+            if not collapsed(record) and record["seed"] not in self.verdict.left_out
+        ]
+
+    @property
+    def ticket_stage(self) -> str | None:
+        """The name of the stage whose ticket is kept, the first seed's of the chosen round.
+
+        That of the first seed whose ticket did not collapse; None if all of them did.
+        """
+        seeds = [r["seed"] for r in self._tickets if r["round"] == self.chosen.round]
+        return Stage(seeds[0], self.chosen.round, self.arm).name if seeds else None
+
+    @property
+    def why_worthless(self) -> str | None:
+        """Why the dense training collapsed, if it did so for every seed; None otherwise."""
+        reasons = [collapsed(record) for record in self.records.where(arm="dense")]
+        return reasons[0] if reasons and all(reasons) else None

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import DivergedError
 from tf_tickets.lab.data.dataset import ImageDataset, steps_per_epoch, training_batches
+from tf_tickets.optimizers import optimizers_of
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -27,6 +28,32 @@ class StopOnDivergence(keras.callbacks.Callback):
                     "stopped and nothing was pruned on it; earlier rounds are kept. Try a lower "
                     "learning rate, a larger batch or the `precision` float32."
                 )
+
+
+class LinearDecay(keras.callbacks.Callback):
+    """Lets the learning rate of all optimizers fall to 0 at the end of a training.
+
+    The step of the training decides, not the optimizer's own count, which begins anew at the rewind
+    point: what steps in at step 10 has the rate that an uninterrupted training has there.
+
+    Args:
+        learning_rate: at step 0.
+        num_steps: optimizer steps of a whole training.
+        start_step: the step that comes first.
+    """
+
+    def __init__(self, learning_rate: float, num_steps: int, start_step: int):
+        super().__init__()
+        self._learning_rate = learning_rate
+        self._num_steps = num_steps
+        self._step = start_step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Set the rate of the step that follows."""
+        rate = self._learning_rate * (1 - self._step / self._num_steps)
+        for optimizer in optimizers_of(self.model):
+            optimizer.learning_rate = rate
+        self._step += 1
 
 
 def fit_steps(

@@ -89,6 +89,7 @@ def config_of(
     known = {field.name for field in dataclasses.fields(kind)}
     taken = {"retries": getattr(base.method, "retries", None)}
     taken |= {"rewind_step": getattr(base.method, "rewind_step", None)}
+    taken |= {"rewind_share": getattr(base.method, "rewind_share", None)}
     options = {name: value for name, value in taken.items() if name in known and value is not None}
     if kind.slims:
         options["channel_sparsity"] = tuple(channel_sparsity)

@@ -21,8 +21,8 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
     Args:
         model: a built Keras model of any kind.
         scope: `None` for the whole model; the name of one of `model.components`; a layer or a
-            model within the model; a list of such names, layers and models; or a predicate that is
-            given each kernel and says whether it may be pruned.
+            model within the model; a predicate that is given each kernel and says whether it may be
+            pruned; or a list of these, in which a kernel has to fit all predicates.
 
     Returns:
         A list of Keras variables, which knows their places in the model: masks and scores go by
@@ -42,8 +42,8 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
             )
     inside = {id(variable) for part in parts for variable in part.trainable_variables}
     kernels = [v for v in model.trainable_variables if id(v) in inside and _is_kernel(v)]
-    if _is_predicate(scope):
-        kernels = [variable for variable in kernels if scope(variable)]
+    predicates = [each for each in _listed(scope) if _is_predicate(each)]
+    kernels = [kernel for kernel in kernels if all(fits(kernel) for fits in predicates)]
     if not kernels:
         raise SettingError(
             f"There is no kernel to prune: scope={scope!r} matches none of the "
@@ -99,10 +99,11 @@ def num_values(variables) -> int:
 
 def _parts_in_scope(model, scope) -> list:
     """Return the layers and models whose kernels are in a scope, before a predicate chooses."""
-    if scope is None or _is_predicate(scope):
+    if scope is None:
         return [model]
-    several = isinstance(scope, Collection) and not isinstance(scope, str)
-    return [part_of(model, each) for each in (scope if several else [scope])]
+    given = _listed(scope)
+    named = [each for each in given if not _is_predicate(each)]
+    return [part_of(model, each) for each in named] if named or not given else [model]
 
 
 def part_of(model: keras.Model, scope):
@@ -124,6 +125,11 @@ def part_of(model: keras.Model, scope):
         f"a layer or a model within {model.name}, a list of these, or a predicate of a kernel. "
         f"Received: {scope!r}.{hint}"
     )
+
+
+def _listed(scope):
+    several = isinstance(scope, Collection) and not isinstance(scope, str)
+    return list(scope) if several else [scope]
 
 
 def _is_predicate(scope):

@@ -35,6 +35,15 @@ def deviation(values: Iterable[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
+def collapsed(record: dict) -> str | None:
+    """Return why a record's training collapsed, or was not begun; None if it is whole.
+
+    Args:
+        record: a line of results.jsonl.
+    """
+    return record.get("collapsed")  # which older versions did not record
+
+
 class Records(Sequence):
     """Lines of results.jsonl: a sequence of dicts, which equals a list of the same ones.
 
@@ -134,8 +143,8 @@ class Records(Sequence):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the metrics."""
-        return tuple(self._records[0]["metrics"]) if self._records else ()
+        """The names of the metrics; a training that collapsed may have none."""
+        return next((tuple(r["metrics"]) for r in self._records if r["metrics"]), ())
 
     def _distinct(self, name):
         return tuple(dict.fromkeys(self.field(name)))
@@ -152,17 +161,18 @@ class Records(Sequence):
         return [_known(record, name, "field") for record in self._records]
 
     def values(self, metric: str, of: str = "metrics") -> list[float]:
-        """Return a metric of all records.
+        """Return a metric of all records that have metrics; of others nothing is known.
 
         Args:
             metric: its name.
             of: a field that holds a number for each metric: "metrics", "test_metrics", or of
-                trainings that were evaluated on their way "best".
+                trainings that were evaluated on their way "best". It is empty in records of
+                trainings that collapsed before their end, or were not begun.
 
         Raises:
             SettingError: if a record has no such metric; the message says which it has.
         """
-        return [_known(numbers, metric, "metric") for numbers in self.field(of)]
+        return [_known(numbers, metric, "metric") for numbers in self.field(of) if numbers]
 
     def mean(self, metric: str, of: str = "metrics") -> float:
         """Return the mean of a metric.

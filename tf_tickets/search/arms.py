@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tf_tickets.engines.stage import Stage, derived_seed
+from tf_tickets.errors import SettingError
 from tf_tickets.names import under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.search.bench import Bench
 from tf_tickets.search.round_masks import Draw
 from tf_tickets.tickets.ticket import Ticket
+
+REDRAWS = ("component", "all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +23,14 @@ class Start:
         weights: variable name -> array, of the whole model.
         masks: of all that may be pruned.
         step: optimizer steps that are behind the weights.
+        own: names of the variables that the arm has drawn for itself, which no `starts` of a search
+            replaces.
     """
 
     weights: dict
     masks: Masks
     step: int
+    own: frozenset[str] = frozenset()
 
 
 class Arm(Protocol):
@@ -64,17 +70,32 @@ class Winning:
 class Random:
     """The control with the same masks and fresh weights: if it does as well, no ticket has won.
 
+    What is redrawn is trained for all steps, so that the control is given no fewer than the ticket.
+
     Args:
         tickets: `tickets(seed, round)` returns the Ticket whose masks are taken; by default those
             of the winning arm.
+        redraws: "component" draws weights anew for the components that are pruned alone, so that
+            the arms differ in nothing else: the rest starts as in the arm whose masks are taken.
+            "all" draws the rest anew too. What a search starts from what has been "trained" is
+            the same in both arms, unless there is nothing else to redraw.
+
+    Raises:
+        SettingError: if `redraws` is neither.
     """
 
     name = "random"
-    # The arms should differ in the rest alone, so what has been trained is the same here.
-    component_starts = ("trained",)
+    component_starts = ("trained", "fresh")
 
-    def __init__(self, tickets: Callable[[int, int], Ticket] | None = None):
+    def __init__(
+        self,
+        tickets: Callable[[int, int], Ticket] | None = None,
+        redraws: str = "component",
+    ):
+        if redraws not in REDRAWS:
+            raise SettingError(f"`redraws` must be {' or '.join(REDRAWS)}. Received: {redraws!r}")
         self._tickets = tickets
+        self.redraws = redraws
 
     def sources(self, stage, draw):
         """Return the stage whose masks are taken, if it is one of this search."""
@@ -83,9 +104,21 @@ class Random:
     def start(self, bench, stage, draw):
         """Take the masks, and draw weights anew."""
         fresh = bench.fresh_weights(stage)
+        own = bench.redrawn(fresh, everything=self.redraws == "all")
+        rest = {} if own.issuperset(fresh) else self._rest(bench, stage)
+        weights = {**fresh, **{name: rest[name] for name in fresh if name in rest.keys() - own}}
+        return Start(weights, self._masks(bench, stage), 0, own)
+
+    def _masks(self, bench, stage):
         if self._tickets:
-            return Start(fresh, self._tickets(stage.seed, stage.round).masks, 0)
-        return Start(fresh, bench.ticket(stage.of_arm("winning")).masks, 0)
+            return self._tickets(stage.seed, stage.round).masks
+        return bench.ticket(stage.of_arm("winning")).masks
+
+    def _rest(self, bench, stage):
+        """Return what the arm whose masks are taken starts from, of which the rest is taken."""
+        if self._tickets:
+            return bench.fresh_weights(stage.of_arm("transferred"))
+        return bench.rewind_weights(stage)
 
 
 class Shuffled:

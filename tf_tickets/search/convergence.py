@@ -47,7 +47,7 @@ def converged_metrics(
     """
     directions = directions or {}
     settled = {}
-    for name in curve[0]["metrics"]:
+    for name in curve[0]["metrics"] if curve else ():
         if directions.get(name, False) is not None:
             values = [point["metrics"][name] for point in curve]
             settled[name] = has_converged(values, directions.get(name, False))

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -21,9 +22,11 @@ from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.records import Records
 from tf_tickets.search.task import Task
-from tf_tickets.search.training import Training, built_optimizers
+from tf_tickets.search.training import Training, built_optimizers, why_not_trained
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
+
+_COUNTS = ("weight_sparsity", "network_sparsity", "params", "prunable", "kept")
 
 
 class EarlyBirdSearch:
@@ -95,11 +98,12 @@ class EarlyBirdSearch:
             One record per stage, in order, as of `TicketSearch.run`; `prunable` and `kept` count
             kernels. With it `channel_sparsity` and, of the winning arm, `drawn_step`, `settled`
             (whether the criterion was met, and not the end of training near) and `distances` (step
-            and distances of each masks drawn).
+            and distances of each masks drawn). A training that collapses is a result, as it is
+            there; a control whose ticket collapsed is not trained. What was never drawn has the
+            counts that masks of its start would leave.
 
         Raises:
             SettingError: if the model has no channels that may go, or too few for a sparsity.
-            DivergedError: if a training ends with a NaN or infinite weight; earlier stages stay.
         """
         return execute([self.plan(seeds, folder, observers)], engine)[0]
 
@@ -135,35 +139,51 @@ class EarlyBirdSearch:
     def _make(self, stage, path, folder) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
         training = Training(self.task, derived_seed(stage.seed, "data"))
+        collapsed, facts = None, {}
+        if stage.arm == "random":
+            winning = _record(folder, stage.of_arm("winning"))
+            if winning["collapsed"]:
+                collapsed = why_not_trained(stage.of_arm("winning"), winning["collapsed"])
+                facts = {name: winning[name] for name in (*_COUNTS, "channel_sparsity")}
+        if not collapsed:
+            with training.may_collapse():
+                self._train(stage, training, path, folder, facts)
+            collapsed = training.collapsed
+        facts = facts if "kept" in facts else {**self._planned(stage), **facts}
+        begun = (path / paths.TICKET).exists()
+        return {
+            **dataclasses.asdict(stage),
+            **facts,
+            **training.result(),
+            "collapsed": collapsed,
+            "attempts": 1 if training.step or begun else 0,
+            "ticket": f"{stage.name}/{paths.TICKET}" if begun else None,
+        }
+
+    def _train(self, stage, training, path, folder, facts):
+        """Train one stage, and note in `facts` what its record says of it, as it becomes known."""
         config = {**dataclasses.asdict(stage), "settings": folder.settings}
         make = {"dense": self._dense, "winning": self._drawn, "random": self._same_widths}
-        model, specifics = make[stage.arm](stage, training, config, path, folder)
-        if self.task.check and stage.arm == "dense":
-            self.task.check(training.metrics)
+        model = make[stage.arm](stage, training, config, path, folder, facts)
         Ticket.of_model(model, Masks({}), config).save(path / paths.TRAINED)
         if self.task.illustrate:
             self.task.illustrate(model, path / paths.SAMPLES)
-        return {
-            **dataclasses.asdict(stage),
-            **self._counts(model),
-            **specifics,
-            **training.result(),
-            "attempts": 1,
-            "ticket": f"{stage.name}/{paths.TICKET}",
-        }
+        training.check()
 
-    def _dense(self, stage, training, config, path, folder):
+    def _dense(self, stage, training, config, path, folder, facts):
         """Train the whole network; its ticket is what all rounds of the seed start from."""
+        facts |= {"channel_sparsity": 0.0, **self._counts(self._model)}
         self._start(stage)
         Ticket.of_model(self._model, Masks({}), config).save(path / paths.TICKET)
         training.go_on(self._model, self.task.num_steps)
-        return self._model, {"channel_sparsity": 0.0}
+        return self._model
 
-    def _drawn(self, stage, training, config, path, folder):
+    def _drawn(self, stage, training, config, path, folder, facts):
         """Train until the ticket is drawn, then what is left of the network."""
         self._start(stage)
         sparsity = self.channel_sparsity[stage.round - 1]
         criterion, distances = self._criterion(sparsity), []
+        facts |= {"channel_sparsity": sparsity, "distances": distances, "settled": False}
         with penalised_scales(self._model, self._ranking, self.scale_penalty):
             for step in range(self.draw_every, self.task.num_steps, self.draw_every):
                 training.go_on(self._model, step)
@@ -172,26 +192,30 @@ class EarlyBirdSearch:
                 if settled:
                     break
         slimmed = slim(self._model, criterion.masks, self.round_to)
+        facts |= {"drawn_step": step, "settled": settled, **self._counts(slimmed)}
         ticket = Ticket.of_model(self._model, slimmed.slim_report.masks, config)
         ticket.save(path / paths.TICKET)
         training.go_on(slimmed, self.task.num_steps)
-        return slimmed, {
-            "channel_sparsity": sparsity,
-            "drawn_step": step,
-            "settled": settled,
-            "distances": distances,
-        }
+        return slimmed
 
-    def _same_widths(self, stage, training, config, path, folder):
+    def _same_widths(self, stage, training, config, path, folder, facts):
         """Train a network as wide as the winning one, from fresh weights."""
         winning = stage.of_arm("winning")
         masks = Ticket.load(folder.path / winning.name / paths.TICKET).masks
         fresh = self.task.build(derived_seed(stage.seed, stage.round, stage.arm))
         Ticket.of_model(fresh, masks, config).save(path / paths.TICKET)
         slimmed = slim(fresh, masks)
+        sparsity = self.channel_sparsity[stage.round - 1]
+        facts |= {"channel_sparsity": sparsity, **self._counts(slimmed)}
         self._prepare(slimmed)
         training.go_on(slimmed, self.task.num_steps)
-        return slimmed, {"channel_sparsity": self.channel_sparsity[stage.round - 1]}
+        return slimmed
+
+    def _planned(self, stage):
+        """Return the counts of a ticket that was never drawn: those of masks of its start."""
+        self._start(stage)
+        masks = self._ranking.masks(self.channel_sparsity[stage.round - 1])
+        return self._counts(slim(self._model, masks, self.round_to))
 
     def _start(self, stage):
         """Set the model to the state that all trainings of a seed start from."""
@@ -214,6 +238,10 @@ class EarlyBirdSearch:
             "prunable": whole,
             "kept": kept,
         }
+
+
+def _record(folder, stage):
+    return json.loads((folder.path / stage.name / paths.RESULT).read_text())
 
 
 def _check_numbers(num_steps, draw_every, scale_penalty, round_to):

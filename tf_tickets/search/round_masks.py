@@ -43,6 +43,9 @@ class Draw(Protocol):
     def masks(self, bench: Bench, stage: Stage) -> Masks:
         """Return the masks of a winning stage; the model's state may be changed."""
 
+    def num_kept(self, bench: Bench, stage: Stage) -> int:
+        """Return how many weights the masks of a round keep, whether they are drawn or not."""
+
 
 class _Scheduled:
     """What draws have in common that follow a schedule and rank the weights of pools."""
@@ -75,6 +78,14 @@ class _Scheduled:
                 num_kept_of(sparsity, num_values(pool), len(pool))
             except SettingError as error:
                 raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+
+    def num_kept(self, bench, stage):
+        """Return how many weights the schedule lets a round keep."""
+        sparsity = float(self.schedule_of(stage.seed)(stage.round)[1])
+        kernels = named(bench.kernels)
+        pools = ([kernels[name] for name in names] for names in self._pools(bench))
+        # A kernel that is ranked by itself keeps one weight at least, as in `pooled_masks`.
+        return sum(max(1, round((1 - sparsity) * num_values(pool))) for pool in pools)
 
     def _pools(self, bench) -> list[set]:
         """Return the names of the variables that are ranked together, for each ranking."""

@@ -29,9 +29,8 @@ class Task:
             is chosen: they are what is reported.
         directions: metric -> whether higher is better; None if neither direction is, which leaves
             it without a best value. A metric that is absent is better when lower.
-        check: `check(metrics)` raises DivergedError if a network is not worth pruning, such as a
-            GAN whose samples are all one image. Only networks that a later round prunes are
-            checked; a collapse elsewhere is recorded as a result.
+        check: `check(metrics)` raises DivergedError if a network is worth nothing, such as a GAN
+            whose samples are all one image. That is a collapse in any arm, as a NaN is.
         prepare: `prepare(model, dense)` is called before each training, when the weights that it
             starts from are set. `dense` holds the trained dense network's weights by variable name;
             None if there are none of this model's shapes.

@@ -4,14 +4,13 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
 from tf_tickets.engines.plan import Make, Plan
 from tf_tickets.engines.stage import Observer, Stage, derived_seed
-from tf_tickets.errors import DivergedError, SettingError, check_count
+from tf_tickets.errors import SettingError, check_count
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
@@ -22,7 +21,7 @@ from tf_tickets.search.arms import Arm, Random, Winning
 from tf_tickets.search.bench import Bench
 from tf_tickets.search.round_masks import Draw
 from tf_tickets.search.task import Task
-from tf_tickets.search.training import Training
+from tf_tickets.search.training import Training, why_not_trained
 from tf_tickets.tickets.snapshot import take_snapshot
 from tf_tickets.tickets.ticket import Ticket
 
@@ -47,9 +46,12 @@ class TicketSearch:
             controls that are wanted.
         scope: what may be pruned, as `prunable` takes it.
         starts: component -> what its survivors start from if it is not the rewind point ("rewind"):
-            "trained" is what the stage that was pruned has trained, "fresh" is drawn anew.
-            "trained" holds for the random arm too, so that the arms differ in the rest alone.
-        retries: how often a training that diverged is begun again, over batches in another order.
+            "trained" is what the stage that was pruned has trained, "fresh" is drawn anew. Both
+            hold for what the random arm does not redraw, too.
+        retries: how often a training that collapsed is begun again, over batches in another order.
+            The same number in all arms: to rescue the tickets alone would favour them.
+        rewind_optimizer: whether the rewind point includes the optimizers' state, from which
+            survivors then go on; by default every training begins with new optimizers.
 
     Raises:
         SettingError: if a number is out of range, or two arguments contradict each other.
@@ -69,6 +71,7 @@ class TicketSearch:
         scope=None,
         starts: Mapping[str, str] | None = None,
         retries: int = 0,
+        rewind_optimizer: bool = False,
     ):
         check_count("rounds", rounds)
         _check_rewind_step(rewind_step, task.num_steps)
@@ -82,6 +85,7 @@ class TicketSearch:
         self.scope = scope
         self.starts = dict(starts or {})
         self.retries = retries
+        self.rewind_optimizer = rewind_optimizer
         self._check_starts()
 
     def run(
@@ -108,14 +112,20 @@ class TicketSearch:
             evaluation), `best` (by metric: see `follow_curve`), `converged` (by metric: see
             `has_converged`), `attempts`, `draw_seconds` (of the masks and all else before the
             first step), `seconds` (of the training's steps), `evaluation_seconds`,
-            `peak_memory_bytes` (of the process until then) and `ticket` (a path in the folder).
+            `peak_memory_bytes` (of the process until then), `ticket` (a path in the folder) and
+            `collapsed`: None, or a sentence that says why the training collapsed, or why there was
+            none.
+
+        A training collapses if a weight or a metric becomes NaN or infinite, or `Task.check` finds
+        its network worth nothing. If no retry helps, that is the stage's result: `metrics` has what
+        could be measured, maybe nothing. What would be pruned on it is not trained, nor are the
+        controls of a ticket that collapsed: their records have no metrics, an empty curve and None
+        for `ticket`. Everything else goes on.
 
         Raises:
             SettingError: if the last round would leave fewer weights than there are kernels,
                 `starts` names no component of the model, or the shuffled arm would start pruned
                 weights from what has been trained without them.
-            DivergedError: if a training ends with a NaN or infinite weight, or a metric is one,
-                and there are no `retries` left; earlier stages stay.
         """
         return execute([self.plan(seeds, folder, observers)], engine)[0]
 
@@ -126,7 +136,7 @@ class TicketSearch:
 
     @contextlib.contextmanager
     def _workshop(self, seed, folder, report) -> Iterator[Make]:
-        bench = Bench(self.task, folder, seed, self.rewind_step, self.scope)
+        bench = Bench(self.task, folder, seed, self.rewind_step, self.scope, self.starts)
         start_of = self._start_of_variables(bench)
         self.draw.check(bench, seed, self.rounds)
         with bench.holding():
@@ -137,14 +147,16 @@ class TicketSearch:
         if stage.arm == "dense":
             return []
         others = self.arms[stage.arm].sources(stage, self.draw)
-        return [stage.dense, *(source for source in others if source != stage.dense)]
+        if "trained" in self.starts.values():
+            others = [*others, self.draw.source(stage.of_arm("winning"))]
+        return list(dict.fromkeys([stage.dense, *others]))
 
-    def may_be_refused(self, stage: Stage) -> bool:
-        """Return whether the search ends if a stage's network is worth nothing: it is pruned on."""
-        if stage.arm == "dense":
-            return True
-        following = Stage(stage.seed, stage.round + 1, "winning")
-        return self.draw.trains_first and self.draw.source(following) == stage
+    def has_to_hold(self, stage: Stage) -> list[Stage]:
+        """Return those of the sources that must not have collapsed for a stage to be trained."""
+        pruned_untrained = stage.arm == "winning" and not self.draw.trains_first
+        if stage.arm == "dense" or pruned_untrained:
+            return []
+        return self.arms[stage.arm].sources(stage, self.draw)
 
     def _stages(self, seeds) -> Iterator[Stage]:
         for seed in seeds:
@@ -183,6 +195,11 @@ class TicketSearch:
                 )
         if self.starts and "transferred" in self.arms:
             raise SettingError("A search with transferred tickets takes no `starts`.")
+        if self.rewind_optimizer and set(self.starts.values()) - {"rewind"}:
+            raise SettingError(
+                "`rewind_optimizer` is for weights that return to the rewind point: take it "
+                f"without `starts`. Received: starts={self.starts}"
+            )
         if "trained" in self.starts.values() and not self.draw.trains_first:
             raise SettingError(
                 "A search that prunes weights before they are trained has no component that could "
@@ -200,40 +217,75 @@ class _StageMaker:
 
     def make(self, stage: Stage, path: pathlib.Path) -> dict:
         """Train and evaluate one stage, write its files to `path`, and return its record."""
+        why_not = self._why_not(stage)
+        if why_not:
+            return self._not_trained(stage, why_not)
         for attempt in range(self._search.retries + 1):
-            try:
-                return self._attempt(stage, attempt, path)
-            except DivergedError:
-                if attempt == self._search.retries:
-                    raise
+            record = self._attempt(stage, attempt, path)
+            if record["collapsed"] is None:
+                return record
+        # A NaN is left where masks remove weights: zero times it is NaN.
+        self._bench.start_from(self._bench.fresh_weights(stage), self._bench.all_kept)
+        return record
+
+    def _why_not(self, stage) -> str | None:
+        """Return why a stage cannot be trained: what it would be made from has collapsed."""
+        bench = self._bench
+        for source in self._search.has_to_hold(stage):
+            if reason := bench.record(source).get("collapsed"):
+                return why_not_trained(source, reason)
+        rewind = bench.folder.path / stage.dense.name / paths.REWIND
+        if stage.arm == "winning" and not rewind.exists():
+            return why_not_trained(stage.dense, "")
+        return None
+
+    def _not_trained(self, stage, why_not):
+        bench, search = self._bench, self._search
+        return {
+            **dataclasses.asdict(stage),
+            **bench.counts(search.draw.num_kept(bench, stage)),
+            **Training(search.task, 0).result(),
+            "attempts": 0,
+            "ticket": None,
+            "collapsed": why_not,
+        }
 
     def _attempt(self, stage, attempt, path):
+        _clear(path)
         bench, task = self._bench, self._search.task
         data_seed = derived_seed(stage.seed, "data", *([attempt] if attempt else []))
         training = Training(task, data_seed, not_before=self._search.rewind_step)
-        begin = self._begin_dense if stage.arm == "dense" else self._begin
-        begun = time.perf_counter()
-        begin(stage, training, path)
-        draw_seconds = time.perf_counter() - begun if stage.arm != "dense" else 0.0
+        with training.may_collapse():
+            self._train(stage, training, path)
+        ticket = paths.REWIND if stage.arm == "dense" else paths.TICKET
+        begun = (path / ticket).exists()
+        # Without masks, those that are held are of another stage.
+        masked = begun or stage.arm == "dense"
+        kept = None if masked else self._search.draw.num_kept(bench, stage)
+        return {
+            **dataclasses.asdict(stage),
+            **bench.counts(kept),
+            **training.result(),
+            "attempts": attempt + 1,
+            "ticket": f"{stage.name}/{ticket}" if begun else None,
+        }
+
+    def _train(self, stage, training, path):
+        bench, task = self._bench, self._search.task
+        if stage.arm == "dense":
+            self._begin_dense(stage, training, path)
+        else:
+            with training.counted("draw"):
+                self._begin(stage, training)
         masks = bench.held.masks
         config = {**dataclasses.asdict(stage), "settings": bench.folder.settings}
         if stage.arm != "dense":
             Ticket.of_model(bench.model, masks, config).save(path / paths.TICKET)
         training.go_on(bench.model, task.num_steps)
-        if task.check and self._search.may_be_refused(stage):
-            task.check(training.metrics)
         Ticket.of_model(bench.model, masks, config).save(path / paths.TRAINED)
         if task.illustrate:
             task.illustrate(bench.model, path / paths.SAMPLES)
-        ticket = paths.REWIND if stage.arm == "dense" else paths.TICKET
-        return {
-            **dataclasses.asdict(stage),
-            **bench.counts(),
-            **training.result(),
-            "draw_seconds": round(draw_seconds, 3),
-            "attempts": attempt + 1,
-            "ticket": f"{stage.name}/{ticket}",
-        }
+        training.check()
 
     def _begin_dense(self, stage, training, path):
         """Train the dense network to the rewind point, and keep it."""
@@ -246,21 +298,29 @@ class _StageMaker:
             "step": self._search.rewind_step,
             "settings": bench.folder.settings,
         }
-        Ticket(Masks({}), take_snapshot(bench.model), config).save(path / paths.REWIND)
+        snapshot = take_snapshot(bench.model, optimizer=self._search.rewind_optimizer)
+        Ticket(Masks({}), snapshot, config).save(path / paths.REWIND)
 
-    def _begin(self, stage, training, path):
+    def _begin(self, stage, training):
         """Set the masks, the weights and the step that a pruned stage starts from."""
         bench = self._bench
-        dense = bench.trained(stage.dense)
+        collapsed = bench.record(stage.dense).get("collapsed")
+        dense = None if collapsed else bench.trained(stage.dense).weights
         arm = self._search.arms[stage.arm]
         start = arm.start(bench, stage, self._search.draw)
         training.step = start.step
-        bench.start_from({**start.weights, **self._other_starts(arm, stage)}, start.masks)
-        bench.prepare(dense.weights)
+        others = self._other_starts(arm, stage, start.own)
+        bench.start_from({**start.weights, **others}, start.masks)
+        bench.prepare(dense)
 
-    def _other_starts(self, arm, stage) -> dict:
+    def _other_starts(self, arm, stage, own) -> dict:
         """Return the weights of the components that do not start as the rest of the arm does."""
-        starts, weights = set(self._start_of.values()) & set(arm.component_starts), {}
+        start_of = {
+            name: start
+            for name, start in self._start_of.items()
+            if start in arm.component_starts and name not in own
+        }
+        starts, weights = set(start_of.values()), {}
         winning = stage.of_arm("winning")
         if "fresh" in starts:
             weights["fresh"] = self._bench.fresh_weights(winning)
@@ -268,10 +328,13 @@ class _StageMaker:
             source = self._search.draw.source(winning)
             weights["trained"] = self._bench.trained(source).weights
         return {
-            name: weights[start][name]
-            for name, start in self._start_of.items()
-            if name in weights.get(start, {})
+            name: weights[start][name] for name, start in start_of.items() if name in weights[start]
         }
+
+
+def _clear(path):
+    for file in path.iterdir():
+        file.unlink()
 
 
 def _check_rewind_step(rewind_step, num_steps):

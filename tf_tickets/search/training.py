@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tf_tickets.costs.memory import peak_memory_bytes
+from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import DivergedError
 from tf_tickets.names import variable_names
 from tf_tickets.optimizers import optimizers_of
@@ -15,6 +16,8 @@ from tf_tickets.search.convergence import converged_metrics
 from tf_tickets.search.task import Task
 from tf_tickets.search.verdict import follow_curve
 from tf_tickets.tickets.snapshot import take_snapshot
+
+_NOT_TRAINED = "Not trained: "
 
 
 class Training:
@@ -29,11 +32,13 @@ class Training:
     Attributes:
         step: optimizer steps that are behind the model.
         curve: step and metrics of each evaluation so far.
+        collapsed: why the training collapsed, in a sentence; None if it did not.
     """
 
     def __init__(self, task: Task, data_seed: int, not_before: int = 0):
         self.step = 0
         self.curve: list[dict] = []
+        self.collapsed: str | None = None
         self._task = task
         self._data_seed = data_seed
         grid = (
@@ -43,7 +48,7 @@ class Training:
         self._due = [step for step in grid if step >= not_before]
         self._protocol: dict = {}
         self._test: dict = {}
-        self._seconds = {"training": 0.0, "evaluation": 0.0}
+        self._seconds = {"draw": 0.0, "training": 0.0, "evaluation": 0.0}
 
     def go_on(self, model: keras.Model, last_step: int) -> None:
         """Train a model, which need not be that of the steps before, and evaluate when it is due.
@@ -53,7 +58,7 @@ class Training:
         """
         while self._due and self._due[0] <= last_step:
             self.advance(model, self._due.pop(0))
-            with self._counted("evaluation"):
+            with self.counted("evaluation"):
                 self.curve.append({"step": self.step, "metrics": self._evaluate(model)})
         self.advance(model, last_step)
 
@@ -68,7 +73,12 @@ class Training:
         return metrics
 
     @contextlib.contextmanager
-    def _counted(self, what: str) -> Iterator[None]:
+    def counted(self, what: str) -> Iterator[None]:
+        """Count the time of a `with` block.
+
+        Args:
+            what: "draw", "training" or "evaluation".
+        """
         begun = time.perf_counter()
         try:
             yield
@@ -78,15 +88,30 @@ class Training:
     def advance(self, model: keras.Model, last_step: int) -> None:
         """Train a model without evaluations; raises as `go_on` does."""
         if self.step < last_step:
-            with self._counted("training"):
+            with self.counted("training"):
                 self._task.train(model, self._data_seed, self.step, last_step)
             self.step = last_step
         refuse_non_finite(model)
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the last evaluation."""
-        return self.curve[-1]["metrics"]
+        """The metrics at the end of the training; none if it has not come to its end."""
+        ended = self.curve and self.curve[-1]["step"] == self._task.num_steps
+        return self.curve[-1]["metrics"] if ended else {}
+
+    @contextlib.contextmanager
+    def may_collapse(self) -> Iterator[None]:
+        """Take a DivergedError inside a `with` block for what has come of the training."""
+        try:
+            yield
+        except DivergedError as error:
+            sentence = str(error).partition(". ")[0]  # what follows is advice
+            self.collapsed = sentence if sentence.endswith(".") else f"{sentence}."
+
+    def check(self) -> None:
+        """Raise DivergedError if the task says that what was trained is worth nothing."""
+        if self._task.check:
+            self._task.check(self.metrics)
 
     def result(self) -> dict:
         """Return what the stage's record holds of its training."""
@@ -97,6 +122,8 @@ class Training:
             "curve": self.curve,
             "best": follow_curve(self.curve, self._task.directions),
             "converged": converged_metrics(self.curve, self._task.directions),
+            "collapsed": self.collapsed,
+            "draw_seconds": round(self._seconds["draw"], 3),
             "seconds": round(self._seconds["training"], 3),
             "evaluation_seconds": round(self._seconds["evaluation"], 3),
             "peak_memory_bytes": peak_memory_bytes(),
@@ -111,6 +138,18 @@ def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:
                 optimizer.build(model.trainable_variables)
     state = take_snapshot(model, optimizer=True)
     return {name: value for name, value in state.items() if name.startswith("optimizer/")}
+
+
+def why_not_trained(source: Stage, reason: str) -> str:
+    """Return why a stage is not trained that would be made from one which collapsed.
+
+    Args:
+        source: that stage.
+        reason: why it collapsed, or was not trained itself.
+    """
+    if reason.startswith(_NOT_TRAINED):
+        return reason
+    return f"{_NOT_TRAINED}{source.name} collapsed, from which it would have been made."
 
 
 def refuse_non_finite(model: keras.Model) -> None:

@@ -307,7 +307,7 @@ def follow_curve(
     """
     directions = directions or {}
     best = {}
-    for name in curve[-1]["metrics"]:
+    for name in curve[-1]["metrics"] if curve else ():
         higher_is_better = directions.get(name, False)
         if higher_is_better is not None:
             values = [point["metrics"][name] for point in curve if name in point["metrics"]]

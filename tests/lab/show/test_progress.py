@@ -188,3 +188,19 @@ def test_the_log_of_a_training_that_is_begun_again_begins_anew(tmp_path):
         log.stage_ends(stage, RECORD)
     assert scalars(tmp_path / "losses" / DENSE.name) == {"loss": [(4, 0.25)]}
     assert scalars(tmp_path / "losses" / WINNING.name) == {"loss": [(2, 0.5)]}
+
+
+@pytest.mark.parametrize(
+    ("record", "how"),
+    [
+        ({"collapsed": "NaN.", "attempts": 2}, "collapsed"),
+        ({"collapsed": "Not trained: so.", "attempts": 0}, "not trained"),
+    ],
+)
+def test_a_line_says_if_a_training_collapsed_or_was_none(record, how):
+    written = io.StringIO()
+    watching = ProgressBar(rich.console.Console(file=written)).of(4)
+    watching.search_begins([DENSE])
+    watching.stage_begins(DENSE)
+    watching.stage_ends(DENSE, record)
+    assert written.getvalue() == f"seed 0 round 0/0 dense: {how}, 0 left\n"

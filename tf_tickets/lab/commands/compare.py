@@ -40,7 +40,10 @@ def main():
         Comparing,
         method=IterativeMagnitude(rounds=7),  # of 20 % each, which remove 79 %
         model_flag=("--model", "dcgan-table2"),
-        leave_out=("arms", "strategy", "rate", "component", "pool", "one_shot"),
+        leave_out=(
+            *("arms", "strategy", "rate", "component", "pool", "one_shot"),
+            *("skip_dense", "random_redraws", "rewind_optimizer", "start"),
+        ),
     )
     config, arguments = parser.parse()
     asked, engine = parser.output(arguments), parser.engine(arguments, config)

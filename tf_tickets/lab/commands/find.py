@@ -53,4 +53,5 @@ def _describe(config):
     scope = getattr(config.method, "scope", None)
     described = {"model": recipe.model, "dataset": recipe.dataset}
     described |= describe(recipe, scope, config.data.data_dir)
-    print(json.dumps({**described, "recipe": dataclasses.asdict(recipe)}))
+    described |= {"recipe": dataclasses.asdict(recipe), "departures": config.departures}
+    print(json.dumps(described))

@@ -1,6 +1,6 @@
-"""The tables of docs/find_tickets.md, made from the cards, so that page and commands agree.
+"""What pages of docs/ say of the cards, made from these, so that pages and commands agree.
 
-Refresh them: `python -m tf_tickets.lab.commands.reference docs/find_tickets.md`.
+Refresh it: `python -m tf_tickets.lab.commands.reference docs/find_tickets.md docs/departures.md`.
 """
 
 import dataclasses
@@ -10,9 +10,10 @@ import sys
 
 from tf_tickets.files import write_whole
 from tf_tickets.lab.commands.find import FindOutput
-from tf_tickets.lab.commands.parser import flag_of, help_of
+from tf_tickets.lab.commands.parser import flag_of, help_of, in_flags
 from tf_tickets.lab.config import Data, Judging, RunConfig
 from tf_tickets.lab.data import DATASETS
+from tf_tickets.lab.departures import OF_ALL_RUNS
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude
 from tf_tickets.lab.methods.at_initialization import AtInitialization
@@ -109,7 +110,32 @@ def _metrics():
     return _table(("metric", "title", "unit", "better", "measured on", "network"), rows)
 
 
+def _departures(cards):
+    """Return a function that makes a list of what differs from the papers, under each card."""
+
+    def lists():
+        return "\n\n".join(
+            f"`{card.name}`:\n\n{_list_of(card.departures)}"
+            for card in cards.values()
+            if card.departures
+        )
+
+    return lists
+
+
+def _list_of(sentences) -> str:
+    """Return a Markdown list, with flags in place of the names of options."""
+    words = (re.sub(r"(--[a-z][a-z-]*)", r"`\1`", in_flags(each)) for each in sentences)
+    return "\n".join(f"- {each}" for each in words)
+
+
+_FAMILIES = {card.family.name: card.family for card in MODELS.values()}
+
 BLOCKS = {
+    "departures-all": lambda: _list_of(OF_ALL_RUNS),
+    "departures-families": _departures(_FAMILIES),
+    "departures-models": _departures(MODELS),
+    "departures-methods": _departures(METHODS),
     "models": _models,
     "datasets": _datasets,
     "methods": _methods,
@@ -128,7 +154,7 @@ BLOCKS = {
 
 
 def main():
-    """Make the tables of the named pages anew."""
+    """Make the blocks of the named pages anew."""
     for name in sys.argv[1:]:
         page = pathlib.Path(name)
         write_whole(page, filled(page.read_text()).encode())

@@ -20,6 +20,16 @@ class EarlyBird(Method):
     marker: ClassVar[str] = "^"
     arms: ClassVar[tuple[str, ...]] = ("winning", "random")
     slims: ClassVar[bool] = True
+    departures: ClassVar[tuple[str, ...]] = (
+        "An L1 penalty on the scales is added until the ticket is drawn, as in the paper that "
+        "introduced early-bird tickets; this one mentions none (Kalibhat et al., sec. 3.1).",
+        "Masks are drawn every few steps, a fiftieth of a training, and not after each epoch, so "
+        "that the step of a draw is not the epoch 4 to 6 of the paper (Kalibhat et al., sec. 3.1).",
+        "The channels of each layer are ranked by themselves by default, and not all together as "
+        "`pool` model does (Kalibhat et al., sec. 3.1).",
+        "Mixed precision is 16 bits with a scaled loss; the paper computes in 16 or 8 bits "
+        "(Kalibhat et al., sec. 3.1).",
+    )
     _adds_stages: ClassVar[tuple[str, ...]] = ()
 
     channel_sparsity: tuple[float, ...] = option(

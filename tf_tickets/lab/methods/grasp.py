@@ -19,6 +19,11 @@ class Grasp(AtInitialization):
     marker: ClassVar[str] = "D"
     num_batches: ClassVar[int] = 4
     cost: ClassVar[str] = "grasp"
+    departures: ClassVar[tuple[str, ...]] = (
+        "Scores are means over four batches, and of a GAN each network's are of its own loss and "
+        "normalized by themselves; no loss is divided by a temperature (Wang et al., "
+        "arXiv:2002.07376).",
+    )
 
     def scores(self, model, kernels, losses, seed):
         """Return how much each weight adds to the gradient, each network's by its own loss."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 from tf_tickets.lab.options import Options, option, refuse
 
 POOLS = ("model", "component", "layer")
+REDRAWS = ("component", "all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Method(Options):
         judged_arm: the arm whose tickets the verdict is on.
         default_seeds: the seeds of a search that names none.
         in_find: whether `find_tickets.py` offers it.
+        departures: what is done otherwise than in the papers: see `Family`.
     """
 
     name: ClassVar[str] = ""
@@ -34,6 +36,7 @@ class Method(Options):
     judged_arm: ClassVar[str] = "winning"
     default_seeds: ClassVar[tuple[int, ...] | None] = (0, 1, 2, 3, 4)
     in_find: ClassVar[bool] = True
+    departures: ClassVar[tuple[str, ...]] = ()
     # What only adds stages, so that runs that differ in it share a folder.
     _adds_stages: ClassVar[tuple[str, ...]] = ("rounds", "all_rounds")
 
@@ -102,6 +105,11 @@ class Method(Options):
         return 0
 
 
+def is_of_no_dense_layer(kernel) -> bool:
+    """Return whether a kernel is none of a dense layer, whose kernels have two axes."""
+    return len(kernel.shape) > 2
+
+
 @dataclasses.dataclass(frozen=True)
 class MaskingMethod(Method):
     """What methods have in common that mask weights round by round."""
@@ -123,8 +131,17 @@ class MaskingMethod(Method):
     )
     retries: int = option(
         0,
-        "how often a training that diverged is started again, with its batches in another order",
+        "how often a training that collapsed is started again, in any arm, with its batches in "
+        "another order",
         at_least=0,
+    )
+    skip_dense: bool = option(
+        False, "prune no kernel of a dense layer, but those of convolutions alone"
+    )
+    random_redraws: str = option(
+        "component",
+        "what the random arm draws anew if one component is pruned: that component, or all",
+        REDRAWS,
     )
 
     def __post_init__(self):
@@ -133,9 +150,12 @@ class MaskingMethod(Method):
             object.__setattr__(self, "component", "all")
 
     @property
-    def scope(self) -> str | None:
+    def scope(self) -> str | list | None:
         """What may be pruned, as `prunable` takes it."""
-        return None if self.component == "all" else self.component
+        component = None if self.component == "all" else self.component
+        if not self.skip_dense:
+            return component
+        return [is_of_no_dense_layer] if component is None else [component, is_of_no_dense_layer]
 
     def check(self, config):
         """Raise SettingError if a component, a pool or an arm does not fit the model."""
@@ -147,17 +167,34 @@ class MaskingMethod(Method):
         if self.pool == "component" and self.component != "all":
             expected = f"must be model or layer if only the {self.component} is pruned"
             refuse("pool", expected, self.pool)
+        if self.random_redraws == "all" and self.component == "all":
+            expected = "means nothing if all components are pruned, which the random arm redraws"
+            refuse("random_redraws", expected, self.random_redraws)
+
+    def check_model(self, model, config):
+        """Raise SettingError if dense layers are to be skipped and none or no other is there."""
+        if not self.skip_dense:
+            return
+        from tf_tickets.pruning.prunable import prunable
+
+        component = None if self.component == "all" else self.component
+        kernels = prunable(model, component)
+        skipped = [kernel for kernel in kernels if not is_of_no_dense_layer(kernel)]
+        if len(skipped) in (0, len(kernels)):
+            what = "none but dense layers" if skipped else "no dense layer"
+            where = config.model if component is None else f"the {component} of {config.model}"
+            refuse("skip_dense", f"means nothing for {where}, which has {what} to prune", True)
 
     def arm_objects(self, config) -> list:
         """Return the arms that a config names, as a search takes them."""
         from tf_tickets import search
 
         made = {
-            "winning": search.Winning,
-            "random": search.Random,
-            "shuffled": search.Shuffled,
+            "winning": search.Winning(),
+            "random": search.Random(redraws=self.random_redraws),
+            "shuffled": search.Shuffled(),
         }
-        return [made[name]() for name in config.arms]
+        return [made[name] for name in config.arms]
 
     def schedule(self):
         """Return the sparsities of the rounds."""

@@ -20,6 +20,11 @@ class Snip(AtInitialization):
     # One batch, as SNIP's authors take, leaves the scores to chance.
     num_batches: ClassVar[int] = 4
     cost: ClassVar[str] = "snip"
+    departures: ClassVar[tuple[str, ...]] = (
+        "Scores are means over four batches, and of a GAN each network's are of its own loss and "
+        "normalized by themselves; the draft adds the gradients of both losses (drafts of Kalibhat "
+        "et al.).",
+    )
 
     def scores(self, model, kernels, losses, seed):
         """Return the sensitivity of each weight, each network's by its own loss."""

@@ -7,7 +7,7 @@ from tf_tickets.lab.options import refuse
 from tf_tickets.lab.recipes import Recipe
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import read_origin, read_settings
-from tf_tickets.runs.records import Records
+from tf_tickets.runs.records import Records, collapsed
 
 
 class SourceRun:
@@ -54,15 +54,17 @@ class SourceRun:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of its images."""
-        return tuple(self.records[0]["protocol"]["image_shape"])
+        measured = next(record for record in self.records if record["protocol"])
+        return tuple(measured["protocol"]["image_shape"])
 
     def check_found(self, seeds, rounds: int) -> None:
-        """Raise FileError unless it has a ticket of each seed and round."""
-        there = set(zip(self.records.field("seed"), self.records.field("round"), strict=True))
+        """Raise FileError unless it has a ticket of each seed and round that did not collapse."""
+        there = {(r["seed"], r["round"]) for r in self.records if not collapsed(r)}
         for seed in seeds:
             for number in range(1, rounds + 1):
                 if (seed, number) not in there:
                     raise FileError(
                         f"{self.path} has no ticket of seed {seed}, round {number}. Choose other "
-                        "`seeds` or `rounds`, or let find_tickets.py finish the run."
+                        "`seeds` or `rounds`, or let find_tickets.py finish the run. One that "
+                        "collapsed is no ticket."
                     )

@@ -5,8 +5,8 @@ import functools
 from typing import ClassVar
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.methods.imp import fitted_rewind_step
-from tf_tickets.lab.methods.method import Method
+from tf_tickets.lab.methods.imp import check_rewind, fitted_rewind_step
+from tf_tickets.lab.methods.method import REDRAWS, Method
 from tf_tickets.lab.methods.source import SourceRun
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import option, refuse
@@ -35,6 +35,10 @@ class Transfer(Method):
     judged_arm: ClassVar[str] = "transferred"
     default_seeds: ClassVar[None] = None  # those of the run
     in_find: ClassVar[bool] = False
+    departures: ClassVar[tuple[str, ...]] = (
+        "All layers of the decoder are transferred; the draft leaves out the first block of the "
+        "generator (drafts of Kalibhat et al.).",
+    )
 
     source: str | None = option(
         None,
@@ -46,16 +50,30 @@ class Transfer(Method):
     rewind_step: int | None = option(
         None, "optimizer step that the model's own survivors return to", at_least=0
     )
+    rewind_share: float | None = option(
+        None,
+        "the same as a fraction of a training's steps, in place of a step",
+        at_least=0,
+        below=1,
+    )
     retries: int = option(
         0,
-        "how often a training that diverged is started again, with its batches in another order",
+        "how often a training that collapsed is started again, in any arm, with its batches in "
+        "another order",
         at_least=0,
+    )
+    random_redraws: str = option(
+        "component",
+        "what the random arm draws anew: the component that is transferred, the rest as in the "
+        "transferred arm, or all",
+        REDRAWS,
     )
 
     def check(self, config):
         """Raise SettingError if no run is named, or an option means nothing to its tickets."""
         if self.source is None:
             raise SettingError("`source` is required: give the folder of a run of find_tickets.py")
+        check_rewind(self)
         for name in ("discriminator_init", "distill_discriminator"):
             value = getattr(config.training, name, None)
             if value not in (None, False, "rewind"):
@@ -104,7 +122,8 @@ class Transfer(Method):
 
     def identity(self):
         """Return what the tickets are of: the settings of their run, and not its place."""
-        options = {"name": self.name, "rewind_step": self.rewind_step, "retries": self.retries}
+        named = ("name", "rewind_step", "retries", "random_redraws")
+        options = {name: getattr(self, name) for name in named}
         return {**options, "transferred": self.source_run.settings}
 
     def run_name(self, model, dataset):
@@ -125,7 +144,11 @@ class Transfer(Method):
             search.AsSparseAs(tickets, self.rounds),
             self.rounds,
             rewind_step=self.rewind_step,
-            arms=[search.Winning(), search.Transferred(tickets), search.Random(tickets)],
+            arms=[
+                search.Winning(),
+                search.Transferred(tickets),
+                search.Random(tickets, self.random_redraws),
+            ],
             scope=config.card.family.maker,
             retries=self.retries,
         )

@@ -5,10 +5,11 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from tf_tickets.errors import SettingError
+from tf_tickets.lab.models.initializers import INITIALIZERS, check_initializer, initialize
 from tf_tickets.lab.models.training_options import Training
 
 # Options of networks that count something, of which there has to be one.
-_SIZES = ("width", "generator_factor", "latent_dim")
+_SIZES = ("width", "generator_factor", "latent_dim", "generator_batch_factor")
 
 
 def _nothing(resolved, given):
@@ -34,6 +35,8 @@ class Family:
         recipes_on: the same for single data sets, by the data set's name.
         complete: function of (all options, those that were given) that changes the former, where
             one option decides the default of another.
+        departures: what is done otherwise than in the papers, a sentence each that ends in its
+            source; options are in backticks.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Family:
     recipe: Mapping = dataclasses.field(default_factory=dict)
     recipes_on: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     complete: Callable[[dict, Mapping], None] = _nothing
+    departures: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,7 @@ class ModelCard:
             tickets of it can move between them.
         variant_for: model name -> the model that stands in for this one if it is to take tickets
             of the former.
+        departures: as of `Family`, of this model alone.
     """
 
     name: str
@@ -85,11 +90,13 @@ class ModelCard:
     paper: str = ""
     shares_maker_with: tuple[str, ...] = ()
     variant_for: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    departures: tuple[str, ...] = ()
 
     @property
     def defaults(self) -> dict:
         """All options, of the networks and of the family's class, with their defaults."""
-        return {**self._network_defaults(), **self.family.options, **self.options}
+        of_all = {"initializer": INITIALIZERS[0]}
+        return {**of_all, **self._network_defaults(), **self.family.options, **self.options}
 
     def _network_defaults(self):
         _, *parameters = inspect.signature(self.networks).parameters.values()
@@ -115,6 +122,7 @@ class ModelCard:
                 )
             if option in _SIZES and value < 1:
                 raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
+        check_initializer(options.get("initializer", INITIALIZERS[0]))
 
     def recipe_fields(self, dataset: str) -> dict:
         """Return the fields of `recipes.Recipe` that this model or its family sets.
@@ -132,6 +140,8 @@ class ModelCard:
         """Return a new, uncompiled model: see `models.build`."""
         resolved = self.resolved_options(options)
         of_class = {name: resolved.pop(name) for name in self.family.options}
+        initializer = resolved.pop("initializer")
         networks = self.networks(tuple(image_shape), **resolved)
+        initialize(networks, initializer)
         name = self.name.replace("-", "_")
         return self.family.model_class()(*networks, **of_class, name=name)

@@ -63,6 +63,11 @@ DCGAN_RECIPE = {"learning_rate": 2e-4, "optimizer_options": {"beta_1": 0.5}}
 # Adam as Miyato et al. set it, arXiv:1802.05957.
 SNGAN_RECIPE = {"learning_rate": 2e-4, "optimizer_options": {"beta_1": 0.0, "beta_2": 0.9}}
 
+NOT_NORMAL = (
+    "Kernels do not begin by N(0, 0.02), which `initializer` dcgan draws (Radford et al., "
+    "arXiv:1511.06434)."
+)
+
 DCGAN = ModelCard(
     name="dcgan",
     title="DCGAN",
@@ -73,6 +78,12 @@ DCGAN = ModelCard(
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     # It is too large to share a decoder with the VAE; its smaller variant does.
     variant_for={"vae": "dcgan-shared", "beta-vae": "dcgan-shared"},
+    departures=(
+        "The networks are those of Miyato et al. without spectral normalization, which have the "
+        "paper's count; the draft has wider and fewer layers (Kalibhat et al., Table 1).",
+        NOT_NORMAL,
+        "The discriminator has no batch normalization (Radford et al., arXiv:1511.06434).",
+    ),
 )
 
 SNGAN = ModelCard(
@@ -92,6 +103,10 @@ SNGAN = ModelCard(
     recipes_on={"digits": {"network": {"width": 8, "critic_steps": 1}}},
     paper_params=6_700_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    departures=(
+        "The discriminator ends in a convolution over all of the image in place of a dense layer "
+        "of the same weights (Miyato et al., arXiv:1802.05957).",
+    ),
 )
 
 WGAN = ModelCard(
@@ -114,4 +129,8 @@ WGAN = ModelCard(
     },
     paper_params=6_500_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    departures=(
+        "On digits a gradient penalty and Adam stand in for clipping and RMSprop (Kalibhat et al., "
+        "who cite Arjovsky et al., arXiv:1701.07875).",
+    ),
 )

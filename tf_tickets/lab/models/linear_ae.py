@@ -50,4 +50,8 @@ LINEAR_AE = ModelCard(
     paper_params=200_000,
     paper_dataset="mnist",
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    departures=(
+        "The first hidden layer has 116 units, which give the paper's count; the draft has 128 "
+        "(Kalibhat et al., Table 1).",
+    ),
 )

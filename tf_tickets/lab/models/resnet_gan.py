@@ -102,6 +102,10 @@ RESNET_DCGAN = ModelCard(
     recipe=SNGAN_RECIPE,
     paper_params=2_200_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
+    departures=(
+        "The networks are those of Miyato et al. at 128 filters, with codes of 100 numbers, which "
+        "have the paper's count (Kalibhat et al., Table 1).",
+    ),
 )
 
 SNGAN_RESNET = ModelCard(
@@ -121,4 +125,16 @@ SNGAN_RESNET = ModelCard(
     recipes_on={"digits": {"network": {"width": 8, "critic_steps": 1, "ema_decay": 0.98}}},
     paper_params=5_330_563,
     paper="Chen et al., arXiv:2106.00134, the authors' code",
+    departures=(
+        "An update of the generator sees as many codes as one of the discriminator sees images, "
+        "64; the authors take 128, as `generator_batch_factor` 2 does (code of Chen et al.).",
+        "Scales of batch normalization begin at 1; the authors draw them by N(1, 0.02), as "
+        "`initializer` sngan does (code of Chen et al.).",
+        "The discriminator ends in a convolution of 1x1 in place of a dense layer of the same "
+        "weights; it is pruned even with `skip_dense` (code of Chen et al.).",
+        "Both networks are pruned together and ranked in one pool by default; the authors prune "
+        "the generator alone, or each network by a threshold of its own, as `component` generator "
+        "and `pool` component do (code of Chen et al.).",
+        "Trainings of 200 epochs are shorter than the authors' 320 (code of Chen et al.).",
+    ),
 )

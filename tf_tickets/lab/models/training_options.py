@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from tf_tickets.lab.models import gan_losses
+from tf_tickets.lab.models.initializers import INITIALIZERS
 from tf_tickets.lab.options import Options, option, refuse
 
 
@@ -32,11 +33,25 @@ class Training(Options):
         None, "filters of the outermost layers (default: by recipe)", at_least=1
     )
 
+    learning_rate_decay: str | None = option(
+        None,
+        "how the learning rate falls: linear is to 0 at the end of a training (default: by recipe)",
+        ("none", "linear"),
+    )
+    initializer: str | None = option(
+        None,
+        "how weights begin: as in Keras (Glorot), in PyTorch, by N(0, 0.02) as in the DCGAN of "
+        "Radford et al., or with scales by N(1, 0.02) as in the SNGAN of Chen et al. (default: by "
+        "recipe)",
+        INITIALIZERS,
+    )
+
     # Which of the options are of the model; a subclass adds its own.
-    of_model: ClassVar[tuple[str, ...]] = ("width",)
+    of_model: ClassVar[tuple[str, ...]] = ("width", "initializer")
     # Which are fields of `recipes.Recipe`.
     of_recipe: ClassVar[tuple[str, ...]] = (
-        *("epochs", "batch_size", "learning_rate", "evaluations", "precision"),
+        *("epochs", "batch_size", "learning_rate", "learning_rate_decay"),
+        *("evaluations", "precision"),
     )
 
     def network_options(self) -> dict:
@@ -71,6 +86,12 @@ class GanTraining(Training):
         "updates of the discriminator for each update of the generator (default: by recipe)",
         at_least=1,
     )
+    generator_batch_factor: int | None = option(
+        None,
+        "codes of an update of the generator, for each image of an update of the discriminator "
+        "(default: by recipe)",
+        at_least=1,
+    )
     gradient_penalty: float | None = option(
         None,
         "weight of a gradient penalty in the discriminator's loss, which replaces clipping; 0 for "
@@ -95,7 +116,7 @@ class GanTraining(Training):
 
     of_model: ClassVar[tuple[str, ...]] = (
         *Training.of_model,
-        *("critic_steps", "gradient_penalty", "ema_decay"),
+        *("critic_steps", "generator_batch_factor", "gradient_penalty", "ema_decay"),
     )
 
     def check(self, card) -> None:

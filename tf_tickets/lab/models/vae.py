@@ -74,6 +74,11 @@ def _stage_widths(side, width):
     return [max(1, 8 * width // 2**i) for i in reversed(range(num_stages))]
 
 
+_DEPARTURES = (
+    "Means and log-variances are not normalised over the batch, which would tie the code of an "
+    "image to the others (drafts of Kalibhat et al.).",
+)
+
 # All whose maker is `conv_decoder`.
 SHARING = ("vae", "beta-vae", "dcgan-shared")
 
@@ -85,6 +90,7 @@ VAE = ModelCard(
     paper_params=5_600_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     shares_maker_with=SHARING,
+    departures=_DEPARTURES,
 )
 
 BETA_VAE = ModelCard(
@@ -96,4 +102,5 @@ BETA_VAE = ModelCard(
     paper_params=5_600_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     shares_maker_with=SHARING,
+    departures=_DEPARTURES,
 )

@@ -8,6 +8,7 @@ import rich.progress
 import tensorflow as tf
 
 from tf_tickets.engines import Observer, Progress, Stage
+from tf_tickets.runs.records import collapsed
 
 
 class ProgressBar:
@@ -69,14 +70,14 @@ class ProgressBar:
         self._progress.update(task, advance=steps, **changes)
         self._progress.update(self._all, advance=steps)
 
-    def end(self, task: rich.progress.TaskID, name: str, num_steps: int) -> None:
-        """Count a whole training, whatever step it began with."""
+    def end(self, task: rich.progress.TaskID, done: str, num_steps: int) -> None:
+        """Count a whole training, whatever step it began with; `done` says what came of it."""
         self.drop(task)
         self._progress.update(self._all, advance=num_steps)
         self._left -= 1
         self._show()
         if self._progress.disable:
-            line = f"{name}: trained, {self._left} left"
+            line = f"{done}, {self._left} left"
             self._console.print(line, highlight=False, soft_wrap=True)
 
     def drop(self, task: rich.progress.TaskID) -> None:
@@ -128,7 +129,9 @@ class _OfSearch(Observer):
     def stage_ends(self, stage, record):
         """Count a training; one that was found done is no work."""
         if stage in self._tasks:
-            self._bar.end(self._tasks.pop(stage), self._name(stage), self._num_steps)
+            how = "collapsed" if collapsed(record) else "trained"
+            how = "not trained" if record.get("attempts") == 0 else how
+            self._bar.end(self._tasks.pop(stage), f"{self._name(stage)}: {how}", self._num_steps)
         else:
             self._bar.add_stages(-1, self._num_steps)
 

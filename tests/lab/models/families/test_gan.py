@@ -166,6 +166,29 @@ def test_critic_steps_are_updates_of_the_discriminator():
     assert int(discriminator_optimizer.iterations) == 24
 
 
+@pytest.mark.parametrize("critic_steps", [1, 2])
+def test_the_generator_can_have_a_larger_batch_of_its_own(critic_steps):
+    model = tiny_gan(critic_steps=critic_steps, generator_batch_factor=3, run_eagerly=True)
+    sizes, call = [], model.generator.call
+    model.generator.call = lambda x, **options: sizes.append(len(x)) or call(x, **options)
+    fit(model, epochs=2)
+    part = 8 // critic_steps
+    assert sizes == 6 * [*critic_steps * [part], 3 * part]
+    assert [int(each.iterations) for each in model.optimizers] == [6, 6 * critic_steps]
+
+
+def test_a_batch_as_large_as_the_discriminators_is_shared_with_it():
+    model = tiny_gan(critic_steps=2, run_eagerly=True)
+    sizes, call = [], model.generator.call
+    model.generator.call = lambda x, **options: sizes.append(len(x)) or call(x, **options)
+    fit(model, IMAGES[:8])
+    assert sizes == [4, 4]
+    one, other = tiny_gan(critic_steps=2), tiny_gan(critic_steps=2, generator_batch_factor=3)
+    generator, discriminator = map(tt.count_flops, (one.generator, one.discriminator))
+    update = 2 * discriminator.forward + generator.backward
+    assert other.step_flops() - one.step_flops() == 2 * update + 3 * generator.forward
+
+
 @pytest.mark.parametrize("count", [7, 8, 2])
 def test_a_batch_that_cannot_be_divided_is_filled_up_with_its_first_images(count):
     model, other = (tiny_gan(critic_steps=3) for _ in range(2))
@@ -457,6 +480,7 @@ def test_a_teacher_teaches_until_it_is_taken_away():
     [
         ({"loss": "least_squares"}, "least_squares"),
         ({"critic_steps": 0}, "critic_steps"),
+        ({"generator_batch_factor": 0}, "generator_batch_factor"),
         ({"critic_steps": 1.5}, "critic_steps"),
         ({"critic_steps": "2"}, "critic_steps"),
         ({"clip_weights": float("inf")}, "clip_weights"),

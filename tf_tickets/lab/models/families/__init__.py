@@ -59,6 +59,10 @@ VARIATIONAL_AUTOENCODER = Family(
             "metric": "reconstruction_loss",
         }
     },
+    departures=(
+        "Samples are decoded from N(0, I); the drafts draw mean and variance at random first, "
+        "which spreads the codes too far (drafts of Kalibhat et al.).",
+    ),
 )
 
 
@@ -80,6 +84,7 @@ GAN = Family(
     options={
         "loss": "non_saturating",
         "critic_steps": 1,
+        "generator_batch_factor": 1,
         "clip_weights": None,
         "gradient_penalty": 0.0,
         "ema_decay": None,
@@ -90,4 +95,11 @@ GAN = Family(
         "digits": {**_ON_DIGITS, "network": {"width": 8}, "epochs": 16, "learning_rate": 1e-3}
     },
     complete=_bound_critic_once,
+    departures=(
+        "The optimizer and its rate are those of the papers that introduced each model; the drafts "
+        "take Adam at 1e-3 with its default betas for all (drafts of Kalibhat et al.).",
+        "The generator's first layer and the discriminator's last one are pruned and rewound as "
+        "all others; the drafts leave them dense and draw them anew in each round (drafts of "
+        "Kalibhat et al.).",
+    ),
 )

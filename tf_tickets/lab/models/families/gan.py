@@ -17,7 +17,7 @@ from tf_tickets.lab.models.families.base import (
     equal_parts,
     images_only,
 )
-from tf_tickets.lab.models.families.gan_arguments import check_arguments
+from tf_tickets.lab.models.families.gan_arguments import check_arguments, check_counts
 from tf_tickets.lab.models.families.gan_penalties import bernoulli_divergence, gradient_penalty
 from tf_tickets.lab.models.gan_losses import LOSSES
 from tf_tickets.lab.models.spectral import SpectralConv2D
@@ -52,6 +52,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         ema_decay: of the moving average of the generator's weights by which it samples; None to
             sample by the weights themselves. Moving statistics are not averaged again. The average
             starts anew with a new optimizer, from the weights after the first update.
+        generator_batch_factor: codes of the generator's update, for each image of one of the
+            discriminator's; from 2 on it draws codes of its own.
         seed: of the training noise; by default it follows `keras.utils.set_random_seed`.
 
     Raises:
@@ -75,16 +77,19 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         clip_weights: float | None = None,
         gradient_penalty: float = 0.0,
         ema_decay: float | None = None,
+        generator_batch_factor: int = 1,
         seed: int | None = None,
         **kwargs,
     ):
-        check_arguments(loss, critic_steps, clip_weights, gradient_penalty, ema_decay)
+        check_arguments(loss, clip_weights, gradient_penalty, ema_decay)
+        check_counts(critic_steps=critic_steps, generator_batch_factor=generator_batch_factor)
         super().__init__(generator, discriminator, **kwargs)
         self.loss_name = loss
         self.critic_steps = critic_steps
         self.clip_weights = clip_weights
         self.gradient_penalty = gradient_penalty
         self.ema_decay = ema_decay
+        self.generator_batch_factor = generator_batch_factor
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
         self._discriminator_loss = LOSSES[loss].discriminator
@@ -154,7 +159,8 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         (c + 3) F_G + (6 c + 3) F_D, with new images for the generator and all of the
         discriminator's gradients, which are not computed here. A gradient penalty adds 6 F_D to
         each of the c updates: a forward pass and its gradient, and twice as much to learn from
-        both. What a teacher takes is not counted.
+        both. With a batch of its own, the generator's update takes F_G too, and all of it as often
+        as its batch is larger. What a teacher takes is not counted.
         """
         generator, discriminator = map(count_flops, (self.generator, self.discriminator))
         # The gradient of its input alone takes a network as much as its forward pass.
@@ -162,7 +168,9 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         critic_step = generator.forward + 2 * (discriminator.forward + discriminator.backward)
         if self.gradient_penalty:
             critic_step += 3 * verdict
-        return self.critic_steps * critic_step + verdict + generator.backward
+        factor = self.generator_batch_factor
+        update = verdict + generator.backward + (generator.forward if factor > 1 else 0)
+        return self.critic_steps * critic_step + factor * update
 
     def settle(self) -> None:
         """Bring what follows the weights up to them, after these were set from outside."""
@@ -228,19 +236,21 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
     def train_step(self, data):
         """Update both networks on one batch; return the running means of the losses."""
         images = images_only(data)
-        *first, last = equal_parts(images, self.critic_steps)
+        parts = equal_parts(images, self.critic_steps)
+        shared = self.generator_batch_factor == 1
         train = self._train_discriminator
         # As a function it is traced once, and not for each part again; but replicas that talk to
         # each other may not do so from within a function of their own.
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         if alone and not self.run_eagerly:
             train = tf.function(train, jit_compile=False)
-        for part in first:
-            train(part)
+        for part in parts[:-1] if shared else parts:
+            discriminator_loss = train(part)
         with tf.GradientTape() as tape:
-            fakes = self._generate(last)
-            with tape.stop_recording():
-                discriminator_loss = self._update_discriminator(last, fakes)
+            fakes = self._generate(parts[-1], self.generator_batch_factor)
+            if shared:
+                with tape.stop_recording():
+                    discriminator_loss = self._update_discriminator(parts[-1], fakes)
             generator_loss = self._generator_loss(self.discriminator(fakes, training=True))
             total = generator_loss + sum(self.generator.losses)
             scaled = self._scaled(self.optimizer, total)
@@ -264,9 +274,9 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
         }
         return self.report_losses(losses, images)
 
-    def _generate(self, images):
-        """Return as many generated images, in training mode."""
-        shape = (ops.shape(images)[0], self.latent_dim)
+    def _generate(self, images, times=1):
+        """Return as many generated images, or so many times as many, in training mode."""
+        shape = (times * ops.shape(images)[0], self.latent_dim)
         codes = draw(keras.random.normal, shape, self.seed_generator)
         return self.generator(codes, training=True)
 
@@ -352,6 +362,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             "clip_weights": self.clip_weights,
             "gradient_penalty": self.gradient_penalty,
             "ema_decay": self.ema_decay,
+            "generator_batch_factor": self.generator_batch_factor,
             "seed": self.seed,
         }
 

@@ -1,18 +1,19 @@
 """Images by sparsity: rows of pictures, the real ones first."""
 
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_tickets.engines import Stage
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.pictures import read_strip
 from tf_tickets.lab.show.figures.figure import Figure, subject
 from tf_tickets.lab.show.styles import DPI, WIDTH_INCHES, new_figure, save
 from tf_tickets.runs.paths import REAL, SAMPLES
+from tf_tickets.runs.records import Records, collapsed
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -80,18 +81,28 @@ def _tile(rows):
 
 
 def _applies(run):
-    return (run.path / REAL).exists()
+    return bool(_pictured(run)) and (run.path / REAL).exists()
 
 
 def _draw(run, path):
     rows = [("real", read_strip(run.path / REAL))]
     found = run.verdict.comparison
-    for record in _illustrated(run.records, found and found.round):
-        pictures = run.path / pathlib.Path(record.get("ticket") or "").parent / SAMPLES
-        if not record.get("collapsed") or pictures.exists():  # one that collapsed may have none
-            rows.append((_label(record), read_strip(pictures)))
-    kind = run.records[0]["protocol"]["generated"]  # samples or reconstructions
+    for record in _illustrated(_pictured(run), found and found.round):
+        rows.append((_label(record), read_strip(_pictures(run, record))))
+    kinds = [record["protocol"].get("generated") for record in run.records]
+    kind = next(filter(None, kinds))  # samples or reconstructions
     image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+
+
+def _pictured(run):
+    """Return the records that have pictures; a training that collapsed may have none."""
+    return Records(
+        record for record in run.records if not collapsed(record) or _pictures(run, record).exists()
+    )
+
+
+def _pictures(run, record):
+    return run.path / Stage(record["seed"], record["round"], record["arm"]).name / SAMPLES
 
 
 def _illustrated(records, marked_round):
