@@ -100,18 +100,6 @@ def test_the_table_of_two_arms_fits_a_terminal(records):
     assert "…" not in text_of(shown(wide))
 
 
-def test_a_cell_says_how_many_trainings_collapsed(records):
-    of_round = [r for r in records if (r["round"], r["arm"]) == (2, "random")]
-    for each in of_round[:2]:
-        each |= {"metrics": {}, "collapsed": "Training diverged.", "early_stopping_step": {}}
-    comparisons = compare_arms([r for r in records if r["metrics"]], "loss", 0.1)
-    rows = tables.rounds_table(records, comparisons, "loss", None).rows
-    assert rows[2][4] == "10.7, 2 collapsed"
-    of_round[2] |= {"metrics": {}, "collapsed": "Training diverged."}
-    alone = [r for r in records if r["seed"] == 0]
-    assert tables.rounds_table(alone, comparisons, "loss", None).rows[2][4] == "collapsed"
-    assert tables.rounds_table(records, comparisons, "loss", None).rows[2][4] == "3 collapsed"
-
 
 def test_without_a_random_arm_its_column_is_left_out(records):
     (table,) = shown([r for r in records if r["arm"] != "random"])
