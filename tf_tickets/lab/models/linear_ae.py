@@ -45,6 +45,10 @@ LINEAR_AE = ModelCard(
     name="linear-ae",
     title="Linear AE",
     family=AUTOENCODER,
+    # Chosen here, by when the validation loss settles: 3,750 steps, minutes on two cores.
+    recipes_on={
+        "mnist": {"batch_size": 32, "learning_rate": 3e-3, "epochs": 3, "precision": "float32"}
+    },
     networks=linear_autoencoder,
     recipes_on={"mnist": {"image_size": 28}, "digits": {"epochs": 20}},
     paper_params=200_000,
