@@ -12,6 +12,7 @@ from tf_tickets.files import read_sealed_json, write_sealed_json
 from tf_tickets.lab import Data, EngineOptions, Judging, RunConfig, Training
 from tf_tickets.lab.job import HERE, Job, Watcher, identity, make, prepare_all
 from tf_tickets.lab.methods import IterativeMagnitude, MagnitudeAtInit, Transfer
+from tf_tickets.lab.precision_trial import Trial
 from tf_tickets.lab.prepared import prepare
 
 SMALL = RunConfig(
@@ -269,3 +270,15 @@ def test_runs_of_one_folder_are_made_one_after_another(tmp_path):
     assert len(list(runs[0].path.glob("seed-0/*/*/done.json"))) == 3
     runs = tt.lab.execute([dataclasses.replace(longer, seeds=(1,)), short], tmp_path)
     assert [len(run.records) for run in runs] == [3, 2]
+
+
+def test_a_trial_of_precisions_is_noted_in_the_run(monkeypatch, tmp_path):
+    trial = Trial({"float32": 0.01, "mixed_bfloat16": 0.03})
+    monkeypatch.setattr("tf_tickets.lab.prepared.try_precisions", lambda *_: trial)
+    auto = dataclasses.replace(SMALL.training, precision="auto")
+    job = job_of(dataclasses.replace(SMALL, training=auto), tmp_path)
+    assert str(trial) in job.notes
+    with job.folder as folder:
+        content = json.loads((folder.path / "run.json").read_text())
+    assert content["origin"]["precision"] == trial.as_dict()
+    assert content["settings"]["recipe"]["precision"] == "float32"

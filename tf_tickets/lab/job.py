@@ -102,6 +102,8 @@ class Job:
         self.threads = read_settings(found)["threads"] if found else threads
         settings["threads"] = self.threads
         origin = {"config": prepared.asked.to_dict(), "machine": machine()}
+        if prepared.trial:
+            origin["precision"] = prepared.trial.as_dict()
         self.folder = RunFolder.named(output, name, settings, origin)
         self.notes = [*prepared.notes, *self._notes_of_machine()]
 
