@@ -47,12 +47,12 @@ def test_tracing_stands_apart_and_the_beginning_of_a_data_set_is_in_neither(cloc
     }
 
 
-@pytest.mark.parametrize(("seconds", "turns"), [(2.0, 5), (4.0, 3), (1000.0, 3)])
-def test_slow_steps_are_timed_in_fewer_turns_but_in_three(seconds, turns, clock):
+@pytest.mark.parametrize(("seconds", "turns"), [(0.1, 9), (2.0, 4), (1000.0, 1)])
+def test_slow_steps_are_timed_in_fewer_turns_but_in_one(seconds, turns, clock):
     model = TimedModel(clock, seconds)
     found = time_steps({"only": model}, lambda number: [0.0] * number, 9, 1, at_most_seconds=9.0)
     assert model.steps == 1 + 1 + turns
-    assert found["only"] == StepTime(seconds, 50.0)
+    assert found["only"].seconds == pytest.approx(seconds)
 
 
 def test_the_steps_that_are_timed_train():

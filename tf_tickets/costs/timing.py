@@ -9,8 +9,6 @@ import numpy as np
 
 from tf_tickets.keras_internals import train_step_of
 
-_FEWEST_TURNS = 3
-
 
 @dataclasses.dataclass(frozen=True)
 class StepTime:
@@ -46,19 +44,19 @@ def time_steps(
             the models are trained on, such as a `tf.data.Dataset`.
         num_turns: of each model, at most.
         steps_per_turn: of a model, until the next takes its turn.
-        at_most_seconds: no turns begin after so many, but for the first three; tracing is not in
-            them. None for as many turns as asked.
+        at_most_seconds: after so many no turn begins but the first; tracing is not in them. None
+            for as many turns as asked.
     """
     num_steps = 1 + (1 + num_turns) * steps_per_turn
     takers = {key: _Taker(model, batches(num_steps)) for key, model in models.items()}
     first = {key: _timed(taker, 1) for key, taker in takers.items()}
+    begun = time.perf_counter()
     for taker in takers.values():
         taker.take(steps_per_turn)  # warms up
     seen = {key: [] for key in models}
-    begun = time.perf_counter()
     for number in range(num_turns):
         spent = time.perf_counter() - begun
-        if at_most_seconds is not None and number >= _FEWEST_TURNS and spent > at_most_seconds:
+        if at_most_seconds is not None and number and spent > at_most_seconds:
             break
         for key, taker in takers.items():
             seen[key].append(_timed(taker, steps_per_turn) / steps_per_turn)
