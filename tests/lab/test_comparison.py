@@ -75,9 +75,7 @@ def rows(way, method, search, path, experiment, seeds=(0, 1), rounds=(1, 2)):
     steps = StepCosts()
     costs = RunCosts(method, records, path, experiment, steps)
     steps.measure(None)
-    return records, comparison.rows_of_run(
-        WAYS[way], run_of(method, records, path), costs, rounds
-    )
+    return records, comparison.rows_of_run(WAYS[way], run_of(method, records, path), costs, rounds)
 
 
 def search_by(draw, rewind_step=REWIND_STEP):

@@ -176,8 +176,7 @@ def _row(name, asked_sparsity, group, records, costs, metric):
         tracing_seconds=_mean(map(costs.tracing_seconds, trained)),
         evaluation_seconds=_mean_recorded(trained, "evaluation_seconds"),
         images_per_second=_mean(
-            costs.num_images(record) / taken
-            for record, taken in zip(trained, seconds, strict=True)
+            costs.num_images(record) / taken for record, taken in zip(trained, seconds, strict=True)
         ),
     )
 

@@ -33,7 +33,12 @@ class StepCosts:
         self._contexts = contextlib.ExitStack()
 
     def add(
-        self, how: str, policy: str, model: keras.Model, batch_size: int, within=contextlib.nullcontext
+        self,
+        how: str,
+        policy: str,
+        model: keras.Model,
+        batch_size: int,
+        within: Callable = contextlib.nullcontext,
     ) -> tuple:
         """Add a model, and return the key of its kind.
 

@@ -1,8 +1,8 @@
 """Compare ways of pruning side by side: `python scripts/compare_pruning.py --model dcgan-table2`.
 
 Unpruned, iterative magnitude pruning, early-bird tickets in full and mixed precision, and pruning
-at initialization, at equal sparsities, each with its metric, weights, FLOPs and seconds. Each way is
-a run. If the command is broken off, the same command goes on where it stopped.
+at initialization, at equal sparsities, each with its metric, weights, FLOPs and seconds. Each way
+is a run. If the command is broken off, the same command goes on where it stopped.
 """
 
 import dataclasses
@@ -56,7 +56,8 @@ def main():
     name, metric = f"compare-{config.model}-{config.dataset}", runs[0].metric
     folder = RunFolder.named(asked.output, name, [run.path.name for run in runs]).path
     write_comparison(folder, rows, metric, f"{config.model} on {config.dataset}")
-    console.print(*comparison_tables(rows, metric), sep="\n\n")
+    for table in comparison_tables(rows, metric):
+        console.print(table, "")
     for name in (paths.COMPARE_TABLE, paths.COMPARE_ROWS, paths.FIGURES):
         print_line(console, f"  {folder / name}")
     if asked.json:

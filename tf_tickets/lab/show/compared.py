@@ -34,13 +34,17 @@ def comparison_tables(rows: Sequence["Row"], metric: str) -> list[Table]:
 
 def _worth(rows, metric):
     unpruned, *others = rows
-    of_metric = of_seeds(len(unpruned.values))
+    change = "ratio" if _are_ratios(others) else "difference"
     return Table(
-        title=f"{metric} on test images, {of_metric}",
-        columns=("", "asked", "sparsity", metric, "change", "95 % interval", "p", "Holm"),
+        title=f"{metric} on test images, {of_seeds(len(unpruned.values))}",
+        columns=("", "asked", "sparsity", metric, change, "95 % interval", "p", "Holm"),
         rows=tuple(_worth_cells(row) for row in rows),
         caption=_worth_caption(others),
     )
+
+
+def _are_ratios(rows):
+    return all(row.change.is_ratio for row in rows if row.change)
 
 
 def _name(row):
@@ -63,10 +67,8 @@ def _worth_cells(row):
 def _change_cells(change):
     if change is None:
         return "", ""
-    shown = "×{:.3g}" if change.is_ratio else "{:+.3g}"
-    if change.low is None:
-        return shown.format(change.change), ""
-    return shown.format(change.change), f"{change.low:.3g} to {change.high:.3g}"
+    shown = f"{change.change:.3g}" if change.is_ratio else f"{change.change:+.3g}"
+    return shown, "" if change.low is None else f"{change.low:.3g} to {change.high:.3g}"
 
 
 def _p(p):
@@ -74,12 +76,11 @@ def _p(p):
 
 
 def _worth_caption(rows):
-    changes = [row.change for row in rows if row.change]
-    is_ratio = all(change.is_ratio for change in changes)
-    num_tests = sum(change.p is not None for change in changes)
-    kind = "geometric mean of the ratio to" if is_ratio else "mean difference from"
-    scale = " of the logarithms" if is_ratio else ""
-    text = f"change: {kind} unpruned, seed by seed."
+    num_tests = sum(row.corrected_p is not None for row in rows)
+    if _are_ratios(rows):
+        text, scale = "ratio: to unpruned, seed by seed; geometric mean.", " of the logarithms"
+    else:
+        text, scale = "difference: from unpruned, seed by seed; mean.", ""
     if num_tests:
         tests = "one test" if num_tests == 1 else f"{num_tests} tests"
         text += f" p: two-sided paired t test{scale}. Holm: p corrected for the {tests} here."

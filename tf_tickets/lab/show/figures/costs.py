@@ -42,7 +42,8 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "matplotlib
     figure = new_figure(4.6, 1.6 * WIDTH_INCHES, layout="constrained")
     panels = figure.subplots(1, 3)
     styles = method_styles(dict.fromkeys(row.method for row in rows))
-    for (way, arm), group in _by_way_and_arm(rows).items():
+    groups = _by_way_and_arm(rows)
+    for (way, arm), group in groups.items():
         style = {"linewidth": 1, **styles[way], "label": group[0].name}
         if arm == "random":  # the control looks like its ticket, but hollow
             style |= {"markerfacecolor": "white", "linestyle": ":"}
@@ -52,7 +53,7 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "matplotlib
     figure.legend(
         *panels[1].get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=min(_MOST_COLUMNS, len(styles)),
+        ncols=min(_MOST_COLUMNS, len(groups)),
         frameon=False,
     )
     save(figure, path)
