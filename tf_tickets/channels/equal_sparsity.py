@@ -1,11 +1,14 @@
 """How many channels have to go for a fraction of a model's weights to go with them."""
 
-import keras
+import math
 
-from tf_tickets.channels.ranking import ChannelRanking
-from tf_tickets.channels.slim import slim
+import keras
+import numpy as np
+
+from tf_tickets.channels.ranking import ChannelRanking, removed_channels
+from tf_tickets.channels.slim import masks_with_widths
 from tf_tickets.errors import check_sparsity
-from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.pruning.prunable import prunable
 
 _MOST_STEPS = 12
 
@@ -35,17 +38,38 @@ def channel_sparsity_for(
     """
     check_sparsity("weight_sparsity", weight_sparsity)
     ranking = ChannelRanking(model, whole_groups, "layer")
-    whole = num_values(prunable(model))
+    kernels = {id(kernel): kernel.shape for kernel in prunable(model)}
 
     def lost(channel_sparsity):
-        slimmed = slim(model, ranking.masks(channel_sparsity), round_to)
-        return 1 - num_values(prunable(slimmed)) / whole
+        masks = masks_with_widths(ranking.graphs, ranking.masks(channel_sparsity), round_to)
+        shapes = {**kernels, **_slim_shapes(ranking.graphs, masks, kernels)}
+        return 1 - sum(map(math.prod, shapes.values())) / sum(map(math.prod, kernels.values()))
 
-    low, high = (0.0, lost(0.0)), (1.0, 1.0)
-    for _ in range(_MOST_STEPS):
-        middle = (low[0] + high[0]) / 2
+    low, high = (0.0, lost(0.0)), None  # every layer keeps a channel, so 1 is not tried
+    for number in range(1, _MOST_STEPS + 1):
+        middle = (low[0] + high[0]) / 2 if high else 1 - 0.5**number
         found = (middle, lost(middle))
         low, high = (found, high) if found[1] <= weight_sparsity else (low, found)
-    # Above `high` stands 1, which was never tried: every layer keeps a channel.
-    nearest = min((low, high), key=lambda each: abs(each[1] - weight_sparsity))
-    return low[0] if nearest[0] == 1.0 else nearest[0]
+    tried = [low, high] if high else [low]
+    return min(tried, key=lambda each: abs(each[1] - weight_sparsity))[0]
+
+
+def _slim_shapes(graphs, masks, kernels) -> dict[int, tuple]:
+    """Return the shapes that kernels have in the slim model, by the id of each that is followed."""
+    shapes = {}
+    for graph in graphs:
+        gone = removed_channels(graph, masks)
+        for each in graph.layers:
+            for variable in each.layer.trainable_variables:
+                if id(variable) in kernels:
+                    shapes[id(variable)] = _slim_shape(each, variable, gone)
+    return shapes
+
+
+def _slim_shape(layer, variable, gone):
+    shape = list(variable.shape)
+    for axis, side in layer.axes.get(variable.name, {}).items():
+        channels = layer.channels[side]
+        if shape[axis] == len(channels):  # not one number for all channels
+            shape[axis] = int((~np.isin(channels, gone)).sum())
+    return tuple(shape)

@@ -110,7 +110,7 @@ class EarlyBird(Method):
         options = (self.whole_groups, self.round_to)
         found = [channel_sparsity_for(model, each, *options) for each in self.weight_sparsity]
         if len(set(found)) < len(found):
-            expected = f"must be further apart: the channels of {model.name} are too few for them"
+            expected = f"must be such that {model.name} loses another number of channels for each"
             refuse("weight_sparsity", expected, self.weight_sparsity)
         return tuple(found)
 
