@@ -14,9 +14,7 @@ def network(width, shuffle=0):
     """Return three convolutions of a width, whose scales are drawn from a seed."""
     x = inputs = keras.Input((4, 4, 2))
     for number in range(3):
-        x = layers.Conv2D(width, 3, name=f"conv{number}", use_bias=False)(
-            layers.ZeroPadding2D()(x)
-        )
+        x = layers.Conv2D(width, 3, name=f"conv{number}", use_bias=False)(layers.ZeroPadding2D()(x))
         x = layers.BatchNormalization(name=f"bn{number}")(x)
     model = keras.Model(inputs, layers.Conv2D(1, 1, name="last")(x), name="network")
     rng = np.random.default_rng(shuffle)

@@ -97,7 +97,7 @@ def test_finished_runs_are_compared_by_their_ways(run_here, monkeypatch):
 def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     options = [
         *SMALL,
-        *"--rounds 1 2 --rewind-step 4 --retries 1".split(),
+        *"--rounds 2 --image-size 16 --rewind-step 4 --retries 1".split(),
         *"--json --output".split(),
         tmp_path,
     ]
@@ -109,10 +109,10 @@ def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     of_each += [(name, arm) for name in slims for arm in ("winning", "random")]
     of_each += [(name, "winning") for name in ("snip", "grasp", "synflow")]
     shown = [(row["method"], row["arm"]) for row in rows]
-    assert shown == [("unpruned", "dense"), *of_each, *of_each]
+    assert shown == [("unpruned", "dense"), *of_each]
     whole, *others = rows
     for row in others:
-        assert row["asked_sparsity"] in (0.2, 0.36)
+        assert row["asked_sparsity"] == pytest.approx(0.36)
         if row["method"] in slims:
             assert row["training_flops"] < whole["training_flops"]
             assert row["weight_sparsity"] == pytest.approx(row["asked_sparsity"], abs=0.12)
@@ -125,9 +125,9 @@ def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     assert "early-bird-mixed" in (folder / "compare.md").read_text()
     assert (folder / "figures" / "compare.png").exists()
     done = finished_stages(tmp_path)
-    assert len(done) == 7 + (2 + 3 * 4 + 3 * 2)
+    assert len(done) == 7 + (2 + 3 * 2 + 3)
     assert run_script(*options, **SCRIPT).returncode == 0
-    fewer = run_script(*options, "--methods", "imp", "--rounds", "1", **SCRIPT)
+    fewer = run_script(*options, "--methods", "imp", **SCRIPT)
     assert fewer.returncode == 0, fewer.stderr
     asked = json.loads(fewer.stdout.splitlines()[-1])
     assert [row["values"] for row in asked] == [row["values"] for row in rows[:2]]
