@@ -22,6 +22,7 @@ def test_none_is_tensorflows_default_and_its_process_the_chief():
     assert resolved is tf.distribute.get_strategy() and not tf.distribute.has_strategy()
     assert tt.is_chief(resolved)
     tt.check_agreement(resolved, {"anything": 1}, "agrees with itself")
+    assert strategy.mean_of_workers(resolved, (1.0, 2.0)) == [1.0, 2.0]
 
 
 def test_an_unknown_strategy_is_refused():
@@ -288,6 +289,11 @@ OF_WORKERS = """
     else:
         raise AssertionError("Keras can do it now")
     type(strategy).reduce = reduce
+
+    from tf_tickets.strategy import mean_of_workers
+
+    mine_alone = 3.0 if tt.is_chief(strategy) else 5.0
+    assert mean_of_workers(strategy, [1.0, mine_alone]) == [1.0, 4.0]
 
     try:
         tt.check_agreement(strategy, tt.is_chief(strategy), "Be one.")

@@ -1,4 +1,5 @@
 from . import callbacks, engines, lab, search
+from .channels.equal_sparsity import channel_sparsity_for
 from .channels.ranking import (
     ChannelRanking,
     channel_masks,
@@ -56,6 +57,7 @@ __all__ = [
     "callbacks",
     "channel_masks",
     "channel_masks_of_zeros",
+    "channel_sparsity_for",
     "check_agreement",
     "count_flops",
     "data",

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -87,6 +88,24 @@ def check_agreement(strategy: tf.distribute.Strategy, what, advice: str) -> None
     numbers = strategy.experimental_distribute_values_from_function(lambda _: number)
     if len(set(strategy.gather(numbers, axis=0).numpy().tolist())) > 1:
         raise SettingError(f"The workers do not agree. {advice}")
+
+
+def mean_of_workers(strategy: tf.distribute.Strategy, numbers: Sequence[float]) -> list[float]:
+    """Return the mean of each number over all workers of a strategy, the same in all of them.
+
+    Args:
+        strategy: of the workers, all of which have to call this; of a single process the numbers
+            are returned as they are.
+        numbers: as many in each worker.
+
+    Raises:
+        tf.errors.UnavailableError: if another worker has ended.
+    """
+    if strategy.cluster_resolver is None:
+        return list(numbers)
+    mine = tf.constant([list(numbers)], tf.float64)
+    of_all = strategy.experimental_distribute_values_from_function(lambda _: mine)
+    return strategy.gather(of_all, axis=0).numpy().mean(axis=0).tolist()
 
 
 class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):

@@ -14,6 +14,7 @@ from tf_tickets.files import read_sealed_json, write_sealed_json
 from tf_tickets.lab import Data, EngineOptions, Judging, RunConfig, Training
 from tf_tickets.lab.job import HERE, Job, Watcher, identity, make, prepare_all
 from tf_tickets.lab.methods import IterativeMagnitude, MagnitudeAtInit, Transfer
+from tf_tickets.lab.precision_trial import Trial
 from tf_tickets.lab.prepared import prepare
 from tf_tickets.lab.show import tables
 
@@ -328,3 +329,15 @@ def test_without_any_dense_network_a_run_ends_in_one_line(worthless, tmp_path):
 def test_a_run_says_what_it_does_otherwise_than_the_papers(made):
     origin = read_sealed_json(made.path / "run.json")["origin"]
     assert origin["departures"] == SMALL.departures
+
+
+def test_a_trial_of_precisions_is_noted_in_the_run(monkeypatch, tmp_path):
+    trial = Trial({"float32": 0.01, "mixed_bfloat16": 0.03})
+    monkeypatch.setattr("tf_tickets.lab.prepared.try_precisions", lambda *_: trial)
+    auto = dataclasses.replace(SMALL.training, precision="auto")
+    job = job_of(dataclasses.replace(SMALL, training=auto), tmp_path)
+    assert str(trial) in job.notes
+    with job.folder as folder:
+        content = json.loads((folder.path / "run.json").read_text())
+    assert content["origin"]["precision"] == trial.as_dict()
+    assert content["settings"]["recipe"]["precision"] == "float32"

@@ -9,6 +9,8 @@ import tf_tickets as tt
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import Data, Judging, RunConfig, Training
 from tf_tickets.lab.methods import IterativeMagnitude, Transfer
+from tf_tickets.lab.precision import resolve_mixed
+from tf_tickets.lab.precision_trial import Trial
 from tf_tickets.lab.prepared import metric_of, prepare, recipe_of
 
 SMALL = RunConfig(
@@ -60,10 +62,32 @@ def test_options_of_the_network_and_of_the_training_override_the_recipe():
     assert (recipe.epochs, recipe.batch_size) == (2, 16)
 
 
-def test_precision_is_that_of_this_machine():
-    auto = dataclasses.replace(SMALL.training, precision="auto")
-    recipe = recipe_of(dataclasses.replace(SMALL, training=auto))
-    assert recipe.precision == tt.lab.resolve_precision("auto")
+AUTO = dataclasses.replace(SMALL, training=dataclasses.replace(SMALL.training, precision="auto"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "policy"), [((0.012, 0.031), "float32"), ((0.031, 0.012), "mixed_bfloat16")]
+)
+def test_auto_takes_the_faster_precision_and_says_so(seconds, policy, monkeypatch):
+    found = Trial(dict(zip(("float32", "mixed_bfloat16"), seconds, strict=True)))
+    asked = []
+    monkeypatch.setattr(
+        "tf_tickets.lab.prepared.try_precisions", lambda *words: asked.append(words) or found
+    )
+    prepared = prepare(AUTO)
+    assert prepared.experiment.recipe.precision == policy and prepared.trial == found
+    assert prepared.notes == [str(found)]
+    assert asked == [(recipe_of(AUTO), (8, 8, 1), 16)], "once, as the run trains"
+    assert prepared.asked.training.precision == "auto"
+
+
+def test_a_precision_that_is_given_is_tried_by_nobody(monkeypatch):
+    monkeypatch.setattr("tf_tickets.lab.prepared.try_precisions", None)
+    assert prepare(SMALL).trial is None, "the recipe of digits says float32"
+    assert recipe_of(AUTO).precision == "auto"
+    mixed = dataclasses.replace(SMALL.training, precision="mixed")
+    recipe = recipe_of(dataclasses.replace(SMALL, training=mixed))
+    assert recipe.precision == resolve_mixed("mixed")
 
 
 def test_the_policy_of_keras_is_as_before():

@@ -13,30 +13,40 @@ BASE = RunConfig(
 )
 
 
+ROUNDS = (2, 3)
+SPARSITIES = (0.36, 0.488)
+
+
 def config(name, **options):
-    return config_of(WAYS[name], BASE, 3, (0.5,), **options)
+    return config_of(WAYS[name], BASE, ROUNDS, **options)
 
 
-def test_iterative_pruning_takes_the_rounds_and_initial_pruning_their_last_sparsity_at_once():
+def test_iterative_pruning_goes_to_the_last_round_and_others_to_the_same_sparsities_at_once():
     imp, snip = config("imp"), config("snip")
     assert imp.method == IterativeMagnitude(rounds=3, rewind_step=4, retries=1)
-    assert snip.method == Snip(rounds=1, rate=1 - 0.8**3, retries=1)
+    assert snip.method == Snip(weight_sparsity=SPARSITIES, retries=1)
+    assert snip.method.num_rounds == 2
     assert config("imp", alone=True).method.rounds == 1
+    reached = [float(imp.method.schedule()(number)[1]) for number in ROUNDS]
+    asked = [float(snip.method.schedule()(number)[1]) for number in (1, 2)]
+    assert asked == pytest.approx(reached, abs=1e-12)
 
 
-def test_ways_of_early_bird_differ_in_their_pool_and_precision():
+def test_ways_of_early_bird_differ_in_their_pool_and_precision_and_have_their_control():
     plain, whole, mixed = (config(f"early-bird{kind}") for kind in ("", "-global", "-mixed"))
-    assert plain.method == mixed.method == EarlyBird(channel_sparsity=(0.5,))
-    assert whole.method.pool == "model"
+    assert plain.method == mixed.method == EarlyBird(weight_sparsity=SPARSITIES)
+    assert whole.method.pool == "model" and whole.method.num_rounds == 2
     precisions = [each.training.precision for each in (plain, whole, mixed)]
-    assert precisions == ["float32", "float32", "auto"]
+    assert precisions == ["float32", "float32", "mixed"]
+    assert {each.arms for each in (plain, whole, mixed)} == {("winning", "random")}
 
 
 @pytest.mark.parametrize("name", WAYS)
 def test_all_ways_share_the_rest(name):
     made = config(name)
     assert (made.model, made.seeds, made.training.epochs) == ("dcgan", (0, 5), 2)
-    assert made.arms == ("winning",)
+    assert made.arms[0] == "winning"
+    assert ("random" in made.arms) == name.startswith("early-bird")
 
 
 def test_no_two_ways_look_alike():

@@ -11,6 +11,7 @@ import tf_tickets as tt
 from tf_tickets.engines import Plan, Progress, Stage, execute
 from tf_tickets.lab import Data, RunConfig, Training, workshop
 from tf_tickets.lab.methods import IterativeMagnitude
+from tf_tickets.lab.precision_trial import Trial
 from tf_tickets.lab.prepared import prepare
 from tf_tickets.lab.workshop import Reporter, Workshop
 
@@ -62,7 +63,8 @@ def test_what_is_pickled_is_the_config_alone():
 
 def test_the_precision_is_chosen_where_the_run_is_asked_for(monkeypatch):
     auto = dataclasses.replace(SMALL.training, precision="auto")
-    monkeypatch.setattr("tf_tickets.lab.prepared.resolve_precision", lambda _: "mixed_bfloat16")
+    trial = Trial({"float32": 2.0, "mixed_bfloat16": 1.0})
+    monkeypatch.setattr("tf_tickets.lab.prepared.try_precisions", lambda *_: trial)
     prepared = prepare(dataclasses.replace(SMALL, training=auto))
     _, (config,) = Workshop.of(prepared).__reduce__()
     assert config == dataclasses.replace(

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import itertools
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -102,9 +102,7 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     networks = networks_of(model)
     graphs = graphs_of(model)
     masks = channel_masks_for(model, graphs.values(), masks)
-    masks = functools.reduce(
-        lambda kept, graph: _rounded(graph, kept, round_to), graphs.values(), masks
-    )
+    masks = masks_with_widths(graphs.values(), masks, round_to)
     with model.distribute_strategy.scope():
         copies = {name: _Copy(network, graphs[name], masks) for name, network in networks.items()}
         made = {name: copy.network for name, copy in copies.items()}
@@ -118,6 +116,17 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
         masks,
     )
     return slimmed
+
+
+def masks_with_widths(graphs: Iterable[ChannelGraph], masks: Masks, round_to: int) -> Masks:
+    """Return masks less the channels that come back: no layer is empty, and widths are rounded up.
+
+    Args:
+        graphs: of the model, as `graphs_of` returns them.
+        masks: name of a normalisation's scale -> bool (channels,).
+        round_to: as `slim` takes it.
+    """
+    return functools.reduce(lambda kept, graph: _rounded(graph, kept, round_to), graphs, masks)
 
 
 def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:

@@ -11,7 +11,7 @@ from .methods import METHODS, AtInitialization, Method
 from .metrics import METRICS, Metric
 from .models import MODELS, Family, GanTraining, ModelCard, Training
 from .options import Options, option
-from .precision import resolve_precision
+from .precision_trial import Trial, try_precisions
 from .recipes import Recipe, resolve
 from .run_view import Run
 from .show.figures import FIGURES, Figure, draw_figures
@@ -48,6 +48,7 @@ __all__ = [
     "RunConfig",
     "TensorBoardLog",
     "Training",
+    "Trial",
     "data",
     "describe",
     "draw_figures",
@@ -62,8 +63,8 @@ __all__ = [
     "read_config",
     "register",
     "resolve",
-    "resolve_precision",
     "run",
     "sentence",
     "tables",
+    "try_precisions",
 ]

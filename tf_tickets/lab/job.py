@@ -110,6 +110,8 @@ class Job:
             "machine": machine(),
             "commit": commit(),
         }
+        if prepared.trial:
+            origin["precision"] = prepared.trial.as_dict()
         self.folder = RunFolder.named(output, name, settings, origin)
         self.notes = [*prepared.notes, *self._notes_of_machine()]
 

@@ -1,38 +1,28 @@
-"""Which Keras dtype policy suits the hardware."""
+"""The dtype policies of Keras that a run can ask for."""
 
 import contextlib
-import pathlib
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-POLICIES = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+# "mixed" is that of 16 bits that suits the hardware; "auto" is the faster one of it and float32.
+POLICIES = ("auto", "mixed", "float32", "mixed_float16", "mixed_bfloat16")
 
 
-def resolve_precision(policy: str) -> str:
-    """Return the name of the Keras dtype policy to use.
+def resolve_mixed(policy: str) -> str:
+    """Return a policy, and for "mixed" that of 16 bits which suits the hardware.
 
     Args:
-        policy: one of POLICIES. "auto" is mixed_float16 where there is a GPU, mixed_bfloat16 on a
-            CPU with bfloat16 instructions, float32 elsewhere; any other name is returned as it is.
+        policy: one of POLICIES. "mixed" is mixed_float16 where there is a GPU, and mixed_bfloat16
+            elsewhere; any other name is returned as it is.
 
     Source: Kalibhat et al., 2021, arXiv:2010.02350, train early-bird tickets in 16 bits; Keras's
     policies are the analogue.
     """
-    if policy != "auto":
+    if policy != "mixed":
         return policy
-    if tf.config.list_physical_devices("GPU"):
-        return "mixed_float16"
-    return "mixed_bfloat16" if _cpu_has_bfloat16() else "float32"
-
-
-def _cpu_has_bfloat16() -> bool:
-    try:
-        flags = pathlib.Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ from tf_tickets.lab.data import DATASETS, image_shape
 from tf_tickets.lab.experiment import Experiment
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.options import refuse
-from tf_tickets.lab.precision import dtype_policy, resolve_precision
+from tf_tickets.lab.precision import dtype_policy, resolve_mixed
+from tf_tickets.lab.precision_trial import Trial, try_precisions
 from tf_tickets.lab.recipes import Recipe, resolve
-from tf_tickets.strategy import resolve_strategy
+from tf_tickets.strategy import mean_of_workers, resolve_strategy
 
 # What can decide without labels, and so without a classifier of them.
 _OF_ANY_IMAGES = "reconstruction_loss"
@@ -29,7 +30,8 @@ class Prepared:
         experiment: the recipe with its data.
         search: as its method returns it.
         metric: the name of the metric that decides.
-        notes: what was adapted to a short training or to the data, in words.
+        notes: what was adapted to a short training, to the data or to the machine, in words.
+        trial: of precisions, if the faster one was asked for.
     """
 
     asked: RunConfig
@@ -38,6 +40,7 @@ class Prepared:
     search: object
     metric: str
     notes: list[str]
+    trial: Trial | None = None
 
 
 def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) -> Prepared:
@@ -56,26 +59,44 @@ def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) ->
     strategy = strategy or resolve_strategy(config.strategy)
     recipe = recipe_of(config)
     metric = metric_of(config, recipe)
-    with dtype_policy(recipe.precision):
+    with dtype_policy("float32"):
         # To be refused now, not after minutes in which the metrics' classifier is trained.
         shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
         config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
-        experiment = Experiment(
-            recipe,
-            config.data.limit,
-            config.data.data_dir,
-            getattr(config.training, "distill_discriminator", False),
-            strategy,
-        )
-        fitted, notes = _fitted(config, experiment)
-        notes += _note_of_model(asked.model, config.model)
-        notes += _note_of_metric(metric, config, recipe)
+    experiment = Experiment(
+        recipe,
+        config.data.limit,
+        config.data.data_dir,
+        getattr(config.training, "distill_discriminator", False),
+        strategy,
+    )
+    fitted, notes = _fitted(config, experiment)
+    notes += _note_of_model(asked.model, config.model)
+    notes += _note_of_metric(metric, config, recipe)
+    trial = _trial_of(experiment)
+    if trial:
+        experiment.recipe = dataclasses.replace(experiment.recipe, precision=trial.policy)
+        notes.append(str(trial))
+    with dtype_policy(experiment.recipe.precision):
         search = fitted.method.search(experiment, fitted)
-    return Prepared(asked, fitted, experiment, search, metric, notes)
+    return Prepared(asked, fitted, experiment, search, metric, notes, trial)
+
+
+def _trial_of(experiment) -> Trial | None:
+    """Return the trial of precisions, if the recipe asks for the faster one."""
+    if experiment.recipe.precision != "auto":
+        return None
+    shape = experiment.train_images.image_shape
+    found = try_precisions(experiment.recipe, shape, experiment.images_per_step)
+    # Workers that train together have to take the same, on whatever machine each of them is.
+    seconds = mean_of_workers(experiment.strategy, list(found.seconds.values()))
+    return Trial(dict(zip(found.seconds, seconds, strict=True)))
 
 
 def recipe_of(config: RunConfig) -> Recipe:
-    """Return the recipe that a config asks for, its precision chosen for this machine.
+    """Return the recipe that a config asks for.
+
+    Its precision may be "auto", which is resolved by a trial when the config is prepared.
 
     Raises:
         SettingError: if the model has no such option.
@@ -89,7 +110,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         **training.recipe_fields(),
     )
     network = {**recipe.network, **config.network, **training.network_options()}
-    precision = resolve_precision(recipe.precision)
+    precision = resolve_mixed(recipe.precision)
     return dataclasses.replace(recipe, network=network, precision=precision)
 
 

@@ -17,7 +17,7 @@ class Way:
         method: the name of its method.
         color, marker: of its points.
         options: of the method, beside those that the comparison decides.
-        precision: the Keras dtype policy; "auto" asks the hardware for mixed precision.
+        precision: the Keras dtype policy; "mixed" is that of 16 bits for the hardware.
     """
 
     name: str
@@ -45,19 +45,28 @@ WAYS = Registry(
         _of_method("early-bird"),
         # One threshold for all layers, as the paper has it.
         Way("early-bird-global", "early-bird", "#66A61E", "<", (("pool", "model"),)),
-        Way("early-bird-mixed", "early-bird", "#56B4E9", "v", precision="auto"),
+        Way("early-bird-mixed", "early-bird", "#56B4E9", "v", precision="mixed"),
         *map(_of_method, ("snip", "grasp", "synflow")),
     ],
 )
 
 
+# Of the weights that are left, what a round of iterative pruning removes.
+_RATE = 0.2
+
+
+def sparsity_after(rounds: int) -> float:
+    """Return the fraction of the weights that is gone after so many rounds of 20 %."""
+    return round(1 - (1 - _RATE) ** rounds, 12)  # which is no whole weight of any network
+
+
 def configs_of(
-    base: RunConfig, names: Sequence[str], rounds: int, channel_sparsity: Sequence[float]
+    base: RunConfig, names: Sequence[str], rounds: Sequence[int]
 ) -> dict[Way, RunConfig]:
     """Return the runs of a comparison; the first is in full precision, and shows the unpruned.
 
     Args:
-        base, rounds, channel_sparsity: as `config_of` takes them.
+        base, rounds: as `config_of` takes them.
         names: of the ways to compare, in `WAYS`.
 
     Raises:
@@ -67,22 +76,20 @@ def configs_of(
     # Every run trains the unpruned network too; one in full precision shows it.
     unpruned = next((way for way in chosen if not way.is_mixed), WAYS["imp"])
     return {
-        way: config_of(way, base, rounds, channel_sparsity, alone=way not in chosen)
+        way: config_of(way, base, rounds, alone=way not in chosen)
         for way in dict.fromkeys([unpruned, *chosen])
     }
 
 
-def config_of(
-    way: Way, base: RunConfig, rounds: int, channel_sparsity: Sequence[float], alone: bool = False
-) -> RunConfig:
-    """Return the run of one way.
+def config_of(way: Way, base: RunConfig, rounds: Sequence[int], alone: bool = False) -> RunConfig:
+    """Return the run of one way, to the sparsities at which all ways are compared.
 
     Args:
         way: of pruning.
         base: model, data, training and judging of all ways; its method's options that another
             method has too are taken over.
-        rounds: of iterative pruning, each of 20 %.
-        channel_sparsity: of early-bird tickets.
+        rounds: of iterative pruning, each of 20 %, in rising order: it is compared after each of
+            these. Other ways are asked for the same sparsities.
         alone: whether only the unpruned network of the run is asked for.
     """
     kind = METHODS[way.method]
@@ -91,15 +98,15 @@ def config_of(
     taken |= {"rewind_step": getattr(base.method, "rewind_step", None)}
     taken |= {"rewind_share": getattr(base.method, "rewind_share", None)}
     options = {name: value for name, value in taken.items() if name in known and value is not None}
-    if kind.slims:
-        options["channel_sparsity"] = tuple(channel_sparsity)
-    elif kind.iterates:
-        options["rounds"] = 1 if alone else rounds
-    else:  # at once to where the iterative rounds lead
-        options |= {"rounds": 1, "rate": 1 - 0.8**rounds}
+    if kind.iterates:
+        # Every round is wanted, whatever its verdict.
+        options |= {"rounds": 1 if alone else max(rounds), "rate": _RATE, "all_rounds": True}
+    else:
+        options["weight_sparsity"] = tuple(map(sparsity_after, rounds))
     return dataclasses.replace(
         base,
         method=kind(**{**options, **dict(way.options)}),
         training=dataclasses.replace(base.training, precision=way.precision),
-        arms=("winning",),
+        # Whether it is the channels that matter or the widths, a slim ticket has to show.
+        arms=("winning", "random") if kind.slims else ("winning",),
     )

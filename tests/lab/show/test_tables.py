@@ -4,9 +4,7 @@ import types
 import pytest
 import rich.console
 
-from tf_tickets.lab import comparison
 from tf_tickets.lab.show import tables
-from tf_tickets.lab.show.compared import write_comparison
 from tf_tickets.runs.records import Records
 from tf_tickets.search.verdict import judge
 
@@ -100,7 +98,6 @@ def test_the_table_of_two_arms_fits_a_terminal(records):
     assert "…" not in text_of(shown(wide))
 
 
-
 def test_without_a_random_arm_its_column_is_left_out(records):
     (table,) = shown([r for r in records if r["arm"] != "random"])
     assert table.columns[3:-3] == ("winning",)
@@ -155,30 +152,6 @@ def test_three_arms_fit_the_width_that_scripts_print(watched):
     # In each table one in the title, one of dense and three of the round.
     assert "…" not in printed and printed.count("±") == 2 * (1 + 1 + 3)
     assert max(map(len, printed.splitlines())) <= 110
-
-
-def row(method, flops):
-    return comparison.Row(
-        method=method,
-        weight_sparsity=0.5 if flops < 100 else 0.0,
-        values=(1.0, 3.0),
-        weights=1000,
-        training_flops=flops,
-        search_flops=0,
-        seconds=10.0,
-        search_seconds=0.0,
-        images_per_second=6.4,
-    )
-
-
-def test_ways_side_by_side_say_what_changes(tmp_path):
-    rows = [row("unpruned", 100), row("early-bird", 40)]
-    write_comparison(tmp_path, rows, "fcd", "a model on images")
-    written = (tmp_path / "compare.md").read_text()
-    cells = [cell.strip() for cell in written.splitlines()[3].strip("|").split("|")]
-    assert cells[:5] == ["early-bird", "50.0 %", "2 ± 1.4", "1,000", "40 (-60 %)"]
-    assert cells[5:] == ["", "10.0", "6"]
-    assert "40 (-60 %)" in text_of([tables.comparison_table(rows, "fcd")])
 
 
 def test_a_user_has_the_tables_of_records_of_their_own_in_whatever_order(records):

@@ -1,8 +1,8 @@
 """Compare ways of pruning side by side: `python scripts/compare_pruning.py --model dcgan-table2`.
 
 Unpruned, iterative magnitude pruning, early-bird tickets in full and mixed precision, and pruning
-at initialization, each with its metric, weights, FLOPs and seconds. Each way is a run. If
-the command is broken off, the same command goes on where it stopped.
+at initialization, at equal sparsities, each with its metric, weights, FLOPs and seconds. Each way
+is a run. If the command is broken off, the same command goes on where it stopped.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ class Comparing(Output):
     """What to compare, and where the result goes."""
 
     methods: tuple[str, ...] = option(tuple(WAYS), "the ways to compare with unpruned", tuple(WAYS))
-    channel_sparsity: tuple[float, ...] = option(
-        (0.3, 0.5, 0.7),
-        "fractions of the channels that early-bird tickets lose",
-        at_least=0,
-        below=1,
+    rounds: tuple[int, ...] = option(
+        (3, 7),
+        "rounds of 20 %, after which iterative pruning is compared with the other ways at the same "
+        "sparsity: 3 remove 48.8 % of the weights, 7 remove 79 %",
+        at_least=1,
     )
 
 
@@ -38,10 +38,10 @@ def main():
         sys.argv[1:],
         __doc__.splitlines()[0],
         Comparing,
-        method=IterativeMagnitude(rounds=7),  # of 20 % each, which remove 79 %
+        method=IterativeMagnitude(),
         model_flag=("--model", "dcgan-table2"),
         leave_out=(
-            *("arms", "strategy", "rate", "component", "pool", "one_shot"),
+            *("arms", "strategy", "rounds", "rate", "component", "pool", "one_shot", "all_rounds"),
             *("skip_dense", "random_redraws", "rewind_optimizer", "start"),
         ),
     )
@@ -50,17 +50,17 @@ def main():
     configs = _configs(config, asked)
     start_tensorflow(threads=engine.threads_here(config.threads))
     from tf_tickets.lab.comparison import compare
-    from tf_tickets.lab.show.compared import write_comparison
-    from tf_tickets.lab.show.tables import comparison_table
+    from tf_tickets.lab.show.compared import comparison_tables, write_comparison
     from tf_tickets.runs.folder import RunFolder
 
     console = new_console()
     runs = make(list(configs.values()), asked.output, console, engine)
-    rows = compare(dict(zip(configs, runs, strict=True)), asked.methods)
+    rows = compare(dict(zip(configs, runs, strict=True)), asked.methods, sorted(set(asked.rounds)))
     name, metric = f"compare-{config.model}-{config.dataset}", runs[0].metric
     folder = RunFolder.named(asked.output, name, [run.path.name for run in runs]).path
     write_comparison(folder, rows, metric, f"{config.model} on {config.dataset}")
-    console.print(comparison_table(rows, metric))
+    for table in comparison_tables(rows, metric):
+        console.print(table, "")
     for name in (paths.COMPARE_TABLE, paths.COMPARE_ROWS, paths.FIGURES):
         print_line(console, f"  {folder / name}")
     if asked.json:
@@ -74,4 +74,4 @@ def _configs(config, asked):
             "`precision` is always float32 here; mixed precision is one of the ways, "
             f"early-bird-mixed. Received: precision={config.training.precision}"
         )
-    return configs_of(config, asked.methods, config.method.rounds, asked.channel_sparsity)
+    return configs_of(config, asked.methods, sorted(set(asked.rounds)))

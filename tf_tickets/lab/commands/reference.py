@@ -18,6 +18,7 @@ from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, IterativeMagnitude
 from tf_tickets.lab.methods.at_initialization import AtInitialization
 from tf_tickets.lab.methods.early_bird import EarlyBird
+from tf_tickets.lab.methods.method import MaskingMethod
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS, GanTraining, Training
 
@@ -141,8 +142,9 @@ BLOCKS = {
     "methods": _methods,
     "metrics": _metrics,
     "options-run": _options(RunConfig),
-    "options-masking": _options(AtInitialization),
-    "options-imp": _options(IterativeMagnitude, beside=AtInitialization),
+    "options-masking": _options(MaskingMethod),
+    "options-imp": _options(IterativeMagnitude, beside=MaskingMethod),
+    "options-at-initialization": _options(AtInitialization, beside=MaskingMethod),
     "options-early-bird": _options(EarlyBird),
     "options-data": _options(Data),
     "options-training": _options(Training),

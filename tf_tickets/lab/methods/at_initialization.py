@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from tf_tickets.lab.methods.method import MaskingMethod
-from tf_tickets.lab.options import refuse
+from tf_tickets.lab.methods.method import MaskingMethod, check_rising
+from tf_tickets.lab.options import option, refuse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,35 @@ class AtInitialization(MaskingMethod):
     steps: ClassVar[int] = 1
     num_batches: ClassVar[int] = 0
     cost: ClassVar[str | None] = None
+
+    weight_sparsity: tuple[float, ...] | None = option(
+        None,
+        "fractions of the weights to remove, a round for each, in place of rounds and rate",
+        at_least=0,
+        below=1,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_rising("weight_sparsity", self.weight_sparsity)
+
+    @property
+    def num_rounds(self):
+        """As many as were asked for, or one for each sparsity."""
+        return self.rounds if self.weight_sparsity is None else len(self.weight_sparsity)
+
+    def schedule(self):
+        """Return the sparsities of the rounds."""
+        from tf_tickets.pruning.schedules import ListedSparsity
+
+        listed = self.weight_sparsity
+        return super().schedule() if listed is None else ListedSparsity(listed)
+
+    def identity(self):
+        """Return the options that change the bits of a stage: the rate, or the sparsities."""
+        options = super().identity()
+        del options["weight_sparsity" if self.weight_sparsity is None else "rate"]
+        return options
 
     def scores(self, model, kernels, losses, seed: int) -> dict:
         """Return variable name -> float array for each kernel; higher means keep.
@@ -55,7 +84,7 @@ class AtInitialization(MaskingMethod):
         return search.TicketSearch(
             experiment.task(),
             search.ByScore(score, self.schedule(), self.pool, self.steps),
-            self.rounds,
+            self.num_rounds,
             arms=self.arm_objects(config),
             scope=self.scope,
             retries=self.retries,

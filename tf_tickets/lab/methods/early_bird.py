@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from tf_tickets.lab.methods.method import POOLS, Method
+from tf_tickets.lab.methods.method import POOLS, Method, check_rising
 from tf_tickets.lab.options import option, refuse
 
 
@@ -38,6 +38,13 @@ class EarlyBird(Method):
         at_least=0,
         below=1,
     )
+    weight_sparsity: tuple[float, ...] | None = option(
+        None,
+        "fractions of the kernels' weights to remove, in place of channel_sparsity: the fractions "
+        "of the channels follow from them, and nearly so if not each layer is ranked by itself",
+        at_least=0,
+        below=1,
+    )
     # In trainings as short as here, one threshold for all layers starves some of them: the scales
     # are near where they began, and differ less within a layer than layers do.
     pool: str = option(
@@ -67,14 +74,19 @@ class EarlyBird(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        given = self.channel_sparsity
-        if list(given) != sorted(set(given)) or not given:
-            refuse("channel_sparsity", "must be rising numbers in [0, 1)", given)
+        for name in ("channel_sparsity", "weight_sparsity"):
+            check_rising(name, getattr(self, name))
 
     @property
     def num_rounds(self):
-        """One for each channel sparsity."""
-        return len(self.channel_sparsity)
+        """One for each sparsity."""
+        return len(self.weight_sparsity or self.channel_sparsity)
+
+    def identity(self):
+        """Return the options that change the bits of a stage: of the two sparsities one."""
+        options = super().identity()
+        del options["weight_sparsity" if self.weight_sparsity is None else "channel_sparsity"]
+        return options
 
     def check(self, config):
         """Raise SettingError over what means nothing to networks that are not rewound."""
@@ -96,8 +108,21 @@ class EarlyBird(Method):
         from tf_tickets.channels.ranking import ChannelRanking
 
         ranking = ChannelRanking(model, self.whole_groups, self.pool)
-        for sparsity in self.channel_sparsity:
+        for sparsity in self._channel_sparsities(model):
             ranking.masks(sparsity)
+
+    def _channel_sparsities(self, model) -> tuple[float, ...]:
+        """Return the fraction of the channels that goes in each round."""
+        from tf_tickets.channels.equal_sparsity import channel_sparsity_for
+
+        if self.weight_sparsity is None:
+            return self.channel_sparsity
+        options = (self.whole_groups, self.round_to)
+        found = [channel_sparsity_for(model, each, *options) for each in self.weight_sparsity]
+        if len(set(found)) < len(found):
+            expected = f"must be such that {model.name} loses another number of channels for each"
+            refuse("weight_sparsity", expected, self.weight_sparsity)
+        return tuple(found)
 
     def search(self, experiment, config):
         """Return the search of an experiment."""
@@ -105,7 +130,7 @@ class EarlyBird(Method):
 
         return search.EarlyBirdSearch(
             experiment.task(),
-            self.channel_sparsity,
+            self._channel_sparsities(experiment.build_on_one_device(seed=0)),
             draw_every=self.draw_every,
             mask_distance=self.mask_distance,
             scale_penalty=self.scale_penalty,

@@ -9,6 +9,12 @@ POOLS = ("model", "component", "layer")
 REDRAWS = ("component", "all")
 
 
+def check_rising(name: str, numbers: tuple | None) -> None:
+    """Raise SettingError unless the numbers of an option, if there are any, rise."""
+    if numbers is not None and (list(numbers) != sorted(set(numbers)) or not numbers):
+        refuse(name, "must be rising numbers in [0, 1)", numbers)
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(Options):
     """One way of pruning; a subclass is its card, an instance holds its options.

@@ -4,7 +4,6 @@ A Frechet distance or a score means nothing without the network behind it, so a 
 carries the kind and the digest of its weights, which go into every record.
 """
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -20,6 +19,7 @@ from tf_tickets import interop
 from tf_tickets.engines import threads_in_use
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import sha256_of, sha256_of_json, write_whole
+from tf_tickets.lab.cache import in_cache_folder
 from tf_tickets.lab.metrics import classifier
 
 _DIGEST_LENGTH = 16
@@ -95,7 +95,7 @@ def load_classifier(
             "content with the metrics that need no features."
         )
     network = classifier.build_network(train.image_shape, train.num_classes, train.num_images)
-    with _in_cache_folder(cache_dir) as folder:
+    with in_cache_folder("the classifier", cache_dir) as folder:
         stem = f"classifier-{train.name}-{_recipe_digest(train)}"
         # The lock makes a second process wait for the first one's classifier and not train its own.
         with filelock.FileLock(folder / f"{stem}.lock"):
@@ -114,24 +114,6 @@ def load_classifier(
         num_features=network.output_shape[0][-1],
         batch_size=512,
     )
-
-
-@contextlib.contextmanager
-def _in_cache_folder(cache_dir):
-    """Make the cache folder, and say what to do if it cannot be used."""
-    if cache_dir is None:
-        user_cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        default = pathlib.Path(user_cache) / "tf_tickets"
-        cache_dir = os.environ.get("TF_TICKETS_CACHE") or default
-    folder = pathlib.Path(cache_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-    except OSError as error:
-        raise FileError(
-            f"Cannot keep the classifier in {folder}: {error.strerror or error}. Set the "
-            "environment variable TF_TICKETS_CACHE to a folder that can be written, with some room."
-        ) from error
 
 
 def _recipe_digest(train) -> str:

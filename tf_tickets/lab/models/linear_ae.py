@@ -45,6 +45,7 @@ LINEAR_AE = ModelCard(
     name="linear-ae",
     title="Linear AE",
     family=AUTOENCODER,
+    networks=linear_autoencoder,
     # Chosen here, by when the validation loss settles: 3,750 and 2,000 steps, minutes on two cores.
     recipes_on={
         "mnist": {

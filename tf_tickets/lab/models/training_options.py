@@ -26,8 +26,9 @@ class Training(Options):
     )
     precision: str | None = option(
         None,
-        "Keras dtype policy; auto chooses by the hardware (default: by recipe)",
-        ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+        "Keras dtype policy; mixed is that of 16 bits for this hardware, and auto the faster of "
+        "mixed and float32 in a trial of some seconds (default: by recipe)",
+        ("auto", "mixed", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     width: int | None = option(
         None, "filters of the outermost layers (default: by recipe)", at_least=1

@@ -1,8 +1,7 @@
-"""Tables of a run, and of ways of pruning side by side: for a terminal, and as Markdown."""
+"""Tables of a run: for a terminal, and as Markdown."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import rich.box
 import rich.table
@@ -13,9 +12,6 @@ from tf_tickets.runs.records import Records, deviation, mean
 from tf_tickets.search.decision import MATCH_LEVEL
 from tf_tickets.search.pairs import metric_of
 from tf_tickets.search.verdict import Verdict
-
-if TYPE_CHECKING:
-    from tf_tickets.lab.comparison import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,38 +160,6 @@ def early_stopping_table(records: Sequence[dict], verdict: Verdict, metric: str)
         rows.append((str(comparison.round), _percent(comparison.weight_sparsity, 2), *cells))
     title = f"step at which a training is {stops.target}, {_of_seeds(stopped.num_seeds)}"
     return Table(title, ("round", "sparsity", *arms), tuple(rows))
-
-
-def comparison_table(rows: Sequence["Row"], metric: str) -> Table:
-    """Return ways of pruning side by side; FLOPs and seconds also as change from unpruned.
-
-    Args:
-        rows: as `comparison.rows_of_run` returns them, unpruned first.
-        metric: the name of the metric.
-    """
-    seeds = _of_seeds(len(rows[0].values))
-    return Table(
-        title=f"training one ticket, {seeds}; search: FLOPs to find it, besides",
-        columns=("", "sparsity", metric, "weights", "FLOPs", "search", "s", "images/s"),
-        rows=tuple(_cells(row, rows[0]) for row in rows),
-    )
-
-
-def _cells(row, unpruned):
-    return (
-        row.method,
-        _percent(row.weight_sparsity, 1),
-        _spread(row.values),
-        f"{row.weights:,.0f}",
-        f"{row.training_flops:.3g}{_change(row.training_flops, unpruned.training_flops)}",
-        f"{row.search_flops:.3g}" if row.search_flops else "",
-        f"{row.seconds:.1f}{_change(row.seconds, unpruned.seconds)}",
-        f"{row.images_per_second:.0f}",
-    )
-
-
-def _change(value, whole):
-    return "" if value == whole else f" ({value / whole - 1:+.0%})".replace("%", " %")
 
 
 def _arms_of(records):

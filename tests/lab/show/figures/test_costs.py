@@ -2,15 +2,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from tf_tickets.lab.comparison import Row
+from tests.lab.show.small_comparison import row
 from tf_tickets.lab.show import figures as plots
 
 
-def compared(method, *sparsities):
-    return [
-        Row(method, s, (10.0, 12.0), 1e6, 1e12 * (1 - s), 0.0, 60 * (1 - s), 0.0, 100.0)
-        for s in sparsities
-    ]
+def compared(method, *sparsities, arm="winning"):
+    return [row(method, s, arm, (10.0, 12.0), training_flops=1e12 * (1 - s)) for s in sparsities]
 
 
 def test_costs_are_drawn_for_each_way(tmp_path):
@@ -34,3 +31,16 @@ def test_ways_are_told_apart_and_named_once_below_whether_they_are_known_or_not(
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(ways)
     box = legend.get_window_extent()
     assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+
+
+def test_a_control_looks_like_its_ticket_but_hollow(tmp_path):
+    rows = [
+        *compared("unpruned", 0.0),
+        *compared("early-bird", 0.3, 0.6),
+        *compared("early-bird", 0.3, 0.6, arm="random"),
+    ]
+    figure = plots.compared_costs(rows, "fcd", tmp_path / "compare.png", "dcgan on cifar10")
+    _, ticket, control = figure.axes[1].get_lines()
+    assert control.get_label() == "early-bird random"
+    assert control.get_color() == ticket.get_color()
+    assert control.get_markerfacecolor() == "white" != ticket.get_markerfacecolor()

@@ -15,12 +15,15 @@ from tf_tickets.lab.show.styles import (
 if TYPE_CHECKING:
     import matplotlib.figure
 
+_MOST_COLUMNS = 6
+
 
 def compared_costs(rows: Sequence, metric: str, path, title: str) -> "matplotlib.figure.Figure":
     """Draw ways of pruning by what they cost and are worth, as a PNG file.
 
     Three panels: the metric against the FLOPs of training; these, and the seconds, against the
-    fraction of the weights that is gone. Ways that have several sparsities are lines.
+    fraction of the weights that is gone. Ways that have several sparsities are lines. The controls
+    of slim tickets are hollow.
 
     Args:
         rows: a `comparison.Row` for each way and sparsity.
@@ -39,18 +42,29 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "matplotlib
     figure = new_figure(4.6, 1.6 * WIDTH_INCHES, layout="constrained")
     panels = figure.subplots(1, 3)
     styles = method_styles(dict.fromkeys(row.method for row in rows))
-    for way, style in styles.items():
-        _draw_way(panels, [row for row in rows if row.method == way], {"linewidth": 1, **style})
+    groups = _by_way_and_arm(rows)
+    for (way, arm), group in groups.items():
+        style = {"linewidth": 1, **styles[way], "label": group[0].name}
+        if arm == "random":  # the control looks like its ticket, but hollow
+            style |= {"markerfacecolor": "white", "linestyle": ":"}
+        _draw_way(panels, group, style)
     _explain(panels, metric_card(metric))
     figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     figure.legend(
         *panels[1].get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=len(styles),
+        ncols=min(_MOST_COLUMNS, len(groups)),
         frameon=False,
     )
     save(figure, path)
     return figure
+
+
+def _by_way_and_arm(rows) -> dict[tuple[str, str], list]:
+    groups = {}
+    for row in rows:
+        groups.setdefault((row.method, row.arm), []).append(row)
+    return groups
 
 
 def _draw_way(panels, rows, style):

@@ -1,0 +1,28 @@
+"""Numbers as tables show them."""
+
+from collections.abc import Sequence
+
+from tf_tickets.runs.records import deviation, mean
+
+
+def of_seeds(num_seeds: int) -> str:
+    """Return what a table shows of so many seeds."""
+    return f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
+
+
+def percent(fraction: float, digits: int) -> str:
+    """Return a fraction as a percentage.
+
+    Args:
+        fraction: such as 0.2.
+        digits: after the point.
+    """
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the mean of some values and their standard deviation, if there is one."""
+    if not values:
+        return ""
+    found = deviation(values)
+    return f"{mean(values):.4g}" + ("" if found is None else f" ± {found:.2g}")
