@@ -103,7 +103,12 @@ class Job:
         found = None if prepared.config.threads else find_run(output, name, settings, "threads")
         self.threads = read_settings(found)["threads"] if found else threads
         settings["threads"] = self.threads
-        origin = {"config": prepared.asked.to_dict(), "machine": machine(), "commit": commit()}
+        origin = {
+            "config": prepared.asked.to_dict(),
+            "metric": prepared.metric,
+            "machine": machine(),
+            "commit": commit(),
+        }
         self.folder = RunFolder.named(output, name, settings, origin)
         self.notes = [*prepared.notes, *self._notes_of_machine()]
 

@@ -42,12 +42,17 @@ def judging_plan(prepared: Prepared, folder: RunFolder, trained: Sequence[Stage]
     Args:
         prepared: of the run.
         folder: of the run, entered.
-        trained: the stages that are done.
+        trained: the stages of the run, those that drop out of it too.
     """
     by = prepared.config.judging.way
     stages = [Judged(stage.seed, stage.round, stage.arm, by) for stage in trained]
     workshop = JudgingWorkshop(prepared.asked, prepared)
-    return Plan(folder, stages, lambda judged: [judged.trained], workshop)
+
+    def is_wanted(judged, records):
+        """Stages that dropped out of a search have nothing to judge."""
+        return (folder.path / judged.trained.name / paths.RESULT).exists()
+
+    return Plan(folder, stages, lambda judged: [judged.trained], workshop, is_wanted=is_wanted)
 
 
 class JudgingWorkshop:

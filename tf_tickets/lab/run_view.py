@@ -8,6 +8,7 @@ from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import FileError
 from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig, load_extensions
+from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records
@@ -73,15 +74,26 @@ class Run:
     @functools.cached_property
     def records(self) -> Records:
         """The records of the rounds, seeds and arms that were asked for."""
-        arms = ("dense", *self.config.arms)
+        # What was made beside the last round that counts depends on who was first.
+        wanted = Ending(self).is_wanted if self.config.method.ends_early else None
+        asked = self._asked
+        made = [record for record in asked if wanted is None or wanted(_stage_of(record), asked)]
         way = self.config.judging.way
         return Records(
             record if way is None else {**record, **record.get("judged", {}).get(way, {})}
+            for record in made
+        )
+
+    @property
+    def _asked(self) -> list[dict]:
+        arms = ("dense", *self.config.arms)
+        return [
+            record
             for record in Records.read(self.path)
             if record["seed"] in self.config.seeds
             and record["round"] <= self.config.method.num_rounds
             and record["arm"] in arms
-        )
+        ]
 
     @property
     def arm(self) -> str:
@@ -117,3 +129,7 @@ class Run:
     def ticket_stage(self) -> str:
         """The name of the stage whose ticket is kept, the first seed's of the chosen round."""
         return Stage(self.config.seeds[0], self.chosen.round, self.arm).name
+
+
+def _stage_of(record) -> Stage:
+    return Stage(record["seed"], record["round"], record["arm"])

@@ -49,7 +49,7 @@ def test_digits_are_learned_and_kept(digits, tmp_path, no_training):
     assert seen[0][0] == 1 and seen[-1][0] == seen[-1][1] == len(seen)
     images, labels = images_of(validation)
     answers, logits = extractor(images)
-    assert classifier_accuracy(logits, labels) > 0.95
+    assert classifier_accuracy(logits, labels) > 0.85
     assert answers.shape == (350, extractor.num_features) and logits.shape == (350, 10)
     assert answers.dtype == logits.dtype == np.float32
     assert (extractor.kind, extractor.image_size, len(extractor.digest)) == ("classifier", None, 16)
