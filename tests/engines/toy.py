@@ -116,7 +116,9 @@ def until_round(last, seeds=(0, 1)):
     """A rule: once the tickets of a round are there for all seeds, no later round is wanted."""
 
     def is_wanted(stage, records):
-        there = {(record["round"], record["seed"]) for record in records if record["arm"] == ARMS[0]}
+        there = {
+            (record["round"], record["seed"]) for record in records if record["arm"] == ARMS[0]
+        }
         return stage.round <= last or not {(last, seed) for seed in seeds} <= there
 
     return is_wanted

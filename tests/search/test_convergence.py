@@ -35,7 +35,7 @@ def test_by_hand(values, higher_is_better, expected):
 def test_a_training_that_has_settled_gains_little_by_twice_the_steps():
     """Of losses that fall as a power of the steps, the rule tells those that are worth going on."""
     for power in np.linspace(0.01, 0.5, 50):
-        loss = 8 ** power * np.arange(1, 9.0) ** -power
+        loss = 8**power * np.arange(1, 9.0) ** -power
         gain_of_twice_the_steps = 1 - 2**-power
         if has_converged(loss):
             assert gain_of_twice_the_steps < 0.05

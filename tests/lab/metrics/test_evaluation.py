@@ -181,7 +181,9 @@ def test_a_model_that_samples(tiny, extractor):
         "image_shape": [8, 8, 3],
         "seed": 0,
     }
-    right = sum(int(np.argmax(row) == label) for row, label in zip(logits_of_real, labels, strict=True))
+    right = sum(
+        int(np.argmax(row) == label) for row, label in zip(logits_of_real, labels, strict=True)
+    )
     assert described.pop("accuracy") == pytest.approx(right / 30)
     assert described == {"kind": "classifier", "digest": extractor.digest, "resize": None}
     there = extractor(whole(test)[0])[0]
