@@ -2,8 +2,7 @@ import subprocess
 
 import pytest
 
-from tf_tickets.lab import recipes
-from tf_tickets.lab import description
+from tf_tickets.lab import description, recipes
 from tf_tickets.lab.description import commit, describe
 
 

@@ -196,5 +196,5 @@ def test_more_samples_are_drawn_if_they_are_asked_for():
     vae = small_vae()
     model = vae.build(0)
     for evaluate in vae.evaluators(num_samples=50):
-        metrics, protocol = evaluate(model)
+        _, protocol = evaluate(model)
         assert protocol["num_generated_images"] == 50 and protocol["num_real_images"] == 40

@@ -9,7 +9,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.lab import experiment as experiments
 from tf_tickets.lab import models, recipes
 from tf_tickets.lab.data import DATASETS, image_shape
-from tf_tickets.lab.models import GAN, MODELS
+from tf_tickets.lab.models import MODELS
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -48,7 +48,7 @@ def test_each_way_keeps_the_number_of_images(benchmark, yardstick):
     for way in benchmark.STYLES:
         worse = yardstick.worse(way, 0.5)
         assert worse.shape == shape and worse.dtype == "float32", way
-        assert -1 <= worse.min() and worse.max() <= 1
+        assert worse.min() >= -1 and worse.max() <= 1
 
 
 def test_so_many_images_are_repeated_and_so_many_classes_left(benchmark, yardstick):
