@@ -22,7 +22,10 @@ def dense_networks(image_shape, width=64, latent_dim=8):
 
 
 def read_discs(split, size, limit, data_dir):
-    """Return images of one white disc each, without labels, and how many there are."""
+    """Return images of one white disc each, without labels, and how many there are.
+
+    The laboratory takes the validation images from those of the split "train".
+    """
     count = {"train": 512, "test": 128}[split]
     x, y, radius = np.random.default_rng(count).random((3, count, 1, 1))
     line = np.linspace(0, 1, size)

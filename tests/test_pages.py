@@ -154,11 +154,11 @@ def test_tickets_move_both_ways_at_a_small_scale(run_script, tmp_path, model, ta
     run = run_small(run_script, source, tmp_path / "source", "--rounds", "1")
     transfer = re.sub(r"saved_models/\w+_RUN", str(run), command(FIND, target))
     run_small(run_script, transfer, tmp_path / "target", "--rounds", "1")
-    more = re.sub("saved_models/RUN", str(run), command(FIND, "--config"))
+    more = re.sub("saved_models/RUN", str(run), command(FIND, "--config saved_models/RUN --seeds"))
     script, options = words(more)
     ran = run_script(*options, "--output", tmp_path / "source", script=script)
     assert ran.returncode == 0, ran.stderr
-    assert {path.name for path in run.glob("seed-*")} == {f"seed-{i}" for i in range(5)}
+    assert {path.name for path in run.glob("seed-*")} == {f"seed-{i}" for i in range(7)}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from tests.engines.toy import (
     plan_in,
     stages_of,
     told_of,
+    until_round,
 )
 from tf_tickets.engines import execute
 
@@ -127,3 +128,60 @@ def test_what_fails_leaves_the_stages_before_it_and_nothing_half(what, error, tm
     make(tmp_path / "whole", Workshop(tmp_path))
     assert made_by(notes) == NAMES
     assert bytes_of(tmp_path / "run") == bytes_of(tmp_path / "whole")
+
+
+# --- Stages that what is done makes needless
+
+
+def rounds_of(records):
+    return sorted({(record["seed"], record["round"]) for record in records})
+
+
+def test_stages_that_are_not_wanted_are_neither_made_nor_recorded(tmp_path, notes):
+    watching, finished = Watching(), []
+    records = make(
+        tmp_path / "run",
+        Workshop(notes),
+        stages=stages_of(rounds=3),
+        is_wanted=until_round(1),
+        observers=[watching],
+        finish=lambda: finished.append(1),
+    )
+    # The first seed is at its end before the second shows that round 1 is the last.
+    made = [s.name for s in stages_of(rounds=3) if s.seed == 0 or s.round <= 1]
+    assert made_by(notes) == made
+    assert rounds_of(records) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    left = [s.name for s in stages_of(rounds=3) if s.seed == 1 and s.round > 1]
+    assert sorted(watching.names("drops out")) == sorted(left)
+    assert watching.names("ends") == made and finished == [1]
+
+
+def test_a_search_that_ended_early_goes_on_if_it_is_asked_to(tmp_path, notes):
+    early = make(tmp_path / "run", Workshop(notes), is_wanted=until_round(1))
+    assert make(tmp_path / "run", Workshop(notes), is_wanted=until_round(1)) == early
+    assert len(made_by(notes)) == 8, "nothing was made again"
+    whole = make(tmp_path / "run", Workshop(notes))
+    assert sorted(made_by(notes)) == sorted(NAMES)
+    assert [r for r in whole if r["round"] <= 1] == early
+    assert make(tmp_path / "run", Workshop(notes), is_wanted=until_round(1)) == early
+
+
+def test_a_plan_of_which_nothing_is_wanted_is_finished(tmp_path, notes):
+    finished = []
+    records = make(
+        tmp_path / "run",
+        Workshop(notes),
+        is_wanted=lambda stage, records: False,
+        finish=lambda: finished.append(1),
+    )
+    assert (list(records), made_by(notes), finished) == ([], [], [1])
+
+
+def test_another_plan_goes_on_where_one_ends_early(tmp_path, notes):
+    with contextlib.ExitStack() as stack:
+        plans = [
+            stack.enter_context(plan_in(tmp_path / name, Workshop(notes), is_wanted=is_wanted))
+            for name, is_wanted in (("one", until_round(1)), ("two", lambda stage, records: True))
+        ]
+        one, two = execute(plans)
+    assert {r["round"] for r in one} == {0, 1} and {r["round"] for r in two} == {0, 1, 2}

@@ -29,6 +29,7 @@ from tests.engines.toy import (
     processes_of,
     stages_of,
     told_of,
+    until_round,
     wait_until,
 )
 from tf_tickets.engines import Observer, Order, Processes, Progress, Stage, execute
@@ -55,6 +56,24 @@ def test_the_bytes_are_those_of_one_process(workers, tmp_path, notes, expected):
     assert watching.told[0] == ("search", len(stages_of()))
     for stage in stages_of():
         assert [told for told in watching.told if told[1] == stage.name] == told_of(stage)
+
+
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("slow", [(), stages_of()[:1], stages_of()[5:6]])
+def test_whatever_was_done_first_the_records_of_a_search_that_ends_early_are_the_same(
+    slow, tmp_path, notes
+):
+    stages = stages_of(rounds=4)
+    expected = make(tmp_path / "one", Workshop(tmp_path), stages=stages, is_wanted=until_round(1))
+    assert {record["round"] for record in expected} == {0, 1}
+    workshop = Workshop(notes, seconds=0.05, slow=tuple(stage.name for stage in slow))
+    records = make(
+        tmp_path / "run", workshop, Processes(2), stages=stages, is_wanted=until_round(1)
+    )
+    assert records == expected
+    made = made_by(notes)
+    assert {stage.name for stage in stages if stage.round <= 1} <= set(made)
+    assert len(made) < len(stages) and len(set(made)) == len(made)
 
 
 @pytest.mark.usefixtures("forked")

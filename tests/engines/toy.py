@@ -44,12 +44,14 @@ class Workshop:
         seconds: that a stage takes.
         fails: name of a stage -> what happens in it: "error", "interrupt", "kill" or "kill once".
         salt: changes what every stage holds.
+        slow: names of stages that take a second more.
     """
 
     notes: pathlib.Path
     seconds: float = 0.0
     fails: tuple[tuple[str, str], ...] = ()
     salt: str = ""
+    slow: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def __call__(self, folder, report):
@@ -59,7 +61,7 @@ class Workshop:
             self._fail(stage, path)
             texts = [(folder.path / source.name / FILE).read_text() for source in sources_of(stage)]
             report(Progress(1))
-            time.sleep(self.seconds)
+            time.sleep(self.seconds + (stage.name in self.slow))
             report(Progress(2, {"loss": 0.5}))
             (path / "part").mkdir()
             (path / "part" / "empty.txt").touch()
@@ -99,12 +101,27 @@ class Watching(Observer):
     def stage_goes_on(self, stage, progress):
         self.told.append(("goes on", stage.name, progress.steps, progress.losses))
 
+    def stage_drops_out(self, stage):
+        self.told.append(("drops out", stage.name))
+
     def stage_ends(self, stage, record):
         self.told.append(("ends", stage.name, record["metrics"]["loss"]))
 
     def names(self, what):
         """The stages of which it was told so."""
         return [told[1] for told in self.told if told[0] == what]
+
+
+def until_round(last, seeds=(0, 1)):
+    """A rule: once the tickets of a round are there for all seeds, no later round is wanted."""
+
+    def is_wanted(stage, records):
+        there = {
+            (record["round"], record["seed"]) for record in records if record["arm"] == ARMS[0]
+        }
+        return stage.round <= last or not {(last, seed) for seed in seeds} <= there
+
+    return is_wanted
 
 
 def told_of(stage):

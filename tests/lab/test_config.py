@@ -19,7 +19,7 @@ CONFIGS = [
         IterativeMagnitude(rounds=3, component="generator", retries=2),
         Data("cifar10", limit=512),
         GanTraining(epochs=2, critic_steps=2, discriminator_init="fresh"),
-        Judging(metric="fcd", tolerance=0.2),
+        Judging(metric="fcd", tolerance=0.2, num_samples=1000),
         seeds=(4,),
         arms=("winning", "shuffled"),
     ),
@@ -47,7 +47,7 @@ def test_a_config_loads_no_tensorflow():
 
 
 def test_what_is_not_given_comes_from_the_family_and_the_method():
-    assert RunConfig().training == Training() and RunConfig().seeds == (0, 1, 2)
+    assert RunConfig().training == Training() and RunConfig().seeds == (0, 1, 2, 3, 4)
     assert isinstance(RunConfig("dcgan").training, GanTraining)
     assert RunConfig(arms=("random", "winning")).arms == ("winning", "random"), "in one order"
 

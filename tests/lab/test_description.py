@@ -1,7 +1,9 @@
+import subprocess
+
 import pytest
 
-from tf_tickets.lab import recipes
-from tf_tickets.lab.description import describe
+from tf_tickets.lab import description, recipes
+from tf_tickets.lab.description import commit, describe
 
 
 def test_dcgan_is_described_beside_the_paper():
@@ -24,3 +26,39 @@ def test_dcgan_is_described_beside_the_paper():
     assert flops == pytest.approx(
         {"generator": 2 * 103.3e6, "discriminator": 2 * 108.7e6}, rel=5e-3
     )
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder under version control, in which the package seems to lie."""
+    file = tmp_path / "tf_tickets" / "lab" / "description.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("one")
+    monkeypatch.setattr(description, "__file__", str(file))
+
+    def git(*words):
+        who = ["-c", "user.name=A", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    return file, git
+
+
+def test_the_commit_of_a_checkout(checkout):
+    file, git = checkout
+    assert commit() is None, "it was installed"
+    git("init")
+    assert commit() is None, "nothing is committed yet"
+    git("add", "."), git("commit", "-m", "one")
+    found = commit()
+    assert len(found) == 12 and int(found, 16) >= 0
+    (file.parent / "unknown.txt").write_text("x")
+    assert commit() == found, "files that git does not know are no change"
+    file.write_text("two")
+    assert commit() == found + "+"
+
+
+def test_without_git_there_is_no_commit(checkout, monkeypatch):
+    _, git = checkout
+    git("init")
+    monkeypatch.setenv("PATH", "")
+    assert commit() is None

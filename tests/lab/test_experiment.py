@@ -153,3 +153,65 @@ def test_a_gan_shows_the_same_samples_each_time(tmp_path):
         gan.illustrate(model, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert read_strip(tmp_path / "one.png").shape == (10, 8, 8, 1)
+
+
+# --- Splits and what evaluates on them
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache, monkeypatch):
+    monkeypatch.setenv("TF_TICKETS_CACHE", str(cache))
+
+
+def small_vae(limit=40):
+    recipe = recipes.resolve("vae", "digits", network=SMALL, batch_size=4, epochs=1)
+    return Experiment(recipe, limit=limit)
+
+
+def test_it_evaluates_on_validation_images_and_tests_on_others():
+    vae = small_vae()
+    model = vae.build(0)
+    (metrics, protocol), (test_metrics, test_protocol) = vae.evaluate(model), vae.test(model)
+    assert metrics.keys() == test_metrics.keys() and metrics != test_metrics
+    assert protocol["real"] == vae.validation_images.digest == "digits-validation-8-40"
+    assert test_protocol["real"] == vae.test_images.digest == "digits-test-8-40"
+    assert protocol["floor"] == pytest.approx(test_protocol["floor"], rel=1e-3)
+    for images, (found, _) in (
+        (vae.validation_images, (metrics, protocol)),
+        (vae.test_images, (test_metrics, test_protocol)),
+    ):
+        (real,) = (batch for batch, _ in images.examples.batch(40))
+        error = np.mean((keras.ops.convert_to_numpy(model.reconstruct(real)) - real.numpy()) ** 2)
+        assert found["reconstruction_loss"] == pytest.approx(error, rel=1e-4)
+
+
+def test_a_training_is_followed_on_validation_images():
+    vae = small_vae()
+    model = vae.build(0)
+    watched = vae.watch(model)
+    assert list(watched) == ["loss", "reconstruction_loss"]
+    metrics, _ = vae.evaluate(model)
+    assert watched == {name: metrics[name] for name in watched}
+    task = vae.task()
+    assert (task.watch, task.test) == (vae.watch, vae.test)
+
+
+def test_a_limit_does_not_limit_the_classifier(monkeypatch):
+    seen = []
+
+    def load_classifier(images, progress=None):
+        seen.append((images.digest, progress))
+
+    monkeypatch.setattr(experiments.metrics, "load_classifier", load_classifier)
+    vae = small_vae(limit=8)
+    assert {vae.train_images.num_images, vae.test_images.num_images} == {8}
+    vae.load_features()
+    assert seen == [("digits-classifier-8-450", None)]
+
+
+def test_more_samples_are_drawn_if_they_are_asked_for():
+    vae = small_vae()
+    model = vae.build(0)
+    for evaluate in vae.evaluators(num_samples=50):
+        _, protocol = evaluate(model)
+        assert protocol["num_generated_images"] == 50 and protocol["num_real_images"] == 40

@@ -12,6 +12,7 @@ from tf_tickets.engines import Observer, threads_in_use
 from tf_tickets.errors import DivergedError
 from tf_tickets.files import read_sealed_json, write_sealed_json
 from tf_tickets.lab import Data, EngineOptions, Judging, RunConfig, Training
+from tf_tickets.lab.description import commit
 from tf_tickets.lab.job import HERE, Job, Watcher, identity, make, prepare_all
 from tf_tickets.lab.methods import IterativeMagnitude, MagnitudeAtInit, Transfer
 from tf_tickets.lab.precision_trial import Trial
@@ -50,7 +51,7 @@ def made(output, cache):
 
 
 def test_a_run_leaves_its_records_figures_ticket_and_export(made):
-    for name in ("results.jsonl", "real.png", "config.json", "figures/fcd.png"):
+    for name in ("results.jsonl", "real.png", "config.json", "figures/loss.png"):
         assert (made.path / name).is_file(), name
     assert [record["arm"] for record in made.records] == ["dense", "winning", "random"]
     ticket = tt.Ticket.load(made.path / "winning_ticket" / "ticket.safetensors")
@@ -61,9 +62,9 @@ def test_a_run_leaves_its_records_figures_ticket_and_export(made):
 
 def test_a_run_is_seen_from_its_folder_alone(made):
     seen = tt.lab.Run.open(made.path)
-    assert seen.config == made.config and seen.metric == "fcd"
+    assert seen.config == made.config and seen.metric == "loss"
     assert seen.records == made.records and seen.chosen == made.chosen
-    figure = made.path / "figures" / "fcd.png"
+    figure = made.path / "figures" / "loss.png"
     figure.unlink()
     assert figure in tt.lab.draw_figures(seen) and figure.exists()
 
@@ -86,7 +87,9 @@ def test_the_policy_of_keras_is_as_before(made):
     [
         ({"seeds": (0, 1)}, True),
         ({"arms": ("winning",)}, True),
-        ({"judging": Judging(tolerance=0.5, metric="loss")}, True),
+        ({"judging": Judging(tolerance=0.5, metric="fcd")}, True),
+        ({"judging": Judging(inception="somewhere", num_samples=100)}, True),
+        ({"method": IterativeMagnitude(rounds=1, rewind_step=1, all_rounds=True)}, True),
         ({"method": IterativeMagnitude(rounds=3, rewind_step=1)}, True),
         ({"method": IterativeMagnitude(rounds=1, rewind_step=1, rate=0.3)}, False),
         ({"method": IterativeMagnitude(rounds=1, rewind_step=0)}, False),
@@ -115,10 +118,44 @@ def test_an_extension_is_part_of_what_a_run_is(made, output, tmp_path):
     assert len({made.path, first, job_of(config, output).folder.path}) == 3
 
 
-def test_an_identity_is_json():
+def test_an_identity_is_json_and_names_all_data():
     prepared = prepare(SMALL)
-    content = identity(prepared.config, prepared.experiment)
-    assert json.loads(json.dumps(content))["method"]["name"] == "imp"
+    content = json.loads(json.dumps(identity(prepared.config, prepared.experiment)))
+    assert content["method"]["name"] == "imp"
+    assert [content[split] for split in ("train", "validation", "test")] == [
+        f"digits-{split}-8-32" for split in ("train", "validation", "test")
+    ]
+
+
+def test_the_commit_is_noted_and_no_part_of_the_identity(made):
+    origin = tt.read_origin(made.path)
+    assert origin["commit"] == commit() and origin["metric"] == "loss"
+    assert "commit" not in tt.read_settings(made.path)
+
+
+def test_records_are_of_validation_and_of_test_images(made):
+    for record in made.records:
+        assert record["metrics"].keys() == record["test_metrics"].keys()
+        assert record["metrics"] != record["test_metrics"]
+        assert record["protocol"]["real"] == "digits-validation-8-32"
+        assert record["test_protocol"]["real"] == "digits-test-8-32"
+        # The floor is between the same images, from either side.
+        floors = [record[name]["floor"] for name in ("protocol", "test_protocol")]
+        assert floors[0] == pytest.approx(floors[1], rel=1e-3) and floors[0].keys() == {
+            *("fcd", "kcd")
+        }
+        first, *_, last = record["curve"]
+        assert first["metrics"].keys() == {"loss", "reconstruction_loss"}
+        assert last["metrics"] == record["metrics"]
+        assert record["converged"].keys() == first["metrics"].keys()
+        (described,) = record["test_protocol"]["features"]
+        assert 0 <= described["accuracy"] <= 1
+
+
+def test_trained_weights_are_kept_of_every_arm(made):
+    for record in made.records:
+        stage = made.path / record["ticket"]
+        assert (stage.parent / "trained.safetensors").is_file()
 
 
 def test_the_folder_of_a_transfer_names_both_models(made, output):
@@ -259,7 +296,7 @@ def test_runs_that_are_made_together_are_those_made_alone(made, tmp_path):
     ended = [told for told in notes.told if "seed-" in told[1]]
     stages = ["seed-0/round-00/dense", stage]
     assert ended == [(path.name, name) for path in (first, second) for name in stages]
-    assert (first / "figures" / "fcd.png").exists() and (second / "export").exists()
+    assert (first / "figures" / "loss.png").exists() and (second / "export").exists()
 
 
 def test_runs_of_one_folder_are_made_one_after_another(tmp_path):

@@ -25,7 +25,7 @@ SMALL = RunConfig(
 def test_what_fits_is_taken_as_it_is():
     prepared = prepare(SMALL)
     assert prepared.asked is SMALL and prepared.config == SMALL
-    assert prepared.notes == [] and prepared.metric == "fcd"
+    assert prepared.notes == [] and prepared.metric == "loss"
     assert prepared.experiment.num_steps == 4
     assert prepared.experiment.recipe == recipe_of(SMALL)
     assert isinstance(prepared.search, tt.search.TicketSearch)
@@ -96,6 +96,23 @@ def test_the_policy_of_keras_is_as_before():
         "mixed_bfloat16"
     )
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("model", "judging", "metric"),
+    [
+        ("vae", Judging(), "loss"),
+        ("vae", Judging(inception="somewhere"), "loss"),
+        ("dcgan", Judging(), "fcd"),
+        ("dcgan", Judging(inception="somewhere"), "fid"),
+        # The classifier's metrics are measured beside those of Inception.
+        ("dcgan", Judging(metric="kcd", inception="somewhere"), "kcd"),
+        ("linear-ae", Judging(num_samples=100), "reconstruction_loss"),
+    ],
+)
+def test_the_metric_that_decides(model, judging, metric):
+    config = RunConfig(model, data=SMALL.data, judging=judging)
+    assert metric_of(config, recipe_of(config)) == metric
 
 
 def test_a_metric_that_is_not_measured_is_refused():

@@ -11,7 +11,7 @@ from tf_tickets.files import read_sealed_json, write_sealed_json
 
 SCRIPT = "transfer_ticket.py"
 TRAINING = "--limit 64 --epochs 2 --batch-size 16 --rewind-step 1 --evaluations 1".split()
-FINDING = [*TRAINING, *"--width 4 --rate 0.5 --arms winning --json".split()]
+FINDING = [*TRAINING, *"--width 4 --rate 0.5 --arms winning --all-rounds --json".split()]
 # What is found, what it is for, and what that is called where they share an architecture.
 WAYS = {"vae": ("dcgan", "dcgan-shared"), "dcgan-shared": ("vae", "vae")}
 

@@ -44,7 +44,7 @@ def evaluate(model):
     return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0)}, {"images": len(IMAGES)}
 
 
-OF_TASK = ("evaluations", "directions", "check", "prepare", "illustrate")
+OF_TASK = ("evaluations", "watch", "test", "directions", "check", "prepare", "illustrate")
 
 
 def search(path, train=None, seeds=(0,), **options):
@@ -273,3 +273,21 @@ def test_settings_that_cannot_work_are_refused_before_any_training(options, mess
     with pytest.raises(tt.SettingError, match=message):
         search(tmp_path, train, **options)
     assert not train.calls
+
+
+def test_records_have_what_other_searches_have(tmp_path):
+    def test(model):
+        return {"loss": 2.0}, {"images": "others"}
+
+    records, path = search(
+        tmp_path, test=test, watch=lambda model: {"loss": 1.0}, evaluations=NUM_STEPS // 2
+    )
+    for record in records:
+        assert (record["test_metrics"], record["test_protocol"]) == (
+            *({"loss": 2.0}, {"images": "others"}),
+        )
+        *before, last = [point["metrics"]["loss"] for point in record["curve"]]
+        assert set(before) == {1.0} and last == record["metrics"]["loss"]
+        assert record["converged"].keys() <= {"loss"}
+        assert record["seconds"] > 0 and record["evaluation_seconds"] > 0
+        assert (path / record["ticket"]).with_name("trained.safetensors").exists()

@@ -1,5 +1,6 @@
 import itertools
 import json
+import time
 import types
 
 import keras
@@ -63,7 +64,7 @@ def build_pair(seed, head=()):
 
 
 CONTROLS = {"random": tt.search.Random, "shuffled": tt.search.Shuffled}
-OF_TASK = ("evaluations", "directions", "check", "prepare", "illustrate")
+OF_TASK = ("evaluations", "watch", "test", "directions", "check", "prepare", "illustrate")
 OF_DRAW = ("pool", "one_shot", "steps")
 
 
@@ -572,6 +573,108 @@ def test_evaluations_lie_on_one_grid_and_change_no_training(searched, tmp_path, 
     assert made.items() <= all_bits(searched[1]).items()
     same_stages = [r for r in searched[0] if r["round"] <= 1]
     assert [r["metrics"] for r in records] == [r["metrics"] for r in same_stages]
+
+
+def other(model):
+    """The metrics of other images, and their protocol."""
+    return {"loss": model.evaluate(IMAGES / 2, IMAGES / 2, verbose=0)}, {"images": "halved"}
+
+
+def watch(model):
+    return {"loss": model.evaluate(IMAGES, IMAGES, verbose=0), "cheap": 1.0}
+
+
+def test_what_is_reported_is_of_other_images_than_what_chooses(tmp_path):
+    tested = []
+
+    def test(model):
+        tested.append(model.get_layer("last").kernel.numpy())
+        return other(model)
+
+    records, path = search(tmp_path, rounds=1, test=test, evaluations=3)
+    assert len(tested) == len(records) > 1, "once at the end of each training"
+    for record, kernel in zip(records, tested, strict=True):
+        assert record["test_protocol"] == {"images": "halved"}
+        assert record["protocol"] == {"images": len(IMAGES)}
+        assert record["test_metrics"].keys() == record["metrics"].keys() == {"loss"}
+        assert record["test_metrics"] != record["metrics"]
+        assert record["metrics"] == record["curve"][-1]["metrics"]
+        trained = ticket(path, record, "trained.safetensors")
+        (kept,) = (v for name, v in trained.weights.items() if name.endswith("last/kernel"))
+        np.testing.assert_array_equal(kept, kernel)
+
+
+def test_without_test_images_there_are_no_test_metrics(searched):
+    assert all(
+        record.keys().isdisjoint({"test_metrics", "test_protocol"}) for record in searched[0]
+    )
+
+
+def test_a_training_is_followed_by_what_is_cheap(tmp_path):
+    evaluated = []
+
+    def check(metrics):
+        evaluated.append(metrics)
+
+    records, _ = search(tmp_path, rounds=1, watch=watch, evaluations=6, check=check)
+    for record in records:
+        *before, last = record["curve"]
+        assert before and all(point["metrics"].keys() == {"loss", "cheap"} for point in before)
+        assert last["metrics"] == record["metrics"] and last["metrics"].keys() == {"loss"}
+    assert all(metrics.keys() == {"loss"} for metrics in evaluated)
+
+
+@pytest.mark.parametrize("evaluations", [1, 3, 12])
+def test_records_say_whether_a_training_had_settled(tmp_path, evaluations):
+    def settled(model):
+        return {"loss": 1.0, "worse": 1.0, "neither": 1.0}, {}
+
+    def task_of(record):
+        return record["converged"]
+
+    directions = {"worse": True, "neither": None}
+    with tt.RunFolder(tmp_path, {}) as folder:
+        task = tt.search.Task(
+            build, train, settled, NUM_STEPS, evaluations=evaluations, directions=directions
+        )
+        draw = tt.search.ByMagnitude(tt.IterativeSparsity(0.2, 1))
+        records = tt.search.TicketSearch(task, draw, 1).run([0], folder)
+    expected = {"loss": True, "worse": True} if evaluations == 12 else {}
+    assert [task_of(record) for record in records] == [expected] * len(records)
+
+
+def test_seconds_are_those_of_steps_of_draws_and_of_evaluations(tmp_path):
+    def slow_train(*arguments):
+        time.sleep(0.4)
+        train(*arguments)
+
+    def slow_evaluate(model):
+        time.sleep(0.2)
+        return {"loss": 1.0}, {}
+
+    def slow_score(model, kernels, seed):
+        time.sleep(0.8)
+        return score_of_place(model, kernels, seed)
+
+    with tt.RunFolder(tmp_path, {}) as folder:
+        task = tt.search.Task(
+            build, slow_train, slow_evaluate, NUM_STEPS, evaluations=2, test=slow_evaluate
+        )
+        draw = tt.search.ByScore(slow_score, tt.IterativeSparsity(0.2, 1))
+        search = tt.search.TicketSearch(task, draw, 1, rewind_step=0, arms=[tt.search.Winning()])
+        dense, winning = search.run([0], folder)
+    for record in (dense, winning):
+        assert record["seconds"] >= 2 * 0.4 and record["evaluation_seconds"] >= 3 * 0.2
+    assert dense["draw_seconds"] == 0 and winning["draw_seconds"] >= 0.8
+
+
+def test_trained_weights_are_kept_of_every_arm(searched):
+    records, path = searched
+    for record in records:
+        trained = ticket(path, record, "trained.safetensors")
+        if record["arm"] != "dense":
+            for name, mask in ticket(path, record).masks.items():
+                assert not trained.weights[name][~mask].any()
 
 
 def test_records_of_several_seeds_are_those_of_the_file(tmp_path):

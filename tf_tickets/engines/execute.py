@@ -96,7 +96,6 @@ class _Execution:
                 observer.search_begins(plan.stages)
         while not self._queue.is_finished:
             if self._error is None:
-                self._drop_out()
                 self._find_done()
                 self._hand_out()
             elif not self._running:
@@ -116,7 +115,8 @@ class _Execution:
         return self._plans[item.plan].is_wanted(item.stage, records)
 
     def _find_done(self):
-        """Count what is done already, and what that makes ready."""
+        """Count what is done already, and what that makes ready or needless."""
+        self._drop_out()
         while found := [item for item in self._queue.ready if item not in self._to_make]:
             for item in found:
                 plan = self._plans[item.plan]
@@ -124,6 +124,7 @@ class _Execution:
                     self._end(item)
                     break  # in the order of the stages, for those who watch
                 self._to_make.add(item)
+            self._drop_out()
 
     def _source_names(self, item):
         return [source.name for source in self._plans[item.plan].sources(item.stage)]

@@ -106,6 +106,7 @@ class Job:
         settings["threads"] = self.threads
         origin = {
             "config": prepared.asked.to_dict(),
+            "metric": prepared.metric,
             "departures": prepared.config.departures,
             "machine": machine(),
             "commit": commit(),

@@ -10,6 +10,7 @@ from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.prepared import Prepared, prepare
+from tf_tickets.lab.workshop import config_for_any_machine
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.tickets.ticket import Ticket
@@ -42,12 +43,17 @@ def judging_plan(prepared: Prepared, folder: RunFolder, trained: Sequence[Stage]
     Args:
         prepared: of the run.
         folder: of the run, entered.
-        trained: the stages that are done.
+        trained: the stages of the run, those that drop out of it too.
     """
     by = prepared.config.judging.way
     stages = [Judged(stage.seed, stage.round, stage.arm, by) for stage in trained]
-    workshop = JudgingWorkshop(prepared.asked, prepared)
-    return Plan(folder, stages, lambda judged: [judged.trained], workshop)
+    workshop = JudgingWorkshop(config_for_any_machine(prepared), prepared)
+
+    def is_wanted(judged, records):
+        """Stages that dropped out of a search have nothing to judge."""
+        return (folder.path / judged.trained.name / paths.RESULT).exists()
+
+    return Plan(folder, stages, lambda judged: [judged.trained], workshop, is_wanted=is_wanted)
 
 
 class JudgingWorkshop:

@@ -33,9 +33,7 @@ class Workshop:
     @classmethod
     def of(cls, prepared: Prepared) -> "Workshop":
         """Return the workshop of what was prepared, for machines of any kind."""
-        precision = prepared.experiment.recipe.precision
-        training = dataclasses.replace(prepared.asked.training, precision=precision)
-        return cls(dataclasses.replace(prepared.asked, training=training), prepared)
+        return cls(config_for_any_machine(prepared), prepared)
 
     def __reduce__(self):
         return Workshop, (self._config,)
@@ -64,6 +62,13 @@ class Workshop:
                     return make(stage, path)
 
             yield make_by_policy
+
+
+def config_for_any_machine(prepared: Prepared) -> RunConfig:
+    """Return the config that was prepared, its precision chosen by this machine."""
+    precision = prepared.experiment.recipe.precision
+    training = dataclasses.replace(prepared.asked.training, precision=precision)
+    return dataclasses.replace(prepared.asked, training=training)
 
 
 class Reporter(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ _LEAST_EVALUATIONS = 4
 def has_converged(values: Sequence[float], higher_is_better: bool = False) -> bool | None:
     """Return whether a training had settled, by one metric.
 
-    It had if the mean over the last quarter of its evaluations is less than 2 % better than that
+    It had if the mean over the last quarter of its evaluations is at most 2 % better than that
     over the quarter before. Means, as single evaluations of a small network vary by as much. One
     that gets worse, as an overfitted network does, has settled too.
 
@@ -29,7 +29,7 @@ def has_converged(values: Sequence[float], higher_is_better: bool = False) -> bo
     quarter = len(values) // 4
     before, last = np.mean(values[-2 * quarter : -quarter]), np.mean(values[-quarter:])
     gain = (last - before) if higher_is_better else (before - last)
-    return bool(gain < GAIN * abs(before))
+    return bool(gain <= GAIN * abs(before))
 
 
 def converged_metrics(

@@ -35,7 +35,8 @@ def test_each_word_fills_its_group():
     words = (
         "--model sngan --method early-bird --channel-sparsity 0.2 0.4 --round-to 8 --whole-groups "
         "--dataset cifar10 --limit 512 --critic-steps 2 --epochs 3 --metric kcd --tolerance 0.2 "
-        "--seeds 4 5 --arms winning --strategy mirrored --output there --json"
+        "--num-samples 5000 --inception somewhere --seeds 4 5 --arms winning --strategy mirrored "
+        "--output there --json"
     )
     assert parse(words) == (
         RunConfig(
@@ -43,7 +44,7 @@ def test_each_word_fills_its_group():
             EarlyBird(channel_sparsity=(0.2, 0.4), round_to=8, whole_groups=True),
             Data("cifar10", limit=512),
             GanTraining(critic_steps=2, epochs=3),
-            Judging("kcd", 0.2),
+            Judging("kcd", 0.2, inception="somewhere", num_samples=5000),
             seeds=(4, 5),
             arms=("winning",),
             strategy="mirrored",
@@ -70,6 +71,10 @@ def test_where_it_is_trained_is_not_of_the_config_but_the_threads_are():
     words = "--engine processes --workers 3 --workers-per-gpu 2"
     assert parse(words) == parse("") and parse("--engine here")[0] == RunConfig()
     assert parse("--threads 3")[0] == RunConfig(threads=3)
+
+
+def test_all_rounds_may_be_asked_for():
+    assert parse("--all-rounds")[0].method == IterativeMagnitude(all_rounds=True)
 
 
 def test_a_command_can_fix_the_method_with_its_defaults_and_name_the_model_otherwise():
@@ -124,6 +129,8 @@ BAD = [
     ("--precision int8", "argument --precision: invalid choice: 'int8'"),
     ("--strategy two", "argument --strategy: invalid choice: 'two'"),
     ("--pool network", "argument --pool: invalid choice: 'network'"),
+    ("--num-samples 1", "argument --num-samples: must be at least 2. Received: 1"),
+    ("--num-samples 50001", "argument --num-samples: must be at most 50000. Received: 50001"),
     ("--threads 0", "argument --threads: must be at least 1. Received: 0"),
     # what fits only some engines
     ("--engine threads", "argument --engine: invalid choice: 'threads'"),

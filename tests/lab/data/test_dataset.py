@@ -8,12 +8,14 @@ import urllib.request
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.lab.data import DATASETS, DatasetCard, pixels
 from tf_tickets.lab.data import dataset as data
+from tf_tickets.lab.data.card import SPLITS
 
 REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "../shared/tfds"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no prepared data here")
@@ -44,27 +46,27 @@ def digits():
 
 
 def test_digits_are_whole_and_in_range(digits):
-    assert (digits.num_images, digits.image_shape, digits.num_classes) == (1437, (32, 32, 1), 10)
-    assert digits.digest == "digits-train-32-all"
+    assert (digits.num_images, digits.image_shape, digits.num_classes) == (647, (32, 32, 1), 10)
+    assert digits.digest == "digits-train-32-647"
     images, labels = next(iter(digits.examples.batch(2000)))
-    assert images.shape == (1437, 32, 32, 1) and images.dtype == tf.float32
+    assert images.shape == (647, 32, 32, 1) and images.dtype == tf.float32
     assert labels.dtype == tf.int64
     assert images.numpy().min() == -1.0 and images.numpy().max() == 1.0
     image, label = next(iter(digits.examples))
     assert np.array_equal(image, images[0]) and label == labels[0]
 
 
-def test_digits_split_is_stratified_and_disjoint():
-    train = data.load("digits", "train", image_size=8)
-    test = data.load("digits", "test", image_size=8)
-    assert test.num_images == 360
-    shares = np.bincount(test.stored[1]) / 360 - np.bincount(train.stored[1]) / 1437
-    assert np.abs(shares).max() < 0.005
+def test_each_digit_is_in_one_split_and_all_classes_are_as_frequent_in_each():
+    splits = {split: data.load("digits", split, image_size=8).stored for split in SPLITS}
+    whole = sklearn.datasets.load_digits()
+    frequent = np.bincount(whole.target) / 1797
+    for _, labels in splits.values():
+        assert np.abs(np.bincount(labels) / len(labels) - frequent).max() < 0.005
     # At their own size the values are exactly v / 8 - 1 for v in 0..16.
-    values = (train.stored[0].numpy() + 1) * 8
-    assert np.array_equal(values, values.round())
-    rows = {image.tobytes() for image in train.stored[0].numpy()}
-    assert sum(image.tobytes() in rows for image in test.stored[0].numpy()) == 0
+    values = [(images.numpy()[..., 0] + 1) * 8 for images, _ in splits.values()]
+    found = sorted(image.tobytes() for image in np.concatenate(values))
+    assert found == sorted(image.astype("float32").tobytes() for image in whole.images)
+    assert len(set(found)) == len(found) == 1797, "no two are alike, so that none is in two splits"
 
 
 def test_limit_keeps_the_first_images(digits):
@@ -84,13 +86,13 @@ def test_an_epoch_shows_every_image_once_and_reshuffles(digits):
 
 
 def test_last_partial_batch_is_dropped_in_training(digits):
-    assert data.steps_per_epoch(digits, 100) == 14
+    assert data.steps_per_epoch(digits, 100) == 6
     stream = data.training_batches(digits, 100, 0, 0, 15)
     assert len(stream) == 15
     assert {batch.shape for batch in stream} == {(100, 32, 32, 1)}
 
 
-@pytest.mark.parametrize("start", [1, 10, 13, 14, 15, 30])
+@pytest.mark.parametrize("start", [1, 5, 6, 7, 13, 30])
 def test_stepping_in_gives_the_batches_of_an_uninterrupted_run(digits, start):
     whole = batches(digits, stop=32)
     tf.random.set_seed(start)  # neither the global seed nor the start may matter
@@ -105,7 +107,7 @@ def test_no_steps_give_no_batches(digits):
     ("arguments", "message"),
     [
         (("nope", "train"), "digits, mnist, cifar10, celeb_a"),
-        (("digits", "validation"), "train, test"),
+        (("digits", "holdout"), "train, classifier, validation, test"),
         (("digits", "train", 7), "at least 8"),
         (("digits", "train", 32, 0), "limit=0"),
     ],
@@ -119,7 +121,7 @@ def test_bad_settings_are_refused_in_one_line(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1438, 0, 0, 1), "batch_size=1438"),
+        ((648, 0, 0, 1), "batch_size=648"),
         ((0, 0, 0, 1), "batch_size=0"),
         ((10, -1, 0, 1), "seed=-1"),
         ((10, 0, -1, 1), "start_step=-1"),
@@ -162,9 +164,22 @@ def test_pixels_and_order_are_those_of_the_file(monkeypatch):
 
 
 @needs_real_data
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_the_splits_of_the_training_images_are_disjoint_and_all_of_them(name):
+    parts = [data.load(name, split, 8, None, REAL_DATA) for split in SPLITS[:3]]
+    images = np.concatenate([part.stored[0].numpy() for part in parts])
+    raw = tfds.load(name, split="train", data_dir=REAL_DATA, download=False).batch(10_000)
+    whole = [pixels.square(batch["image"], 8) for batch in raw]
+    np.testing.assert_array_equal(images, np.concatenate(whole))
+    assert [part.num_images for part in parts] == [
+        DATASETS[name].num_images[split] for split in SPLITS[:3]
+    ]
+
+
+@needs_real_data
 def test_all_of_mnist_is_held_as_bytes():
     dataset = data.load("mnist", "test", data_dir=REAL_DATA)
-    assert dataset.in_memory and dataset.digest == "mnist-test-32-all"
+    assert dataset.in_memory and dataset.digest == "mnist-test-32-10000"
     assert dataset.stored[0].dtype == tf.uint8 and len(dataset.stored[0]) == 10_000
 
 
@@ -215,7 +230,7 @@ def test_celeb_a_is_cropped_resized_and_labelled(tmp_path):
         wanted = tfds.decode.PartialDecoding({"image": True, "attributes": {"Smiling"}})
         raw = list(tfds.load("celeb_a", split="train", data_dir=tmp_path, decoders=wanted))
     assert dataset.image_shape == (32, 32, 3) and dataset.num_classes == 2
-    assert dataset.digest == "celeb_a-train-32-all" and dataset.num_images == 5
+    assert dataset.digest == "celeb_a-train-32-5" and dataset.num_images == 5
     labels = [int(label) for _, label in dataset.examples]
     assert labels == [int(example["attributes"]["Smiling"]) for example in raw]
     assert large.num_images == 3 and large.digest == "celeb_a-validation-178-3"
@@ -272,7 +287,7 @@ def test_arrays_of_any_kind_become_images_and_labels(kind, monkeypatch):
     else:
         images, labels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1), np.arange(4)
         expected = images / 127.5 - 1
-    card = DatasetCard("arrays", "arrays", lambda *_: ((images, labels), 4), 1, 0)
+    card = DatasetCard("arrays", "arrays", lambda *_: ((images, labels), 4), 1, 0, splits=SPLITS)
     monkeypatch.setitem(DATASETS._cards, "arrays", card)
     found, classes = next(iter(data.load("arrays", "train", 8).examples.batch(4)))
     assert found.dtype == tf.float32 and classes.dtype == tf.int64

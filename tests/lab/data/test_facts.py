@@ -7,6 +7,7 @@ import pytest
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.data import DATASETS, DatasetCard, dataset, image_shape
+from tf_tickets.lab.data.card import SPLITS
 
 
 def test_cards_and_shapes_need_no_tensorflow():
@@ -26,21 +27,27 @@ def test_the_data_sets_and_their_sizes():
     assert list(DATASETS) == ["digits", "mnist", "cifar10", "celeb_a", "images"]
     sizes = {name: dict(card.num_images or {}) for name, card in DATASETS.items()}
     assert sizes == {
-        "digits": {"train": 1437, "test": 360},
-        "mnist": {"train": 60_000, "test": 10_000},
-        "cifar10": {"train": 50_000, "test": 10_000},
-        "celeb_a": {"train": 162_770, "validation": 19_867, "test": 19_962},
+        "digits": {"train": 647, "classifier": 450, "validation": 350, "test": 350},
+        "mnist": {"train": 40_000, "classifier": 10_000, "validation": 10_000, "test": 10_000},
+        "cifar10": {"train": 30_000, "classifier": 10_000, "validation": 10_000, "test": 10_000},
+        "celeb_a": {
+            "train": 142_770,
+            "classifier": 20_000,
+            "validation": 19_867,
+            "test": 19_962,
+        },
         "images": {},
     }
-    assert DATASETS["celeb_a"].splits == ("train", "validation", "test")
+    for name in ("digits", "mnist", "cifar10", "celeb_a"):
+        assert DATASETS[name].splits == SPLITS
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("size", [None, 8])
-@pytest.mark.parametrize("limit", [None, 1, 359, 360, 1437, 5000])
+@pytest.mark.parametrize("limit", [None, 1, 349, 350, 5000])
 def test_the_digest_names_what_is_loaded(split, size, limit):
     loaded = dataset.load("digits", split, size, limit)
-    amount = limit if limit and limit < DATASETS["digits"].num_images[split] else "all"
+    amount = min(limit or 5000, DATASETS["digits"].num_images[split])
     assert loaded.digest == f"digits-{split}-{size or 32}-{amount}"
     assert image_shape("digits", size) == loaded.image_shape
 
@@ -53,10 +60,12 @@ def test_a_data_set_of_ones_own_is_a_card(limit):
         images = tf.zeros((3, size, size, 1), tf.uint8)
         return (images[:limit], tf.range(3, dtype=tf.int64)[:limit]), 3
 
-    card = DATASETS.add(DatasetCard("zeros", "Zeros", read, channels=1, num_classes=3))
+    card = DATASETS.add(
+        DatasetCard("zeros", "Zeros", read, channels=1, num_classes=3, splits=SPLITS)
+    )
     try:
         loaded = dataset.load("zeros", "train", 8, limit)
-        assert loaded.digest == f"zeros-train-8-{2 if limit == 2 else 'all'}"
+        assert loaded.digest == f"zeros-train-8-{limit or 3}"
         assert len(list(loaded.examples)) == loaded.num_images == (limit or 3)
     finally:
         del DATASETS._cards[card.name]
@@ -66,7 +75,10 @@ def test_a_data_set_of_ones_own_is_a_card(limit):
     ("arguments", "message"),
     [
         (("nope", "train"), "Unknown data set 'nope'. Choose one of: digits, mnist"),
-        (("digits", "validation"), "Unknown split 'validation'. Choose one of: train, test"),
+        (
+            ("digits", "all"),
+            "Unknown split 'all'. Choose one of: train, classifier, validation, test",
+        ),
         (("digits", "train", 7), "`image_size` must be at least 8. Received: image_size=7"),
         (("digits", "train", 32, 0), "`limit` must be at least 1. Received: limit=0"),
     ],

