@@ -63,7 +63,7 @@ def test_convergence_is_told_in_the_first_line(run):
         record["converged"] = {"fcd": record["seed"] != 2}
 
     assert "removed (5 seeds; dense had converged in all). " in sentence(changed(run, settled))
-    assert "(5 seeds; NOT CONVERGED: dense in 1 of 5). " in sentence(changed(run, but_one))
+    assert "(5 seeds; in 1 of 5 DENSE HAD NOT CONVERGED). " in sentence(changed(run, but_one))
 
 
 def test_a_change_is_told_in_units_of_the_floor(run):

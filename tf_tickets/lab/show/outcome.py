@@ -66,7 +66,7 @@ def _seen(verdict):
         return f"({seeds}; it is not known whether dense had converged)"
     if all(settled):
         return f"({seeds}; dense had converged in {'it' if len(settled) == 1 else 'all'})"
-    return f"({seeds}; NOT CONVERGED: dense in {settled.count(False)} of {len(settled)})"
+    return f"({seeds}; in {settled.count(False)} of {len(settled)} DENSE HAD NOT CONVERGED)"
 
 
 def _values(run):
