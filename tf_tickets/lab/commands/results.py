@@ -55,17 +55,21 @@ def block_of(run: Run, images: dict[str, str]) -> str:
     ]
     pictures = [f"![{title}]({address})\n" for title, address in images.items()]
     told = textwrap.fill(outcome.sentence(run), _WIDTH)
-    return "\n".join([_command(run), _made_on(run), "", f"{told}\n", *shown, *pictures])
+    return "\n".join([command_lines(run.path), _made_on(run), "", f"{told}\n", *shown, *pictures])
 
 
-def _command(run) -> str:
-    lines = textwrap.wrap(
-        command_of(read_config(run.path)),
-        _WIDTH - 4,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return " \\\n        ".join([f"    {lines[0]}", *lines[1:]]) + "\n"
+def command_lines(path) -> str:
+    """Return the command that repeats a run as a block of code, broken before flags.
+
+    Args:
+        path: the run folder.
+    """
+    lines = [""]
+    for part in re.split(r" (?=--)", command_of(read_config(path)).strip()):
+        if lines[-1] and len(lines[-1]) + len(part) > _WIDTH - 12:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {part}".strip()
+    return "    " + " \\\n        ".join(lines) + "\n"
 
 
 def _made_on(run) -> str:
