@@ -46,8 +46,10 @@ def converged_metrics(
         metric -> bool; {} of fewer than four evaluations.
     """
     directions = directions or {}
+    seen = [point["metrics"] for point in curve]
+    followed = [name for name in (seen[0] if seen else ()) if all(name in each for each in seen)]
     settled = {}
-    for name in curve[0]["metrics"] if curve else ():
+    for name in followed:
         if directions.get(name, False) is not None:
             values = [point["metrics"][name] for point in curve]
             settled[name] = has_converged(values, directions.get(name, False))
