@@ -156,7 +156,7 @@ def lsgan(monkeypatch):
 
 def test_one_card_is_all_that_a_new_model_takes(lsgan):
     recipe = recipes.resolve("lsgan", "digits")
-    assert (recipe.epochs, recipe.batch_size, recipe.precision) == (3, 64, "float32")
+    assert (recipe.epochs, recipe.batch_size, recipe.precision) == (3, 32, "float32")
     elsewhere = recipes.resolve("lsgan", "svhn")
     assert (elsewhere.epochs, elsewhere.network, elsewhere.learning_rate) == (200, {}, 1e-3)
     model = experiment.build_model(recipe, (8, 8, 1), seed=0)

@@ -48,7 +48,14 @@ CONV_AE = ModelCard(
     title="Conv AE",
     family=AUTOENCODER,
     networks=conv_autoencoder,
-    recipes_on={"digits": {"network": {"width": 8}, "epochs": 60, "learning_rate": 3e-3}},
+    recipes_on={
+        "digits": {
+            "image_size": 16,
+            "network": {"width": 8},
+            "epochs": 60,
+            "learning_rate": 3e-3,
+        }
+    },
     paper_params=3_000_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
 )
