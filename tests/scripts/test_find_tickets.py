@@ -203,6 +203,7 @@ def test_figures_and_samples_are_pictures(finished):
     _, outcome = finished
     pictures = sorted(pathlib.Path(outcome["run"]).rglob("*.png"))
     assert {picture.name for picture in pictures} == {
+        "early_stopping.png",
         "images.png",
         "real.png",
         "reconstruction_loss.png",
