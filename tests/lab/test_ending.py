@@ -33,7 +33,10 @@ def records_of(tickets, dense=1.0, metric="loss", arms=("winning", "random")):
     """Records of a search whose tickets have these values, by round."""
     values = [("dense", 0, dense), *((arm, n, v) for n, v in tickets.items() for arm in arms)]
     return [
-        {"seed": seed, "round": number, "arm": arm, "metrics": {metric: value}}
+        {
+            **{"seed": seed, "round": number, "arm": arm, "weight_sparsity": 1 - 0.8**number},
+            "metrics": {metric: value},
+        }
         for arm, number, value in values
         for seed in SEEDS
     ]
@@ -125,7 +128,8 @@ def worse(monkeypatch):
     from tf_tickets.lab.experiment import Experiment
 
     def evaluate(experiment, model):
-        kept = np.mean([np.mean(kernel.numpy() != 0) for kernel in tt.prunable(model)])
+        kernels = [kernel.numpy() for kernel in tt.prunable(model)]
+        kept = sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
         return {"loss": 1.0, "reconstruction_loss": 1.0 if kept > 0.3 else 2.0}, PROTOCOL
 
     def watch(experiment, model):
