@@ -74,8 +74,8 @@ def commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        found = _git(folder, "rev-parse", "--short=12", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        found = _git(folder, "rev-parse", "HEAD")[:12]
+        changed = _git(folder, "status", "-s", "-uno")
     except (OSError, subprocess.CalledProcessError):  # no git, or another user's checkout
         return None
     return found + ("+" if changed else "")
