@@ -51,7 +51,7 @@ def made(output, cache):
 
 
 def test_a_run_leaves_its_records_figures_ticket_and_export(made):
-    for name in ("results.jsonl", "real.png", "config.json", "figures/reconstruction_loss.png"):
+    for name in ("results.jsonl", "real.png", "config.json", "figures/loss.png"):
         assert (made.path / name).is_file(), name
     assert [record["arm"] for record in made.records] == ["dense", "winning", "random"]
     ticket = tt.Ticket.load(made.path / "winning_ticket" / "ticket.safetensors")
@@ -62,9 +62,9 @@ def test_a_run_leaves_its_records_figures_ticket_and_export(made):
 
 def test_a_run_is_seen_from_its_folder_alone(made):
     seen = tt.lab.Run.open(made.path)
-    assert seen.config == made.config and seen.metric == "reconstruction_loss"
+    assert seen.config == made.config and seen.metric == "loss"
     assert seen.records == made.records and seen.chosen == made.chosen
-    figure = made.path / "figures" / "reconstruction_loss.png"
+    figure = made.path / "figures" / "loss.png"
     figure.unlink()
     assert figure in tt.lab.draw_figures(seen) and figure.exists()
 
@@ -129,7 +129,7 @@ def test_an_identity_is_json_and_names_all_data():
 
 def test_the_commit_is_noted_and_no_part_of_the_identity(made):
     origin = tt.read_origin(made.path)
-    assert origin["commit"] == commit() and origin["metric"] == "reconstruction_loss"
+    assert origin["commit"] == commit() and origin["metric"] == "loss"
     assert "commit" not in tt.read_settings(made.path)
 
 
@@ -296,7 +296,7 @@ def test_runs_that_are_made_together_are_those_made_alone(made, tmp_path):
     ended = [told for told in notes.told if "seed-" in told[1]]
     stages = ["seed-0/round-00/dense", stage]
     assert ended == [(path.name, name) for path in (first, second) for name in stages]
-    assert (first / "figures" / "reconstruction_loss.png").exists() and (second / "export").exists()
+    assert (first / "figures" / "loss.png").exists() and (second / "export").exists()
 
 
 def test_runs_of_one_folder_are_made_one_after_another(tmp_path):
@@ -347,7 +347,7 @@ def test_without_any_ticket_none_is_kept(worthless, tmp_path):
     worthless(1)
     run = tt.lab.run(SMALL, tmp_path)
     assert run.ticket_stage is None and not (run.path / "winning_ticket").exists()
-    assert (run.path / "figures" / "reconstruction_loss.png").exists()
+    assert (run.path / "figures" / "loss.png").exists()
 
 
 def test_without_any_dense_network_a_run_ends_in_one_line(worthless, tmp_path):

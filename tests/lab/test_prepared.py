@@ -25,7 +25,7 @@ SMALL = RunConfig(
 def test_what_fits_is_taken_as_it_is():
     prepared = prepare(SMALL)
     assert prepared.asked is SMALL and prepared.config == SMALL
-    assert prepared.notes == [] and prepared.metric == "reconstruction_loss"
+    assert prepared.notes == [] and prepared.metric == "loss"
     assert prepared.experiment.num_steps == 4
     assert prepared.experiment.recipe == recipe_of(SMALL)
     assert isinstance(prepared.search, tt.search.TicketSearch)
@@ -101,8 +101,8 @@ def test_the_policy_of_keras_is_as_before():
 @pytest.mark.parametrize(
     ("model", "judging", "metric"),
     [
-        ("vae", Judging(), "reconstruction_loss"),
-        ("vae", Judging(inception="somewhere"), "reconstruction_loss"),
+        ("vae", Judging(), "loss"),
+        ("vae", Judging(inception="somewhere"), "loss"),
         ("dcgan", Judging(), "fcd"),
         ("dcgan", Judging(inception="somewhere"), "fid"),
         # The classifier's metrics are measured beside those of Inception.

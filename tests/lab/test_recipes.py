@@ -82,7 +82,7 @@ def test_every_training_is_evaluated_often_enough_to_tell_whether_it_had_settled
 def test_digits_are_shown_at_their_own_size():
     for model in MODELS:
         assert recipes.resolve(model, "digits").image_size == 8, model
-    assert recipes.resolve("vae", "digits").metric == "reconstruction_loss"
+    assert recipes.resolve("vae", "digits").metric == "loss"
 
 
 def test_an_unknown_model_or_field_is_refused():
