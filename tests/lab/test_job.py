@@ -347,7 +347,7 @@ def test_without_any_ticket_none_is_kept(worthless, tmp_path):
     worthless(1)
     run = tt.lab.run(SMALL, tmp_path)
     assert run.ticket_stage is None and not (run.path / "winning_ticket").exists()
-    assert (run.path / "figures" / "fcd.png").exists()
+    assert (run.path / "figures" / "loss.png").exists()
 
 
 def test_without_any_dense_network_a_run_ends_in_one_line(worthless, tmp_path):

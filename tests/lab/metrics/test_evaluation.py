@@ -1,6 +1,6 @@
+import dataclasses
 import gc
 import json
-import types
 import weakref
 
 import keras
@@ -445,8 +445,8 @@ def test_the_floor_is_computed_once(tiny, extractor):
         return 0
 
     counted = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(count, [], tf.int64))
-    examples = counted.flat_map(lambda _: validation.examples)
-    validation = types.SimpleNamespace(**{**vars(validation), "examples": examples})
+    stored = counted.flat_map(lambda _: validation.examples)
+    validation = dataclasses.replace(validation, stored=stored)
     evaluate = Evaluator(tiny[2], [extractor], other=validation)
     model = Autoencoder()
     evaluate(model)

@@ -1,9 +1,9 @@
+import dataclasses
 import errno
 import pathlib
 import random
 import subprocess
 import sys
-import types
 import urllib.error
 
 import keras
@@ -116,7 +116,7 @@ def test_other_data_or_another_recipe_is_another_classifier(
 ):
     train = tiny[0]
     names = {features._recipe_digest(train)}
-    names.add(features._recipe_digest(types.SimpleNamespace(**{**vars(train), "digest": "other"})))
+    names.add(features._recipe_digest(dataclasses.replace(train, digest="other")))
     monkeypatch.setitem(classifier.RECIPE, "version", 999)
     names.add(features._recipe_digest(train))
     assert len(names) == 3
@@ -173,7 +173,7 @@ def test_a_cache_folder_that_cannot_be_used_is_named(tiny, tmp_path, short_train
 
 
 def test_one_class_cannot_be_learned(tiny, tmp_path):
-    train = types.SimpleNamespace(**{**vars(tiny[0]), "num_classes": 1})
+    train = dataclasses.replace(tiny[0], num_classes=1)
     with pytest.raises(SettingError, match=r"at least 2 classes. Received: stand-in with 1"):
         load_classifier(train, tmp_path)
 
