@@ -142,7 +142,7 @@ def finished_stages(output):
 def test_killed_it_goes_on_where_it_stopped(start_script, run_script, tmp_path):
     options = [
         *SMALL,
-        *"--methods snip early-bird --rounds 1 4 --json".split(),
+        *"--methods snip early-bird --rounds 1 4 --image-size 16 --json".split(),
         *("--output", tmp_path),
     ]
     process = start_script(*options, **SCRIPT)
