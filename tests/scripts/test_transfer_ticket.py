@@ -87,8 +87,8 @@ def test_its_figures_and_its_json(transferred):
     source, _, outcome = transferred
     run = pathlib.Path(outcome["run"])
     figures = {figure.name for figure in (run / "figures").iterdir()}
-    gan = {"discriminator_loss.png"} if source == "vae" else set()
-    assert figures == {"fcd.png", "images.png"} | gan
+    of_model = {"fcd.png", "discriminator_loss.png"} if source == "vae" else {"loss.png"}
+    assert figures == {"images.png"} | of_model
     assert all(tf.io.decode_png((run / "figures" / name).read_bytes()).shape for name in figures)
     assert outcome["dense"]["fcd"] > 0
     rounds = [(line["arm"], line["round"]) for line in outcome["rounds"]]
@@ -211,7 +211,7 @@ def test_the_other_model_is_as_wide_as_the_run_on_any_data_set(refused, copy):
     """The recipes for digits are narrower than those for MNIST."""
     content = read_sealed_json(copy / "run.json")
     recipe = {**content["settings"]["recipe"], "dataset": "mnist", "network": {"width": 64}}
-    options = {**content["settings"]["model_options"], "width": 64}
+    options = {**content["settings"]["model_options"], "width": 64, "latent_dim": 32}
     settings = {**content["settings"], "recipe": recipe, "model_options": options}
     for network in ({"width": 64}, {}):
         settings["recipe"]["network"] = network
