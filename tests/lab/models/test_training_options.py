@@ -46,7 +46,7 @@ def test_each_option_goes_to_the_model_or_to_the_recipe():
         ({"learning_rate": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "finite"),
         ({"evaluations": 0}, "at least 1"),
-        ({"precision": "float64"}, "one of auto, float32"),
+        ({"precision": "float64"}, "one of auto, mixed, float32"),
         ({"width": 0}, "at least 1"),
         ({"critic_steps": 0}, "at least 1"),
         ({"generator_batch_factor": 0}, "at least 1"),
