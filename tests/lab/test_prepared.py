@@ -17,7 +17,7 @@ SMALL = RunConfig(
     "vae",
     IterativeMagnitude(rounds=1, rewind_step=1),
     Data("digits", image_size=8, limit=32),
-    Training(epochs=2, batch_size=16, width=2),
+    Training(epochs=2, batch_size=16, width=2, evaluations=1),
     seeds=(0,),
 )
 
