@@ -663,9 +663,10 @@ def test_seconds_are_those_of_steps_of_draws_and_of_evaluations(tmp_path):
         draw = tt.search.ByScore(slow_score, tt.IterativeSparsity(0.2, 1))
         search = tt.search.TicketSearch(task, draw, 1, rewind_step=0, arms=[tt.search.Winning()])
         dense, winning = search.run([0], folder)
+    # A little less than was slept: clocks of virtual machines are not exact.
     for record in (dense, winning):
-        assert record["seconds"] >= 2 * 0.4 and record["evaluation_seconds"] >= 3 * 0.2
-    assert dense["draw_seconds"] == 0 and winning["draw_seconds"] >= 0.8
+        assert record["seconds"] > 1.9 * 0.4 and record["evaluation_seconds"] > 2.9 * 0.2
+    assert dense["draw_seconds"] == 0 and winning["draw_seconds"] > 0.75
 
 
 def test_trained_weights_are_kept_of_every_arm(searched):
