@@ -133,8 +133,9 @@ def test_the_commit_is_noted_and_no_part_of_the_identity(made):
     assert "commit" not in tt.read_settings(made.path)
 
 
-def test_records_are_of_validation_and_of_test_images(made):
-    for record in made.records:
+def test_records_are_of_validation_and_of_test_images(tmp_path):
+    watched = dataclasses.replace(SMALL.training, evaluations=4)
+    for record in tt.lab.run(dataclasses.replace(SMALL, training=watched), tmp_path).records:
         assert record["metrics"].keys() == record["test_metrics"].keys()
         assert record["metrics"] != record["test_metrics"]
         assert record["protocol"]["real"] == "digits-validation-8-32"
