@@ -1,3 +1,5 @@
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -201,6 +203,7 @@ def test_a_limit_does_not_limit_the_classifier(monkeypatch):
 
     def load_classifier(images, progress=None):
         seen.append((images.digest, progress))
+        return types.SimpleNamespace(kind="classifier")
 
     monkeypatch.setattr(experiments.metrics, "load_classifier", load_classifier)
     vae = small_vae(limit=8)
