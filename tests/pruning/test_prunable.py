@@ -77,7 +77,7 @@ def test_predicates_in_a_list_narrow_what_the_rest_of_it_names(model):
 def test_an_unknown_component_is_told_which_there_are(model):
     with pytest.raises(SettingError, match=r"\(encoder, decoder\).*Received: 'critic'\.$"):
         prunable(model, "critic")
-    for scope in (3, L.Dense, ["encoder", "critic"], [lambda kernel: True]):
+    for scope in (3, L.Dense, ["encoder", "critic"], [3]):
         with pytest.raises(SettingError, match=r"`scope` must be .* a list of these"):
             prunable(model, scope)
     with pytest.raises(SettingError, match=r"name of a component \(none here\)"):
