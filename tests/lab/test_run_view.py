@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tf_tickets.files import write_sealed_json
 from tf_tickets.lab.config import Judging, RunConfig
 from tf_tickets.lab.methods import IterativeMagnitude
 from tf_tickets.lab.run_view import Run
@@ -28,6 +29,7 @@ def a_run(path, seeds=5, collapse=None, tests=True, **judging):
                 }
                 lines.append(json.dumps(record))
     (path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    write_sealed_json(path / "run.json", {"settings": {}, "origin": {"metric": "loss"}})
     config = RunConfig(
         model="vae",
         method=IterativeMagnitude(rounds=3),
