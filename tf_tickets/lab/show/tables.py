@@ -8,7 +8,8 @@ import rich.table
 
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.show.stopping import stops_of, was_watched
-from tf_tickets.runs.records import Records, deviation, mean
+from tf_tickets.lab.show.words import of_seeds, percent, spread
+from tf_tickets.runs.records import Records
 from tf_tickets.search.decision import MATCH_LEVEL
 from tf_tickets.search.pairs import metric_of
 from tf_tickets.search.verdict import Verdict
@@ -84,7 +85,7 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
         rows.append(
             [
                 str(comparison.round),
-                _percent(comparison.weight_sparsity, 2),
+                percent(comparison.weight_sparsity, 2),
                 *[f"{kept:,}"] * with_kept,
                 *(_of_arm(records, comparison.round, arm, metric) for arm in arms),
                 _bounded(verdict, comparison.gap, comparison.gap_bound),
@@ -94,7 +95,7 @@ def rounds_table(records: Sequence[dict], verdict: Verdict, metric: str) -> Tabl
             ]
         )
     return Table(
-        f"{metric} by round, {_of_seeds(records.num_seeds)}",
+        f"{metric} by round, {of_seeds(records.num_seeds)}",
         (
             *("round", "sparsity", "kept")[: 2 + with_kept],
             *arms,
@@ -132,7 +133,7 @@ def tested_table(records: Sequence[dict], verdict: Verdict, tested: Verdict, met
             ]
         )
     return Table(
-        f"{metric} on test images, which have chosen no round, {_of_seeds(records.num_seeds)}",
+        f"{metric} on test images, which have chosen no round, {of_seeds(records.num_seeds)}",
         ("round", *arms, "% worse", "p", ""),
         tuple(map(tuple, rows)),
     )
@@ -157,8 +158,8 @@ def early_stopping_table(records: Sequence[dict], verdict: Verdict, metric: str)
     rows = [("0", "0.00 %", f"{steps(0, 'dense')} dense", *("",) * (len(arms) - 1))]
     for comparison in verdict.comparisons:
         cells = (steps(comparison.round, arm) for arm in arms)
-        rows.append((str(comparison.round), _percent(comparison.weight_sparsity, 2), *cells))
-    title = f"step at which a training is {stops.target}, {_of_seeds(stopped.num_seeds)}"
+        rows.append((str(comparison.round), percent(comparison.weight_sparsity, 2), *cells))
+    title = f"step at which a training is {stops.target}, {of_seeds(stopped.num_seeds)}"
     return Table(title, ("round", "sparsity", *arms), tuple(rows))
 
 
@@ -172,28 +173,11 @@ def _of_arm(records, number, arm, metric, of="metrics"):
     return _of_known([metric_of(record, metric, of) for record in group])
 
 
-def _of_seeds(num_seeds):
-    return f"mean ± standard deviation of {num_seeds} seeds" if num_seeds > 1 else "one seed"
-
-
-def _percent(fraction, digits):
-    return f"{100 * fraction:.{digits}f} %"
-
-
 def _of_known(values, digits=None):
     """Return the spread of the values that there are, and how many these are if not all."""
     known = [value for value in values if value is not None]
     few = "" if len(known) == len(values) else f" {len(known)}/{len(values)}"
-    return f"{_spread(known, digits)}{few}".strip()
-
-
-def _spread(values, digits=None):
-    """Return mean and standard deviation, with so many digits after the point, or the first few."""
-    if not values:
-        return ""
-    forms = (".4g", ".2g") if digits is None else (f".{digits}f",) * 2
-    spread = deviation(values)
-    return f"{mean(values):{forms[0]}}" + ("" if spread is None else f" ± {spread:{forms[1]}}")
+    return f"{spread(known, digits)}{few}".strip()
 
 
 def _bounded(verdict, worse_by, bound):
@@ -209,8 +193,8 @@ def _bound(verdict, bound):
 
 
 def _signed_percent(verdict, worse_by):
-    percent = 100 * verdict.fraction(worse_by)
-    return f"{percent:+.0f}" if abs(percent) >= 100 else f"{percent:+.1f}"
+    value = 100 * verdict.fraction(worse_by)
+    return f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.1f}"
 
 
 def _p(value):

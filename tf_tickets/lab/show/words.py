@@ -20,9 +20,15 @@ def percent(fraction: float, digits: int) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return the mean of some values and their standard deviation, if there is one."""
+def spread(values: Sequence[float], digits: int | None = None) -> str:
+    """Return the mean of some values and their standard deviation, if there is one.
+
+    Args:
+        values: none of which give "".
+        digits: after the point; by default the first few that count.
+    """
     if not values:
         return ""
+    forms = (".4g", ".2g") if digits is None else (f".{digits}f",) * 2
     found = deviation(values)
-    return f"{mean(values):.4g}" + ("" if found is None else f" ± {found:.2g}")
+    return f"{mean(values):{forms[0]}}" + ("" if found is None else f" ± {found:{forms[1]}}")
