@@ -293,4 +293,88 @@ OF_MODELS = set().union(*FAMILIES.values(), {P.Slimmed})
 def test_the_families_of_the_laboratory_are_able_to_do_what_they_say(name):
     model = tt.models.build(name, (16, 16, 1), width=2)
     model.compile()
-    assert {protocol for protocol in OF_MODELS if isinstance(model, protocol)} == FAMILIES[name]
+    assert {
+        protocol for protocol in OF_MODELS if protocols.has_ability(model, protocol)
+    } == FAMILIES[name]
+
+
+# --- what a user calls by the same names
+
+
+class Namesakes(keras.Model):
+    """A model whose own attributes are called as ours, and mean something else."""
+
+    def __init__(self):
+        super().__init__(name="namesakes")
+        self.components = [keras.layers.Dense(4, name=f"component{n}") for n in range(2)]
+        self.averages = {"loss": keras.metrics.Mean(name="average_loss")}
+        self.optimizers = {"generator": "adam"}
+        self.components_with_input_gradient = 3
+        self.step_flops = 12
+        self.scoring_losses = ["mse", "mae"]
+        self.slim_report = "none"
+        self.with_networks = True
+        self.teacher = self.distill = self.sample = self.decode = self.reconstruct = None
+
+    def settle(self, rate, steps):
+        raise AssertionError("not ours to call")
+
+    def inference_model(self, images):
+        raise AssertionError("not ours to call")
+
+    def call(self, x):
+        return sum(component(x) for component in self.components)
+
+
+def test_namesakes_are_not_taken_for_ours():
+    model = Namesakes()
+    abilities = [each for each in vars(P).values() if getattr(each, "_is_protocol", False)]
+    abilities = [each for each in abilities if each is not P.Protocol]
+    assert len(abilities) > 12
+    assert [each for each in abilities if P.has_ability(model, each)] == []
+
+
+def test_a_model_with_namesakes_is_pruned_reported_and_exported(tmp_path):
+    model = Namesakes()
+    model(INPUTS)
+    model.compile("adam", "mse")
+    masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.5)
+    targets = np.zeros((16, 4), "float32")
+    model.fit(INPUTS, targets, callbacks=[tt.callbacks.HoldMasks(masks)], verbose=0)
+    assert tt.masks_of_zeros(model) == masks
+    snapshot = tt.take_snapshot(model, optimizer=True)
+    assert any(name.startswith("optimizer/") for name in snapshot)
+    assert (
+        tt.count_flops(model).forward == tt.training_flops(model, 1, 1) // 3 == 2 * (2 * 8 * 4 + 4)
+    )
+    assert "slimmed" not in "".join(tt.report(model, measure=False).speed)
+    tt.export_saved_model(model, tmp_path / "export")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    assert set(loaded.signatures) == {"serving_default"}
+    with pytest.raises(tt.SettingError, match=r"a component \(none here\).*get_layer"):
+        tt.prunable(model, "component0")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "attribute", "values"),
+    [
+        (P.HasComponents, "components", [{"a": 1}, {"a": keras.layers.Dense(1)}, ["a"]]),
+        (P.HasOptimizers, "optimizers", [["adam"], "adam", {"a": keras.optimizers.SGD()}]),
+        (P.HasAverages, "averages", [[1.0], [("a", "b")], [(keras.Variable(1.0),)], "ab"]),
+        (P.HasChannelVectors, "channel_vectors", ["norms", [1], {"norms": 1}]),
+        (P.ScoringLosses, "scoring_losses", [["mse"], [([], "mse")], {"a": 1}]),
+    ],
+)
+def test_an_attribute_counts_only_if_it_is_of_the_kind(protocol, attribute, values):
+    holder = type("Holder", (), {})()
+    for value in values:
+        setattr(holder, attribute, value)
+        assert isinstance(holder, protocol) and not P.has_ability(holder, protocol)
+
+
+def test_averages_of_other_shapes_are_not_averages_of_the_weights():
+    holder = type("Holder", (), {})()
+    holder.averages = [(keras.Variable(np.ones(3)), keras.Variable(1.0))]
+    assert list(P.averages_of(holder)) == []
+    holder.averages = [(keras.Variable(np.ones(3)), keras.Variable(np.zeros(3)))]
+    assert P.averages_of(holder) == holder.averages

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import keras
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import attributes_of, graph_of, parts_of
+from tf_tickets.keras_internals import attributes_of, check_model, is_network, parts_of
 
 
 class NamedVariables(list):
@@ -73,6 +73,7 @@ def variable_names(model: keras.Model) -> dict[str, keras.Variable]:
     Args:
         model: any Keras model, or layer; one that is not built yet has names for what it has.
     """
+    check_model(model, keras.layers.Layer)
     name_of = {}
     _walk(model, "", name_of, {id(model)})
     taken = _Unique(name_of.values())
@@ -179,7 +180,7 @@ def _parts(layer) -> Iterator[tuple]:
     """Yield the layers, variables and seed generators right within a layer: name, part."""
     missing = {id(part): part for part in parts_of(layer)}
     unique = _Unique()
-    if isinstance(layer, keras.Sequential) or graph_of(layer) is not None:
+    if is_network(layer):
         for part in layer.layers:
             if missing.pop(id(part), None) is not None:
                 yield unique(_base_name(part)), part

@@ -1,6 +1,5 @@
 """The optimizers of a model, however many it has and wherever it keeps them."""
 
-import copy
 import textwrap
 
 import keras
@@ -12,7 +11,7 @@ from tf_tickets.keras_internals import (
     trained_variables,
     unbuilt_copy,
 )
-from tf_tickets.protocols import HasOptimizers
+from tf_tickets.protocols import HasOptimizers, has_ability
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
@@ -23,7 +22,7 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """
     if getattr(model, "optimizer", None) is None:
         raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
-    return model.optimizers if isinstance(model, HasOptimizers) else [model.optimizer]
+    return model.optimizers if has_ability(model, HasOptimizers) else [model.optimizer]
 
 
 class UpdateCounter:
@@ -56,12 +55,9 @@ def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opt
     """Return a copy of an optimizer as it was before its first update, which is not built.
 
     Raises:
-        SettingError: if there is no such copy. One that has state already is made anew from its
-            config, which may not bring back a class or a schedule of a user's own.
+        SettingError: if there is no such copy, as it holds something that cannot be copied.
     """
     try:
-        if optimizer.built:
-            return type(optimizer).from_config(copy.deepcopy(optimizer.get_config()))
         return unbuilt_copy(optimizer)
     except Exception as error:  # it is the user's own code that fails here, in any way
         raise SettingError(

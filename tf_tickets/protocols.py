@@ -2,13 +2,16 @@
 
 Any Keras model can be pruned. What the library or the laboratory needs of one beyond that is
 written down here, a `typing.Protocol` for each ability. A model has an ability by having the
-attribute or method: nothing is registered, and no class need be inherited. Ask with `isinstance`,
-or with the functions at the end, which also say what holds for a model without the ability.
+attribute or method: nothing is registered, and no class need be inherited. Ask with `has_ability`,
+or with the functions at the end, which also say what holds for a model without the ability. A
+user may call something else by the same name: a list of mixture components, a dict of averages. It
+is taken for ours only if it is what the protocol says, and `has_ability` alone decides that.
 
 An attribute that raises AttributeError, such as the optimizers of a model that is not compiled,
 may count as absent: ask for it only when it can be there.
 """
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -213,12 +216,110 @@ class WithoutNormalization(Protocol):
         ...
 
 
+# --- who has an ability
+
+
+def has_ability(model, protocol: type) -> bool:
+    """Return whether a model or a layer has what a protocol names, and means by it what we do.
+
+    Args:
+        model: a Keras model or layer.
+        protocol: one of those above.
+    """
+    if not isinstance(model, protocol):
+        return False
+    if protocol in _MEANT:
+        return _MEANT[protocol](model)
+    arguments = _ARGUMENTS.get(protocol)
+    return arguments is None or all(_takes(getattr(model, m), *a) for m, *a in arguments)
+
+
+def _has_components(model):
+    parts = model.components
+    return isinstance(parts, Mapping) and all(
+        isinstance(each, keras.Model) for each in parts.values()
+    )
+
+
+def _has_averages(model):
+    pairs = model.averages
+    return isinstance(pairs, Sequence) and all(
+        isinstance(pair, Sequence)
+        and len(pair) == 2
+        and all(isinstance(each, keras.Variable) for each in pair)
+        and pair[0].shape == pair[1].shape
+        for pair in pairs
+    )
+
+
+def _has_optimizers(model):
+    found = model.optimizers
+    return isinstance(found, Sequence) and all(
+        isinstance(each, keras.optimizers.Optimizer) for each in found
+    )
+
+
+def _has_input_gradients(model):
+    names = model.components_with_input_gradient
+    return _are_names(names) and set(names) <= set(named_components(model))
+
+
+def _has_scoring_losses(model):
+    pairs = model.scoring_losses
+    return isinstance(pairs, Sequence) and all(
+        isinstance(pair, Sequence) and len(pair) == 2 and callable(pair[1]) for pair in pairs
+    )
+
+
+def _are_names(names):
+    several = isinstance(names, Collection) and not isinstance(names, str | Mapping)
+    return several and all(isinstance(name, str) for name in names)
+
+
+def _takes(method, *arguments) -> bool:
+    """Return whether something is a method that can be called like this, as far as is known."""
+    if not callable(method):
+        return False
+    try:
+        inspect.signature(method).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # of something that has no signature
+        return True
+    return True
+
+
+# What the attribute of a protocol has to be.
+_MEANT = {
+    HasComponents: _has_components,
+    HasAverages: _has_averages,
+    HasOptimizers: _has_optimizers,
+    HasInputGradients: _has_input_gradients,
+    ScoringLosses: _has_scoring_losses,
+    HasChannelVectors: lambda layer: _are_names(layer.channel_vectors),
+    Slimmed: lambda model: hasattr(model.slim_report, "params_before"),
+    Rebuilds: lambda model: callable(model.with_networks),
+}
+
+# How each method of a protocol is called.
+_ARGUMENTS = {
+    CountsSteps: [("step_flops",)],
+    Settles: [("settle",)],
+    Distills: [("distill", None)],
+    Samples: [("sample", 1, 0)],
+    Reconstructs: [("reconstruct", None)],
+    Decodes: [("decode", None)],
+    ForInference: [("inference_model",)],
+    WithoutNormalization: [("without_normalization",)],
+}
+
+
 # --- what holds for a model that does not say
 
 
 def named_components(model: keras.Model) -> Mapping[str, keras.Model]:
     """Return the components of a model by name; none if it does not name any."""
-    return model.components if isinstance(model, HasComponents) else {}
+    return model.components if has_ability(model, HasComponents) else {}
 
 
 def components_of(model: keras.Model) -> Mapping[str, keras.Model]:
@@ -236,7 +337,7 @@ def rebuilt(model: keras.Model, networks: Mapping[str, keras.Model]) -> keras.Mo
     Raises:
         SettingError: if it has components, and no way to be made of others.
     """
-    if isinstance(model, Rebuilds):
+    if has_ability(model, Rebuilds):
         return model.with_networks(**networks)
     if named_components(model):
         raise SettingError(
@@ -251,14 +352,14 @@ def averages_of(model: keras.Model) -> Sequence[tuple]:
 
     Those that its optimizers keep (`use_ema`) are not among them.
     """
-    return model.averages if isinstance(model, HasAverages) else []
+    return model.averages if has_ability(model, HasAverages) else []
 
 
 def components_with_input_gradient(model: keras.Model) -> Collection[str]:
     """Return the names of the components whose input's gradient a step takes; none by default."""
-    return model.components_with_input_gradient if isinstance(model, HasInputGradients) else ()
+    return model.components_with_input_gradient if has_ability(model, HasInputGradients) else ()
 
 
 def channel_vectors_of(layer) -> Sequence[str]:
     """Return the names of a layer's weights with a number for each channel; none by default."""
-    return layer.channel_vectors if isinstance(layer, HasChannelVectors) else ()
+    return layer.channel_vectors if has_ability(layer, HasChannelVectors) else ()

@@ -1,6 +1,10 @@
 """Each function asks Keras for something private; an upgrade that moves it fails here by name."""
 
+import inspect
+import warnings
+
 import keras
+import numpy as np
 import pytest
 
 import tf_tickets as tt
@@ -35,21 +39,63 @@ def test_only_what_is_functional_or_built_and_sequential_has_a_graph():
     assert graph_of(Subclassed()) is None
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        tt.prunable,
-        tt.report,
-        lambda model: tt.hold(model, tt.Masks({})).__enter__(),
-        lambda model: tt.channel_masks(model, 0.5),
-    ],
-    ids=["prunable", "report", "hold", "channel_masks"],
-)
-def test_what_is_no_model_is_refused(use):
+MODEL_NAMES = ("model", "network", "source")
+
+
+def doors():
+    """Return the public functions and classes that are first of all given a model."""
+    found = {name: getattr(tt, name) for name in tt.__all__ if callable(getattr(tt, name))}
+    firsts = {name: next(iter(inspect.signature(found[name]).parameters), "") for name in found}
+    return [name for name, first in firsts.items() if first in MODEL_NAMES]
+
+
+def enter(name, model):
+    """Call a public function on what may be no model; what else it takes is never looked at."""
+    use = getattr(tt, name)
+    taken = list(inspect.signature(use).parameters.values())[1:]
+    needed = [each for each in taken if each.default is inspect.Parameter.empty]
+    given = {
+        each.name: {"round_to": 1, "num_steps": 1, "batch_size": 1}.get(each.name, model)
+        for each in needed
+    }
+    entered = use(model, **given)
+    if name == "hold":
+        entered.__enter__()
+    if name == "SynapticFlow":
+        entered([])
+
+
+def test_the_doors_are_found():
+    assert {"slim", "hold", "report", "count_flops", "take_snapshot"} <= set(doors())
+
+
+@pytest.mark.parametrize("name", doors())
+def test_what_is_no_model_is_refused(name):
     with pytest.raises(tt.SettingError, match=r"Received: a str\. Load it first, by keras"):
-        use("net.keras")
+        enter(name, "net.keras")
     with pytest.raises(tt.SettingError, match=r"must be a Keras model\. Received: a dict\.$"):
-        use({})
+        enter(name, {})
+    # As a model of the package tf_keras says where it is from.
+    legacy = type("Sequential", (), {"__module__": "tf_keras.src.engine.sequential"})()
+    with pytest.raises(tt.SettingError, match="a Sequential of tf_keras, which is Keras 2"):
+        enter(name, legacy)
+
+
+@pytest.mark.slow
+def test_a_model_of_tf_keras_comes_over_as_the_message_says(tmp_path):
+    tf_keras = pytest.importorskip("tf_keras")
+    model = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
+    model.compile("sgd", "mse")
+    with pytest.raises(tt.SettingError, match="compile=False") as refused:
+        tt.report(model)
+    assert 'model.save("model.h5")' in str(refused.value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tf_keras calls its format old
+        model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(loaded(x), model(x), rtol=1e-6)
+    assert tt.prunable(loaded)
 
 
 def test_a_call_knows_its_arguments_by_name():

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 
 from tf_tickets.keras_internals import kind_of
-from tf_tickets.protocols import HasChannelVectors
+from tf_tickets.protocols import HasChannelVectors, has_ability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,7 +261,7 @@ def handler_of(operation, call) -> tuple:
     if not isinstance(operation, layers.Layer) and len(call.inputs) > 1:
         handler = _HANDLERS_OF_OPERATIONS.get(kind_of(operation))
         return handler, None if handler else "is of a kind that cannot be slimmed"
-    if kind not in _HANDLERS and isinstance(operation, HasChannelVectors):
+    if kind not in _HANDLERS and has_ability(operation, HasChannelVectors):
         kind = next((base for base in kind.__mro__ if base in _HANDLERS), kind)
     if kind not in _HANDLERS:
         return None, "is of a kind that cannot be slimmed"

@@ -168,6 +168,7 @@ def channel_masks_of_zeros(model: keras.Model) -> Masks:
         Masks: name of each scale -> bool (channels,); empty where no channel is zero, or the
         model has none that could be followed.
     """
+    check_model(model)
     try:
         graphs = graphs_of(model).values()
     except SettingError:

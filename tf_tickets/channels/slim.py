@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from tf_tickets.channels.carry import carry_own, carry_training
+from tf_tickets.channels.carry import carry
 from tf_tickets.channels.graph import ChannelGraph, LayerChannels
 from tf_tickets.channels.ranking import (
     channel_masks_for,
@@ -20,7 +20,7 @@ from tf_tickets.channels.ranking import (
 )
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
-from tf_tickets.protocols import Settles, rebuilt
+from tf_tickets.protocols import Settles, has_ability, rebuilt
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values
 
@@ -99,8 +99,8 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
         made = {name: copy.network for name, copy in copies.items()}
         slimmed = rebuilt(model, made)
         slices = {key: cut for copy in copies.values() for key, cut in copy.slices.items()}
-        carry_own(model, slimmed, slices)
-        carry_training(model, slimmed, slices)
+        pairs = [pair for copy in copies.values() for pair in copy.pairs()]
+        carry(model, slimmed, pairs, slices)
     slimmed.slim_report = SlimReport(
         tuple(row for copy in copies.values() for row in copy.rows()),
         *(num_values(each.trainable_variables) for each in (model, slimmed)),
@@ -166,6 +166,10 @@ def _scaled(graph):
     return [each for each in graph.layers if getattr(each.layer, "gamma", None) is not None]
 
 
+def _shapes(layer):
+    return [tuple(variable.shape) for variable in layer.variables]
+
+
 class _Copy:
     """A slim copy of one network.
 
@@ -176,6 +180,7 @@ class _Copy:
     """
 
     def __init__(self, network, graph: ChannelGraph, masks: Masks):
+        self._network = network
         self._graph = graph
         self._gone = removed_channels(graph, masks)
         self._channels = {id(each.layer): each for each in graph.layers}
@@ -185,6 +190,10 @@ class _Copy:
         for layer, copy in self._made.values():
             if id(layer) not in graph.nested:  # whose layers are among these
                 self._fill(layer, copy, masks)
+
+    def pairs(self) -> list[tuple]:
+        """Return each layer, and the network itself, with its copy."""
+        return [(self._network, self.network), *self._made.values()]
 
     def rows(self):
         """Yield a SlimmedLayer for each layer that makes channels or was left whole."""
@@ -197,7 +206,7 @@ class _Copy:
         for name, obstacle in self._graph.kept_whole.items():
             layer = next((old for old, _ in self._made.values() if old.name == name), None)
             if layer is not None and layer.weights:
-                width = layer.weights[0].shape[-1]
+                width = next((v.shape[-1] for v in layer.weights if v.shape), 1)
                 yield SlimmedLayer(name, type(layer).__name__, width, width, obstacle)
 
     def _reason(self, each: LayerChannels):
@@ -272,7 +281,7 @@ class _Copy:
                 self.slices[id(variable)] = cut
                 value = cut(value)
             target.assign(value)
-        if isinstance(copy, Settles) and layer.kernel.shape != copy.kernel.shape:
+        if has_ability(copy, Settles) and _shapes(layer) != _shapes(copy):
             copy.settle()
 
     def _cut(self, each, axes, value):

@@ -16,8 +16,14 @@ import keras
 
 from tf_tickets.costs.counter import Counter, LayerFlops
 from tf_tickets.errors import SettingError, check_at_least
+from tf_tickets.keras_internals import check_model
 from tf_tickets.names import names_of, under_names
-from tf_tickets.protocols import CountsSteps, components_of, components_with_input_gradient
+from tf_tickets.protocols import (
+    CountsSteps,
+    components_of,
+    components_with_input_gradient,
+    has_ability,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +115,7 @@ def count_flops(
         >>> count_flops(keras.Sequential([keras.Input((9,)), keras.layers.Dense(7)])).forward
         133
     """
+    check_model(model)
     check_at_least("batch_size", batch_size, 1)
     if not model.built:
         raise SettingError(f"{model.name} is not built: it has no sizes yet. Call it once first.")
@@ -140,9 +147,10 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
     Raises:
         SettingError: as `count_flops` does.
     """
+    check_model(model)
     check_at_least("num_steps", num_steps, 0)
     check_at_least("batch_size", batch_size, 1)
-    if isinstance(model, CountsSteps):
+    if has_ability(model, CountsSteps):
         return num_steps * batch_size * model.step_flops()
     count = count_flops(model, batch_size)
     return num_steps * (count.forward + count.backward)

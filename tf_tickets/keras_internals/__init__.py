@@ -12,12 +12,14 @@ is not such a use, and stands where it is needed.
 from tf_tickets.keras_internals.copies import (
     copy_layer,
     copy_network,
+    copy_with_state,
 )
 from tf_tickets.keras_internals.graphs import (
     Call,
     calls_of,
     check_model,
     graph_of,
+    is_network,
     kind_of,
 )
 from tf_tickets.keras_internals.layers import (
@@ -27,7 +29,10 @@ from tf_tickets.keras_internals.layers import (
     has_gate,
     holders_of,
     layers_of,
+    own_attributes,
     parts_of,
+    update_constants,
+    why_not_cut,
 )
 from tf_tickets.keras_internals.optimizers import (
     build_for,
@@ -56,14 +61,17 @@ __all__ = [
     "constraints_of",
     "copy_layer",
     "copy_network",
+    "copy_with_state",
     "graph_of",
     "has_gate",
     "holders_of",
     "innermost",
+    "is_network",
     "kind_of",
     "layers_of",
     "moving_averages",
     "nested_optimizers",
+    "own_attributes",
     "parts_of",
     "retrace",
     "schedule_of",
@@ -71,4 +79,6 @@ __all__ = [
     "train_step_of",
     "trained_variables",
     "unbuilt_copy",
+    "update_constants",
+    "why_not_cut",
 ]

@@ -5,17 +5,30 @@ import inspect
 from collections.abc import Sequence
 
 import keras
+from keras.src.models.functional import Functional
 
 from tf_tickets.errors import SettingError
 
 
-def check_model(model) -> None:
-    """Raise SettingError unless this is a Keras model."""
-    if not isinstance(model, keras.Model):
-        hint = " Load it first, by keras.models.load_model." if isinstance(model, str) else ""
+def check_model(model, kind: type = keras.Model) -> None:
+    """Raise SettingError unless this is a model of Keras 3.
+
+    Every public function that takes a model asks here, first of all.
+
+    Args:
+        model: what was given.
+        kind: `keras.layers.Layer` where a layer will do.
+    """
+    if isinstance(model, kind):
+        return
+    if any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__):
         raise SettingError(
-            f"`model` must be a Keras model. Received: a {type(model).__name__}.{hint}"
+            f"`model` must be a model of Keras 3. Received: a {type(model).__name__} of tf_keras, "
+            'which is Keras 2. Write it by model.save("model.h5"), load it by '
+            'keras.models.load_model("model.h5", compile=False), or build it of layers of `keras`.'
         )
+    hint = " Load it first, by keras.models.load_model." if isinstance(model, str) else ""
+    raise SettingError(f"`model` must be a Keras model. Received: a {type(model).__name__}.{hint}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +56,19 @@ class Call:
 
 
 def graph_of(model) -> keras.Model | None:
-    """Return the Functional model that a model is or, if Sequential and built, holds; else None."""
-    if isinstance(model, keras.Sequential):
-        return model._functional
-    return model if hasattr(model, "_nodes_by_depth") else None
+    """Return the Functional model that a model is or, if Sequential and built, holds; else None.
+
+    A class of the user's with a `call` of its own may compute something else than its graph says:
+    None, too.
+    """
+    if not is_network(model) or type(model).call not in (Functional.call, keras.Sequential.call):
+        return None
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
+def is_network(model) -> bool:
+    """Return whether a model is Functional or Sequential, whatever its class does besides."""
+    return isinstance(model, Functional | keras.Sequential)
 
 
 def calls_of(graph: keras.Model) -> list[Call]:

@@ -10,7 +10,18 @@ _BOOKKEEPING = {
     *("_metrics", "_tracker", "_functional", "_operations", "_operations_by_depth"),
     *("_nodes", "_nodes_by_depth", "_inbound_nodes", "_outbound_nodes"),
 }
-_OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin
+_OF_TRAINING = {
+    *("history", "optimizer", "train_function", "test_function", "predict_function"),
+    *("train_multi_step_on_iterator", "_compile_config", "_compiled_trainable_state"),
+    *(
+        "stop_training",
+        "_eval_epoch_iterator",
+        "slim_report",
+        "_auto_config",
+        "_auto_config_error_args",
+    ),
+}
+OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin
 
 
 def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
@@ -29,7 +40,24 @@ def attributes_of(layer: keras.layers.Layer) -> list[tuple]:
     return [
         (name, value)
         for name, value in vars(layer).items()
-        if name not in _BOOKKEEPING and not name.startswith(_OF_TENSORFLOW)
+        if name not in _BOOKKEEPING and not name.startswith(OF_TENSORFLOW)
+    ]
+
+
+def own_attributes(model: keras.Model, copied: keras.Model) -> list[tuple]:
+    """Return name and value of what a user has set on a model, and its copy does not have.
+
+    What Keras notes of a model or of its training is not among it, nor are symbolic tensors.
+
+    Args:
+        model: of any kind, compiled or not.
+        copied: a model of the same class.
+    """
+    missing = [(name, value) for name, value in attributes_of(model) if name not in vars(copied)]
+    return [
+        (name, value)
+        for name, value in missing
+        if name not in _OF_TRAINING and not isinstance(value, keras.KerasTensor)
     ]
 
 
@@ -70,6 +98,34 @@ def built_shapes(layer: keras.layers.Layer) -> dict[str, tuple]:
     if "shapes_dict" in config:
         return dict(config["shapes_dict"])
     return {"input_shape": config["input_shape"]} if "input_shape" in config else {}
+
+
+def update_constants(model: keras.layers.Layer) -> bool:
+    """Bring up to date what layers have made of their variables once; return whether anything was.
+
+    A Normalization computes with constants that it made of its adapted mean and variance, and not
+    with these variables: whoever sets them from outside calls this.
+    """
+    adapted = [
+        layer
+        for layer in layers_of(model)
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None
+    ]
+    for layer in adapted:
+        layer.finalize_state()
+    return bool(adapted)
+
+
+def why_not_cut(layer: keras.layers.Layer) -> str:
+    """Return why no channel can be cut out of a layer whose class allows it; empty if one can.
+
+    A quantised kernel has scales beside it, and may be packed; LoRA adds two further kernels.
+    """
+    if getattr(layer, "quantization_mode", None):
+        return f"is quantised ({layer.quantization_mode}): slim the model before it is quantised"
+    if getattr(layer, "lora_enabled", False):
+        return "has weights of LoRA beside its kernel: slim the model before enable_lora"
+    return ""
 
 
 def has_gate(attention: keras.layers.MultiHeadAttention) -> bool:

@@ -1,9 +1,12 @@
 """What an optimizer was told, and what it remembers."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
+
+from tf_tickets.keras_internals.layers import OF_TENSORFLOW
 
 
 def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
@@ -41,15 +44,17 @@ def slots_of(optimizer: keras.optimizers.Optimizer) -> dict[int, list[keras.Vari
     gradients, and the moving average of `use_ema`. What has another shape, as Adafactor's factored
     moments, is left out.
     """
-    inner = innermost(optimizer)
-    trained = inner._trainable_variables
-    slots = {id(variable): [] for variable in trained}
-    for name, values in vars(inner).items():
-        of_each = isinstance(values, list) and len(values) == len(trained)
-        if of_each and name not in ("_trainable_variables", "_variables"):
-            for variable, slot in zip(trained, values, strict=True):
-                if getattr(slot, "shape", None) == variable.shape:
-                    slots[id(variable)].append(slot)
+    slots = {}
+    for each in (optimizer, *nested_optimizers(optimizer)):
+        trained = each._trainable_variables
+        for variable in trained:
+            slots.setdefault(id(variable), [])
+        for name, values in vars(each).items():
+            of_each = isinstance(values, list) and len(values) == len(trained)
+            if of_each and name not in ("_trainable_variables", "_variables"):
+                for variable, slot in zip(trained, values, strict=True):
+                    if getattr(slot, "shape", None) == variable.shape:
+                        slots[id(variable)].append(slot)
     return slots
 
 
@@ -73,17 +78,81 @@ def schedule_of(optimizer: keras.optimizers.Optimizer) -> Callable | None:
     return optimizer._learning_rate if callable(optimizer._learning_rate) else None
 
 
-def unbuilt_copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Return a copy of an optimizer that is not built, part by part.
+# What an optimizer has made for itself, and not been told.
+_OF_ITS_OWN = {
+    *("built", "_iterations", "_learning_rate", "_variables", "_tracker", "_trainable_variables"),
+    *("_trainable_variables_indices", "_distribution_strategy", "_exclude_from_weight_decay_cache"),
+}
 
-    Keras's own copy goes through the config, which need not bring back what a user has written.
+
+def unbuilt_copy(
+    optimizer: keras.optimizers.Optimizer, replaced: Sequence[tuple] = ()
+) -> keras.optimizers.Optimizer:
+    """Return a copy of an optimizer that is told all that it was, and is not built.
+
+    Keras's own copy goes through the config, which need not bring back what a user has written,
+    and holds nothing of what was told by methods: which variables have no weight decay, which of
+    a MultiOptimizer's parts a variable has.
+
+    Args:
+        optimizer: built or not; one that others are in is copied with them.
+        replaced: pairs of a variable and the one that the copy has in its place, in lists and
+            dicts too, and wherever it goes by the ids of variables. Others stay as they are.
     """
-    copied = object.__new__(type(optimizer))
-    inner = {id(each): unbuilt_copy(each) for each in nested_optimizers(optimizer)}
     strategy = optimizer._distribution_strategy
-    memo = {id(optimizer): copied, id(strategy): strategy, **inner}
-    vars(copied).update(copy.deepcopy(vars(optimizer), memo))
+    pairs = [*((variable, variable) for variable in trained_variables(optimizer)), *replaced]
+    memo = {id(strategy): strategy, **{id(old): new for old, new in pairs}}
+    # Both what Keras calls a variable by, and what Python does.
+    keys = {optimizer._var_key(old): optimizer._var_key(new) for old, new in pairs}
+    keys |= {id(old): id(new) for old, new in pairs}
+    return _told(optimizer, memo, keys, {id(variable) for variable in optimizer.variables})
+
+
+def _told(optimizer, memo, keys, state):
+    """Return an unbuilt copy; `memo` is filled, as `copy.deepcopy` does it.
+
+    Args:
+        optimizer: the original.
+        memo: `id` of what the original refers to -> what the copy refers to.
+        keys: what a variable goes by -> what the one in its place goes by.
+        state: ids of the variables that the optimizer, or one around it, remembers things by.
+    """
+    copied = memo[id(optimizer)] = object.__new__(type(optimizer))
+    for inner in nested_optimizers(optimizer):
+        if id(inner) not in memo:
+            _told(inner, memo, keys, state | {id(variable) for variable in inner.variables})
+    rate = schedule_of(optimizer) or float(keras.ops.convert_to_numpy(optimizer._learning_rate))
+    with optimizer._distribution_strategy.scope():
+        keras.optimizers.Optimizer.__init__(copied, rate, name=optimizer.name)
+    for name, value in vars(optimizer).items():
+        remembers = any(id(each) in state for each in _flattened(value))
+        if name not in _OF_ITS_OWN and not name.startswith(OF_TENSORFLOW) and not remembers:
+            vars(copied)[name] = copy.deepcopy(_by_new_keys(value, keys), memo)
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer) and optimizer.built:
+        _choose_alike(optimizer, copied, keys)
     return copied
+
+
+def _by_new_keys(value, keys):
+    """Return a set or a dict, which may go by variables, with what the new ones go by."""
+    if isinstance(value, set):
+        return {keys.get(each, each) for each in value}
+    if isinstance(value, dict):
+        return {keys.get(key, key): each for key, each in value.items()}
+    return value
+
+
+def _choose_alike(optimizer, copied, keys):
+    """Let a copied MultiOptimizer choose for each variable the copy of what the original chose.
+
+    A function that chooses knows the originals alone; a map of patterns is copied as it is.
+    """
+    if inspect.isroutine(optimizer._optimizer_map):
+        chosen = {
+            keys[key]: copied._inner_optimizers[index]
+            for key, index in optimizer._var_to_optimizer_idx.items()
+        }
+        copied._optimizer_map = lambda variable: chosen[copied._var_key(variable)]
 
 
 def build_for(optimizer: keras.optimizers.Optimizer, variables: Sequence) -> None:

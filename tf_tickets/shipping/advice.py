@@ -15,7 +15,7 @@ import numpy as np
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import SettingError
 from tf_tickets.names import variable_names
-from tf_tickets.protocols import Slimmed
+from tf_tickets.protocols import Slimmed, has_ability
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.shipping.forms import Form
 from tf_tickets.shipping.rows import WeightRow, sparsity_of
@@ -47,7 +47,7 @@ def speed_sentences(
         pool: the rows of what may be pruned.
         flops: as `Report` has them.
     """
-    if isinstance(model, Slimmed):
+    if has_ability(model, Slimmed):
         slimmed = model.slim_report
         yield (
             f"It was slimmed from {slimmed.params_before:,} to {slimmed.params_after:,} trained "

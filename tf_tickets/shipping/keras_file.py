@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.keras_internals import constraints_of, holders_of, retrace
+from tf_tickets.keras_internals import check_model, constraints_of, holders_of, retrace
 from tf_tickets.names import variable_names
 from tf_tickets.pruning.hold import HeldMasks, MaskConstraint
 from tf_tickets.pruning.masks import masks_for
@@ -105,6 +105,7 @@ def save_held(model: keras.Model, path: str | os.PathLike, masks=None) -> pathli
         >>> import tf_tickets.shipping.keras_file  # in another process
         >>> model = keras.models.load_model("held.keras")
     """
+    check_model(model)
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise SettingError(f"`path` must end in .keras. Received: {path}")
@@ -139,6 +140,7 @@ def release_held(model: keras.Model) -> None:
     Args:
         model: a model whose file `save_held` wrote.
     """
+    check_model(model)
     for layer, attribute, constraint in constraints_of(model):
         if isinstance(constraint, FixedMask):
             setattr(layer, attribute, constraint.inner)

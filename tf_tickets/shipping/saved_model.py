@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole_folder
-from tf_tickets.keras_internals import built_shapes
+from tf_tickets.keras_internals import built_shapes, check_model
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
 
@@ -61,6 +61,7 @@ def export_saved_model(
         >>> answer = tf.saved_model.load("exported").signatures["serving_default"]
         >>> answer(inputs=images)["outputs"]
     """
+    check_model(model)
     if weights not in ("packed", "dense"):
         raise SettingError(f'`weights` must be "packed" or "dense". Received: weights={weights!r}.')
     path = pathlib.Path(path)

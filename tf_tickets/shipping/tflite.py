@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import write_whole
-from tf_tickets.keras_internals import layers_of
+from tf_tickets.keras_internals import check_model, layers_of
 from tf_tickets.shipping.saved_model import export_saved_model
 
 
@@ -65,6 +65,7 @@ def export_tflite(
 
     Source: for XNNPACK, "Sparse inference" in TensorFlow's lite/delegates/xnnpack/README.md.
     """
+    check_model(model)
     if weights not in ("sparse", "dense"):
         raise SettingError(f'`weights` must be "sparse" or "dense". Received: weights={weights!r}.')
     path = pathlib.Path(path)

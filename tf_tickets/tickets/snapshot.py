@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
+from tf_tickets.keras_internals import check_model
 from tf_tickets.names import under_names, variable_names
 from tf_tickets.optimizers import optimizers_of
 
@@ -61,6 +62,7 @@ def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
 
 def _named_state(model, optimizer) -> Iterator[tuple]:
     """Yield what a snapshot holds: name, variable."""
+    check_model(model)
     weights = {id(variable) for variable in model.weights}
     names = variable_names(model)
     for name, variable in names.items():

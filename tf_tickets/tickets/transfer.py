@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import layers_of
+from tf_tickets.keras_internals import check_model, layers_of
 from tf_tickets.names import names_of, under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import part_of
@@ -44,6 +44,8 @@ def transfer_ticket(
         SettingError: if the parts differ, naming the first layer that does, if there is no such
             part, or if the ticket is for another model or prunes nothing of the part.
     """
+    for model in (source, target):
+        check_model(model)
     parts = [
         model if part is None else part_of(model, part)
         for model, part in ((source, source_part), (target, target_part))

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
+from tf_tickets.keras_internals import check_model, copy_layer, copy_network, graph_of
 from tf_tickets.names import named
-from tf_tickets.protocols import WithoutNormalization
+from tf_tickets.protocols import WithoutNormalization, has_ability
 
 
 def synflow_scores(
@@ -97,6 +97,7 @@ def linear_twin(network: keras.Model) -> tuple[keras.Model, list]:
     Raises:
         SettingError: if the network is neither Functional nor Sequential.
     """
+    check_model(network)
     if not getattr(network, "inputs", None):
         raise SettingError(
             f"SynFlow scores a Functional or Sequential model, whose layers it can copy. "
@@ -121,7 +122,7 @@ def _linear_layer(layer):
     norms = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
     if isinstance(layer, norms) and np.size(layer.axis) == 1:
         return _fixed_norm(layer)
-    if isinstance(layer, WithoutNormalization):
+    if has_ability(layer, WithoutNormalization):
         layer = layer.without_normalization()
     linear = {"activation": "linear"} if "activation" in layer.get_config() else {}
     return copy_layer(layer, dtype="float64", **linear)
