@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from tf_tickets.keras_internals import kind_of
+from tf_tickets.keras_internals import kind_of, why_not_cut
 from tf_tickets.protocols import HasChannelVectors, has_ability
 
 
@@ -43,7 +43,11 @@ _SEPARABLE = {
     "bias": {-1: "out"},
 }
 _VECTORS = {
-    name: {-1: "out"} for name in ("gamma", "beta", "moving_mean", "moving_variance", "alpha")
+    name: {-1: "out"}
+    for name in (
+        *("gamma", "beta", "moving_mean", "moving_variance", "alpha"),
+        *("mean", "variance"),  # what a Normalization has adapted to
+    )
 }
 
 
@@ -94,6 +98,11 @@ def _group_norm(walk, layer, call, inputs):
     for group in inputs[0].channels.reshape(layer.groups, -1):
         walk.join(group[:1].repeat(len(group)), group)
     return _scaled(walk, layer, inputs[0])
+
+
+def _adapted_norm(walk, layer, call, inputs):
+    walk.own(layer, _VECTORS, out=inputs[0].channels)
+    return inputs[0].never_zero()
 
 
 def _scaled(walk, layer, flow):
@@ -215,6 +224,7 @@ _HANDLERS = {
     layers.Dense: _dense,
     layers.BatchNormalization: _batch_norm,
     layers.GroupNormalization: _group_norm,
+    layers.Normalization: _adapted_norm,
     layers.PReLU: _prelu,
     **dict.fromkeys((layers.Add, layers.Average, layers.Subtract), _sum),
     **dict.fromkeys((layers.Maximum, layers.Minimum), _sum),
@@ -274,6 +284,8 @@ def _obstacle(layer, kind, call):
     shape = call.inputs[0].shape
     if getattr(layer, "data_format", "channels_last") not in ("channels_last", None):
         return "has its channels first"
+    if why_not_cut(layer):
+        return why_not_cut(layer)
     if getattr(layer, "groups", 1) != 1 and kind is not layers.GroupNormalization:
         return "convolves in groups"
     passes_on = (layers.Activation, layers.DepthwiseConv1D, layers.DepthwiseConv2D)
@@ -281,9 +293,11 @@ def _obstacle(layer, kind, call):
         return f"has an activation, {_name_of(layer.activation)}, that may mix channels"
     if kind is layers.Rescaling and np.ndim(layer.scale) + np.ndim(layer.offset):
         return "rescales each channel by itself"
-    norms = (layers.BatchNormalization, layers.GroupNormalization)
-    if kind in norms and layer.axis not in (-1, len(shape) - 1):
+    norms = (layers.BatchNormalization, layers.GroupNormalization, layers.Normalization)
+    if kind in norms and np.ravel(layer.axis).tolist() not in ([-1], [len(shape) - 1]):
         return f"normalises along axis {layer.axis}"
+    if kind is layers.Normalization and layer.input_mean is not None:
+        return "normalises by a mean and a variance that it was given"
     if kind in (layers.Reshape, layers.Flatten):
         before, after = shape[1:], call.outputs[0].shape[1:]
         if None in before or None in after or not after or not math.prod(after):
