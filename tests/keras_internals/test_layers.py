@@ -86,7 +86,76 @@ def test_the_shapes_that_a_layer_was_built_for_go_by_its_arguments():
     assert keras_internals.built_shapes(attention) == shapes
 
 
-def test_a_gate_of_attention_is_seen():
-    assert not keras_internals.has_gate(keras.layers.MultiHeadAttention(1, 2))
-    assert not keras_internals.has_gate(keras.layers.Dense(1))
-    assert keras_internals.has_gate(keras.layers.MultiHeadAttention(1, 2, use_gate=True))
+def test_attention_has_its_parts_unless_a_gate_adds_to_them():
+    x = np.ones((1, 5, 8), "float32")
+    multi = keras.layers.MultiHeadAttention(2, 3, value_dim=4)
+    grouped = keras.layers.GroupQueryAttention(3, 4, 2)
+    for layer in (multi, grouped):
+        layer(x, x)
+    parts = keras_internals.attention_of(multi)
+    assert (parts.num_heads, parts.key_dim, parts.value_dim, parts.axes) == (2, 3, 4, (1,))
+    assert parts.query is multi.query_dense and parts.output is multi.output_dense
+    parts = keras_internals.attention_of(grouped)
+    assert (parts.num_heads, parts.key_dim, parts.value_dim, parts.axes) == (4, 3, 3, (1,))
+    shapes = [tuple(each.kernel.shape) for each in (parts.query, parts.key, parts.value)]
+    assert shapes == [(8, 4, 3), (8, 2, 3), (8, 2, 3)]
+    assert tuple(parts.output.kernel.shape) == (4, 3, 8)
+    assert keras_internals.attention_of(keras.layers.Dense(1)) is None
+    for gated in (
+        keras.layers.MultiHeadAttention(1, 2, use_gate=True),
+        keras.layers.GroupQueryAttention(2, 2, 1, use_gate=True),
+    ):
+        assert keras_internals.attention_of(gated) is None
+
+
+def test_constants_of_an_adapted_layer_follow_its_variables():
+    adapted, given = (
+        keras.layers.Normalization(),
+        keras.layers.Normalization(mean=1.0, variance=4.0),
+    )
+    adapted.adapt(np.arange(6.0).reshape(3, 2))
+    model = keras.Sequential([keras.Input((2,)), adapted, given])
+    adapted.adapt_mean.assign([10.0, 20.0])
+    adapted.adapt_variance.assign([1.0, 1.0])
+    assert keras_internals.update_constants(model)
+    np.testing.assert_allclose(model(np.array([[13.0, 23.0]])), [[1.0, 1.0]], atol=1e-5)
+    assert not keras_internals.update_constants(keras.Sequential([keras.Input((2,)), given]))
+
+
+def test_what_is_adapted_to_is_told_apart():
+    def lookup(words):
+        layer = keras.layers.StringLookup()
+        layer.adapt(np.array(words))
+        return layer
+
+    first, second = (keras_internals.adapted_state(lookup(words)) for words in (["a"], ["b"]))
+    assert first and second and first != second
+    assert keras_internals.adapted_state(keras.layers.StringLookup(vocabulary=["a"])) == first
+    bins = keras.layers.Discretization(bin_boundaries=[0.0, 1.0])
+    assert b"1.0" in keras_internals.adapted_state(bins)
+    assert not keras_internals.adapted_state(keras.layers.Dense(1))
+
+
+def test_what_a_user_sets_on_a_model_is_told_from_what_keras_does():
+    def build():
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+    model = build()
+    model.compile("sgd", "mse", metrics=["mae"])
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    model.fit(x, y, validation_data=(x, y), verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    assert keras_internals.own_attributes(model, build()) == []
+    model.strength, model.tensor = 3, model.inputs[0]
+    assert keras_internals.own_attributes(model, build()) == [("strength", 3)]
+
+
+def test_why_a_layer_cannot_be_cut():
+    layer = keras.layers.Dense(4)
+    layer.build((None, 4))
+    assert keras_internals.why_not_cut(layer) == ""
+    layer.enable_lora(2)
+    assert "enable_lora" in keras_internals.why_not_cut(layer)
+    layer.quantize("int8")
+    assert "int8" in keras_internals.why_not_cut(layer)

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import built_shapes, calls_of, graph_of, has_gate
+from tf_tickets.keras_internals import attention_of, built_shapes, calls_of, graph_of
 from tf_tickets.names import place_names
 
 # Every weight of a kernel is used once at each place of the output, or of a transposed
@@ -31,9 +31,10 @@ _COUNTED = (
     layers.Dense,
     layers.EinsumDense,
     layers.BatchNormalization,
-    layers.MultiHeadAttention,
 )
+_ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
 _OPERANDS = ("query", "value", "key")  # of attention, as its `call` takes them
+_WRAPPERS = (layers.TimeDistributed, layers.SpectralNormalization)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +78,12 @@ class Counter:
         self.uncounted: list[str] = []
 
     def add_component(self, name: str, network: keras.Model, input_gradient: bool) -> None:
-        """Count a network; `input_gradient` says whether that of its inputs is needed."""
+        """Count a network or layer; `input_gradient` says whether that of its inputs is needed."""
         self._component = name
-        self._add_network(network, name, input_gradient)
+        if isinstance(network, keras.Model):
+            self._add_network(network, name, input_gradient)
+        else:
+            self._add_without_graph(network, name)
 
     def own_weights(self, network: keras.Model, parts: Iterable) -> list[str]:
         """Return the names of a network's trained weights that none of its parts holds."""
@@ -139,8 +143,11 @@ class Counter:
 
     def _add_layer(self, layer, path, shapes, wanted):
         """Count a layer, given its inputs' shapes and which of their gradients are needed."""
-        if isinstance(layer, layers.MultiHeadAttention):
+        if isinstance(layer, _ATTENTION):
             self._add_attention(layer, path, shapes, wanted)
+            return
+        if isinstance(layer, _WRAPPERS):
+            self._add_wrapped(layer, path, shapes, wanted)
             return
         kernels, others = _flops_of_weights(layer, path, shapes[0])
         ideal = others + sum(round(flops * self._density_of(v)) for v, flops in kernels)
@@ -151,14 +158,28 @@ class Counter:
         return self._density.get(self._names.get(id(kernel)), 1)
 
     def _add_attention(self, layer, path, shapes, wanted):
+        parts = attention_of(layer)
         for name, shape, needed in zip(_OPERANDS, shapes, wanted, strict=True):
-            self._add_layer(getattr(layer, f"{name}_dense"), f"{path}/{name}", [shape], [needed])
-        products = 2 * _pairs(layer, path, *shapes[:2]) * layer.num_heads
-        products *= layer.key_dim + layer.value_dim
+            self._add_layer(getattr(parts, name), f"{path}/{name}", [shape], [needed])
+        products = 2 * _pairs(parts, path, *shapes[:2]) * parts.num_heads
+        products *= parts.key_dim + parts.value_dim
         learns = any(wanted) or bool(layer.trainable_variables)
         self._add_row(layer, path, products, products, 2 * learns)
-        heads = (*shapes[0][:-1], layer.num_heads, layer.value_dim)
-        self._add_layer(layer.output_dense, f"{path}/attention_output", [heads], [learns])
+        heads = (*shapes[0][:-1], parts.num_heads, parts.value_dim)
+        self._add_layer(parts.output, f"{path}/attention_output", [heads], [learns])
+
+    def _add_wrapped(self, layer, path, shapes, wanted):
+        """Count the layer that another one wraps, at each of its steps where there are some."""
+        if not isinstance(layer, layers.TimeDistributed):
+            self._add_layer(layer.layer, path, shapes, wanted)
+            return
+        begin, steps = len(self.rows), _size(shapes[0][1:2], path)
+        self._add_layer(layer.layer, path, [(shapes[0][0], *shapes[0][2:])], wanted)
+        sums = ("forward", "backward", "sparse_ideal")
+        self.rows[begin:] = [
+            dataclasses.replace(row, **{name: steps * getattr(row, name) for name in sums})
+            for row in self.rows[begin:]
+        ]
 
     def _add_row(self, layer, path, forward, ideal, gradients):
         row = (path, type(layer).__name__, self._component, forward, gradients * forward, ideal)
@@ -166,13 +187,15 @@ class Counter:
 
 
 def _is_counted(layer):
+    if isinstance(layer, _WRAPPERS):
+        return _is_counted(layer.layer) and not isinstance(layer.layer, _ATTENTION)
     # What a gate of attention takes is not worked out here.
-    return isinstance(layer, _COUNTED) and not has_gate(layer)
+    return isinstance(layer, _COUNTED) or attention_of(layer) is not None
 
 
 def _operands(call):
     """Return the tensors that a call is given to compute with, less its masks."""
-    if not isinstance(call.operation, layers.MultiHeadAttention):
+    if not isinstance(call.operation, _ATTENTION):
         return call.inputs[:1]
     return _with_key(call.arguments, *_OPERANDS)
 
@@ -180,7 +203,7 @@ def _operands(call):
 def _built_for(layer):
     """Return the shapes of the inputs that a layer was built for."""
     shapes = built_shapes(layer)
-    if not isinstance(layer, layers.MultiHeadAttention):
+    if not isinstance(layer, _ATTENTION):
         return [shapes["input_shape"]]
     return _with_key(shapes, *(f"{name}_shape" for name in _OPERANDS))
 
@@ -190,9 +213,9 @@ def _with_key(given, query, value, key):
     return [given[query], given[value], given.get(key, given[value])]
 
 
-def _pairs(layer, path, query_shape, value_shape):
+def _pairs(parts, path, query_shape, value_shape):
     """Return how many pairs of a query and a key meet: those that attention's axes tell apart."""
-    along = [axis - 1 for axis in layer.attention_axes]
+    along = [axis - 1 for axis in parts.axes]
     queries, keys = query_shape[1:-1], value_shape[1:-1]
     return _size(queries, path) * _size([keys[axis] for axis in along], path)
 

@@ -17,12 +17,13 @@ import keras
 from tf_tickets.costs.counter import Counter, LayerFlops
 from tf_tickets.errors import SettingError, check_at_least
 from tf_tickets.keras_internals import check_model
-from tf_tickets.names import names_of, under_names
+from tf_tickets.names import names_of, place_names, under_names
 from tf_tickets.protocols import (
     CountsSteps,
     components_of,
     components_with_input_gradient,
     has_ability,
+    named_components,
 )
 
 
@@ -85,18 +86,22 @@ def count_flops(
 
     A convolution takes 2 * (weights of its kernel) * (places of its output), a transposed one the
     same at the places of its input, a dense layer 2 * inputs * outputs; a bias adds 1 for each
-    output. Batch normalisation takes 2 for each of its outputs. Multi-head attention has a row for
-    each of its four dense layers, and one for its two products: 2 for each pair of a query and a
-    key, each head and each of the key's and the value's sizes. Backward, each layer takes as much
-    for the gradient of its weights, if they are trained, and as much again for the gradient of its
-    input, if there is anything to train before it.
+    output. Batch normalisation takes 2 for each of its outputs. Multi-head and grouped-query
+    attention have a row for each of their four dense layers, and one for the two products: 2 for
+    each pair of a query and a key, each head and each of the key's and the value's sizes.
+    SpectralNormalization counts as the layer that it wraps, and TimeDistributed as that at each of
+    its steps. Backward, each layer takes as much for the gradient of its weights, if they are
+    trained, and as much again for the gradient of its input, if there is anything to train before
+    it.
 
     A Functional or Sequential model is counted along its graph, every call of a shared layer and
     every nested model included. Its input's gradient is not needed. A model with `components`
     is counted through these, each as a model of its own; the gradient of the input is taken of
     those named in `components_with_input_gradient`, such as a decoder, from whose input's gradient
-    an encoder learns. Any other subclassed model has no graph: each of its
-    `layers` counts once, at the input that it was built for, whose gradient is taken as needed.
+    an encoder learns. A model without `call`, such as a GAN of two networks, is counted through the
+    networks that it holds, each by the name of its place; an average that is a network counts like
+    any. Any other subclassed model has no graph: each of its `layers` counts once, at the input
+    that it was built for. In both, the gradient of the input is taken as needed.
 
     Masked weights count as the others do, as they take the same time; `sparse_ideal` leaves them
     out.
@@ -117,14 +122,14 @@ def count_flops(
     """
     check_model(model)
     check_at_least("batch_size", batch_size, 1)
-    if not model.built:
-        raise SettingError(f"{model.name} is not built: it has no sizes yet. Call it once first.")
+    components = networks_to_count(model)
     names = names_of(model)
     density = under_names(model, density or {})
     _check_density(density, model, names)
     counter = Counter(density, names)
-    components = components_of(model)
     with_input_gradient = components_with_input_gradient(model)
+    if not (_is_called(model) or named_components(model)):  # nobody says who learns from whom
+        with_input_gradient = components.keys()
     for name, network in components.items():
         counter.add_component(name, network, input_gradient=name in with_input_gradient)
     uncounted = (*counter.uncounted, *counter.own_weights(model, components.values()))
@@ -154,6 +159,29 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
         return num_steps * batch_size * model.step_flops()
     count = count_flops(model, batch_size)
     return num_steps * (count.forward + count.backward)
+
+
+def networks_to_count(model: keras.Model) -> Mapping[str, keras.layers.Layer]:
+    """Return the networks that a model is counted and reported by, by name.
+
+    These are its components; itself, if it names none; or what it holds, if it is not to be called.
+
+    Raises:
+        SettingError: if one of them is not built; the message names it.
+    """
+    parts = components_of(model)
+    if not _is_called(model) and not named_components(model):
+        places = place_names(model)
+        parts = {places[id(layer)]: layer for layer in model.layers if id(layer) in places}
+    for name, part in parts.items():
+        if not part.built and (part is model or isinstance(part, keras.Model) or part.weights):
+            name = name if part is model else f"The {name} of {model.name}"
+            raise SettingError(f"{name} is not built: it has no sizes yet. Call it once first.")
+    return parts
+
+
+def _is_called(model) -> bool:
+    return type(model).call is not keras.Model.call
 
 
 def _check_density(density, model, names):

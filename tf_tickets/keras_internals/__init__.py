@@ -23,10 +23,12 @@ from tf_tickets.keras_internals.graphs import (
     kind_of,
 )
 from tf_tickets.keras_internals.layers import (
+    Attention,
+    adapted_state,
+    attention_of,
     attributes_of,
     built_shapes,
     constraints_of,
-    has_gate,
     holders_of,
     layers_of,
     own_attributes,
@@ -51,7 +53,10 @@ from tf_tickets.keras_internals.training import (
 )
 
 __all__ = [
+    "Attention",
     "Call",
+    "adapted_state",
+    "attention_of",
     "attributes_of",
     "build_for",
     "built_shapes",
@@ -63,7 +68,6 @@ __all__ = [
     "copy_network",
     "copy_with_state",
     "graph_of",
-    "has_gate",
     "holders_of",
     "innermost",
     "is_network",

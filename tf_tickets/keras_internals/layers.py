@@ -1,5 +1,8 @@
 """What a layer is made of, and what Keras notes of it."""
 
+import dataclasses
+import pathlib
+import tempfile
 from collections.abc import Iterator
 
 import keras
@@ -13,13 +16,8 @@ _BOOKKEEPING = {
 _OF_TRAINING = {
     *("history", "optimizer", "train_function", "test_function", "predict_function"),
     *("train_multi_step_on_iterator", "_compile_config", "_compiled_trainable_state"),
-    *(
-        "stop_training",
-        "_eval_epoch_iterator",
-        "slim_report",
-        "_auto_config",
-        "_auto_config_error_args",
-    ),
+    *("stop_training", "_eval_epoch_iterator", "slim_report"),
+    *("_auto_config", "_auto_config_error_args"),
 }
 OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin
 
@@ -116,6 +114,23 @@ def update_constants(model: keras.layers.Layer) -> bool:
     return bool(adapted)
 
 
+def adapted_state(layer: keras.layers.Layer) -> bytes:
+    """Return what a layer has adapted to, and keeps in no variable; empty if there is nothing.
+
+    Such as the vocabulary of a StringLookup, and the boundaries of a Discretization's bins.
+    """
+    if isinstance(layer, keras.layers.Discretization):
+        return str(layer.bin_boundaries).encode() if layer.bin_boundaries is not None else b""
+    if not hasattr(layer, "save_assets"):
+        return b""
+    if hasattr(layer, "get_vocabulary"):  # `save_assets` leaves out what the config holds
+        return "\n".join(map(str, layer.get_vocabulary())).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        layer.save_assets(folder)
+        files = sorted(file for file in pathlib.Path(folder).rglob("*") if file.is_file())
+        return b"".join(file.read_bytes() for file in files)
+
+
 def why_not_cut(layer: keras.layers.Layer) -> str:
     """Return why no channel can be cut out of a layer whose class allows it; empty if one can.
 
@@ -128,6 +143,37 @@ def why_not_cut(layer: keras.layers.Layer) -> str:
     return ""
 
 
-def has_gate(attention: keras.layers.MultiHeadAttention) -> bool:
-    """Return whether an attention layer multiplies its output by a gate, which has weights too."""
-    return getattr(attention, "_use_gate", False)
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """The parts of an attention layer that take time.
+
+    Attributes:
+        query, key, value, output: its dense layers.
+        num_heads: of the queries.
+        key_dim, value_dim: sizes of a head.
+        axes: along which queries meet keys; the batch is axis 0.
+    """
+
+    query: keras.layers.Layer
+    key: keras.layers.Layer
+    value: keras.layers.Layer
+    output: keras.layers.Layer
+    num_heads: int
+    key_dim: int
+    value_dim: int
+    axes: tuple[int, ...]
+
+
+def attention_of(layer: keras.layers.Layer) -> Attention | None:
+    """Return the parts of a built attention layer; None of a layer of another kind.
+
+    None too where it multiplies its output by a gate, which has weights of its own.
+    """
+    if isinstance(layer, keras.layers.GroupQueryAttention) and not layer.use_gate:
+        dense = (layer._query_dense, layer._key_dense, layer._value_dense, layer._output_dense)
+        return Attention(*dense, layer.num_query_heads, layer.head_dim, layer.head_dim, (1,))
+    if isinstance(layer, keras.layers.MultiHeadAttention) and not layer._use_gate:
+        dense = (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense)
+        axes = tuple(layer.attention_axes)
+        return Attention(*dense, layer.num_heads, layer.key_dim, layer.value_dim, axes)
+    return None

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_tickets.channels.ranking import channel_masks_of_zeros
 from tf_tickets.channels.slim import slim
-from tf_tickets.costs.flops import count_flops
+from tf_tickets.costs.flops import count_flops, networks_to_count
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
 from tf_tickets.optimizers import nested_optimizers
@@ -35,6 +35,8 @@ class Report:
             nothing was measured.
         flops: forward FLOPs for one input: "dense", "sparse_ideal", if zeros took no time, and
             "slim", where there is a slim model; empty if they cannot be counted.
+        flops_by_network: the same dense ones of each component, or each network of a model that is
+            not called itself; empty if there is but one.
         uncounted: paths of layers with weights whose FLOPs are not counted; or why none are.
         speed: sentences on what runs faster, and what does not.
         advice: sentences on what to do.
@@ -46,6 +48,7 @@ class Report:
     optimizer_bytes: int
     forms: tuple[Form, ...]
     flops: dict[str, int]
+    flops_by_network: dict[str, int]
     uncounted: tuple[str, ...]
     speed: tuple[str, ...]
     advice: tuple[str, ...]
@@ -118,9 +121,19 @@ class Report:
         names = {"dense": "dense", "sparse_ideal": "if zeros took no time", "slim": "slim"}
         counts = ", ".join(f"{short(n)} {names[name]}" for name, n in counted.items())
         more = f" and {len(self.uncounted) - 3} more" if len(self.uncounted) > 3 else ""
+        by_network = ", ".join(f"{short(n)} {name}" for name, n in self.flops_by_network.items())
         missing = f"Not counted: {', '.join(self.uncounted[:3])}{more}." if self.uncounted else ""
         return wrapped(
-            " ".join(filter(None, [counts and f"FLOPs for one input: {counts}.", missing]))
+            " ".join(
+                filter(
+                    None,
+                    [
+                        counts and f"FLOPs for one input: {counts}.",
+                        by_network and f"Dense, by network: {by_network}.",
+                        missing,
+                    ],
+                )
+            )
         )
 
 
@@ -152,13 +165,12 @@ def report(
         SettingError: if the model is not built, or masks are for another model.
     """
     check_model(model)
-    if not model.built:
-        raise SettingError(f"{model.name} is not built: it has no weights yet. Call it once first.")
+    networks_to_count(model)  # or else says which of them is not built
     masks = _masks_of(model) if masks is None else masks_for(model, masks)
     slim_model = _slim(model, channel_masks)
     rows = weight_rows(model, masks)
     pool = _pool(rows)
-    flops, uncounted = _count(model, masks, slim_model)
+    flops, by_network, uncounted = _count(model, masks, slim_model)
     forms = measure_forms(model, slim_model) if measure else []
     optimizer_bytes = _optimizer_bytes(model)
     slim_call = _slim_call(channel_masks) if slim_model is not None else ""
@@ -170,6 +182,7 @@ def report(
         optimizer_bytes=optimizer_bytes,
         forms=tuple(forms),
         flops=flops,
+        flops_by_network=by_network,
         uncounted=uncounted,
         speed=tuple(speed_sentences(model, pool, flops)),
         advice=tuple(advice),
@@ -200,16 +213,17 @@ def _slim_call(channel_masks) -> str:
     return f"tt.slim(model, {masks})"
 
 
-def _count(model, masks, slim_model) -> tuple[dict, tuple]:
-    """Return FLOPs by name, and what they leave out."""
+def _count(model, masks, slim_model) -> tuple[dict, dict, tuple]:
+    """Return FLOPs by name, the dense ones by network, and what they leave out."""
     try:
         dense = count_flops(model, density={name: mask.mean() for name, mask in masks.items()})
         counts = {"dense": dense.forward, "sparse_ideal": dense.sparse_ideal}
         if slim_model is not None:
             counts["slim"] = count_flops(slim_model).forward
     except SettingError as error:
-        return {}, (str(error),)
-    return counts, dense.uncounted
+        return {}, {}, (str(error),)
+    by_network = dense.forward_by_component
+    return counts, by_network if len(by_network) > 1 else {}, dense.uncounted
 
 
 def _optimizer_bytes(model) -> int:

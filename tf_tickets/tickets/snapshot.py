@@ -1,5 +1,6 @@
 """A model's whole state at one step: what rewinding returns to."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -7,7 +8,13 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import check_model
+from tf_tickets.keras_internals import (
+    adapted_state,
+    check_model,
+    layers_of,
+    retrace,
+    update_constants,
+)
 from tf_tickets.names import under_names, variable_names
 from tf_tickets.optimizers import optimizers_of
 
@@ -15,7 +22,9 @@ from tf_tickets.optimizers import optimizers_of
 def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.ndarray]:
     """Return a copy of the model's state: variable name -> array.
 
-    Weights, moving statistics and the states of random generators; not the metrics.
+    Weights, moving statistics and the states of random generators; not the metrics. What a layer
+    has adapted to and keeps in no weight, such as a vocabulary, is not in it: only its SHA-256 is,
+    under names that begin with "adapted/".
 
     Args:
         model: a built Keras model.
@@ -24,7 +33,8 @@ def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.n
     Raises:
         SettingError: if there is no optimizer.
     """
-    return {name: np.array(variable.numpy()) for name, variable in _named_state(model, optimizer)}
+    state = {name: np.array(variable.numpy()) for name, variable in _named_state(model, optimizer)}
+    return {**state, **_adapted(model)}
 
 
 def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> None:
@@ -35,9 +45,12 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
         snapshot: variable name -> array, as `take_snapshot` returns it.
 
     Raises:
-        SettingError: if the snapshot is of another model; the message names the first difference.
+        SettingError: if the snapshot is of another model, or of one whose layers have adapted to
+            something else; the message names the first difference.
     """
     snapshot = under_names(model, snapshot)
+    _check_adapted(model, snapshot)
+    snapshot = {name: value for name, value in snapshot.items() if not _is_adapted(name)}
     optimizer = any(name.startswith("optimizer/") for name in snapshot)
     variables = dict(_named_state(model, optimizer))
     check_same_shapes(
@@ -47,6 +60,8 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
     )
     for name, variable in variables.items():
         variable.assign(snapshot[name])
+    if update_constants(model):
+        retrace(model)  # a trace holds constants as they were
 
 
 def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
@@ -57,6 +72,35 @@ def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:
                 f"These weights are for another network than {model_name}: {name} is "
                 f"{expected.get(name, 'absent')} in the model and "
                 f"{received.get(name, 'absent')} in the weights."
+            )
+
+
+def _adapted(model) -> dict[str, np.ndarray]:
+    """Return the SHA-256 of what each layer has adapted to, and keeps in no variable."""
+    found = {}
+    for layer in layers_of(model):
+        state = adapted_state(layer)
+        if state:
+            name = f"adapted/{len(found)}/{type(layer).__name__}"
+            found[name] = np.frombuffer(hashlib.sha256(state).digest(), np.uint8)
+    return found
+
+
+def _is_adapted(name) -> bool:
+    return name.startswith("adapted/")
+
+
+def _check_adapted(model, snapshot):
+    """Raise SettingError unless the layers have adapted to the same as those of the snapshot."""
+    here = _adapted(model)
+    there = {name: value for name, value in snapshot.items() if _is_adapted(name)}
+    for name in {**here, **there}:
+        if name not in here or name not in there or not np.array_equal(here[name], there[name]):
+            kind = name.split("/")[-1]
+            raise SettingError(
+                f"A {kind} of {model.name} has adapted to something else than where these weights "
+                "are from, or not at all: weights hold neither a vocabulary nor bins. Call adapt() "
+                "on the same data first, or load the model that the weights are from."
             )
 
 
