@@ -540,3 +540,72 @@ def test_a_training_of_no_size_is_refused(options):
     model = network((4,), layers.Dense(3))
     with pytest.raises(SettingError, match=f"`{next(iter(options))}` must be at least"):
         training_flops(model, **{"num_steps": 1, "batch_size": 1, **options})
+
+
+def gan(generator=None, discriminator=None):
+    """Return a GAN as the examples of Keras write it: two networks, and no `call`."""
+
+    class GAN(keras.Model):
+        def __init__(self):
+            super().__init__(name="gan")
+            self.generator = generator or network((4,), layers.Dense(8, name="up"))
+            self.discriminator = discriminator or network((8,), layers.Dense(1, name="down"))
+
+    return GAN()
+
+
+def test_a_model_that_is_not_to_be_called_is_counted_by_its_networks():
+    model = gan()
+    assert not model.built
+    counted = count_flops(model, batch_size=2)
+    by_hand = {"generator": 2 * 4 * 8 + 8, "discriminator": 2 * 8 + 1}
+    assert counted.forward_by_component == {name: 2 * n for name, n in by_hand.items()}
+    assert [row.path for row in counted.layers] == ["generator/up", "discriminator/down"]
+    assert counted.uncounted == ()
+    half = count_flops(model, density={"generator/up/kernel": 0.5})
+    assert half.sparse_ideal == half.forward - 4 * 8
+
+
+def test_a_network_that_is_not_built_is_named():
+    model = gan(discriminator=keras.Sequential([layers.Dense(1)]))
+    with pytest.raises(SettingError, match=r"^The discriminator of gan is not built"):
+        count_flops(model)
+
+
+def test_layers_beside_the_networks_of_a_model_without_call_count_too():
+    model = gan()
+    model.mix = layers.Dense(2)
+    model.mix.build((None, 3))
+    model.scale = model.add_weight(shape=(2,), name="scale")
+    counted = count_flops(model)
+    assert counted.forward_by_component["mix"] == 2 * 3 * 2 + 2
+    assert counted.uncounted == ("scale",)
+
+
+def test_wrapped_layers_count_as_what_they_wrap():
+    dense, conv = 2 * 9 * 7 + 7, 2 * 9 * 3 * 5 * (7 * 6) + 7 * 6 * 5
+    spectral = network((9,), layers.SpectralNormalization(layers.Dense(7)))
+    assert count_flops(spectral).forward == dense
+    twice = layers.TimeDistributed(layers.SpectralNormalization(layers.Dense(7)))
+    for model, forward in (
+        (network((4, 9), layers.TimeDistributed(layers.Dense(7))), 4 * dense),
+        (network((4, 9, 8, 3), layers.TimeDistributed(layers.Conv2D(5, 3))), 4 * conv),
+        (network((4, 9), twice), 4 * dense),
+    ):
+        counted = count_flops(model)
+        assert (counted.forward, counted.backward, counted.uncounted) == (forward, forward, ())
+    wrapped = network((4, 9), layers.TimeDistributed(layers.Dense(7)), layers.LSTM(2))
+    assert len(count_flops(wrapped).uncounted) == 1
+
+
+def test_grouped_query_attention_counts_by_hand():
+    """Four heads of three ask, two answer; five places of eight numbers."""
+    inputs = keras.Input((5, 8))
+    attention = layers.GroupQueryAttention(3, 4, 2, use_bias=False)
+    counted = count_flops(keras.Model(inputs, attention(inputs, inputs)))
+    rows = {row.path.rpartition("/")[2]: row.forward for row in counted.layers}
+    assert rows.pop("query") == rows.pop("attention_output") == 2 * 8 * 12 * 5
+    assert rows.pop("key") == rows.pop("value") == 2 * 8 * 6 * 5
+    assert list(rows.values()) == [2 * 5 * 5 * 4 * (3 + 3)]
+    gated = layers.GroupQueryAttention(3, 4, 2, use_gate=True)
+    assert count_flops(keras.Model(inputs, gated(inputs, inputs))).uncounted

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+import tf_tickets as tt
 from tf_tickets import SettingError, masks_of_zeros, prunable
 from tf_tickets.names import variable_names
 from tf_tickets.pruning.prunable import why_not_prunable
@@ -167,3 +168,23 @@ def test_an_embedding_and_a_weight_of_another_name_have_their_reasons():
     model = keras.Model(inputs, L.PReLU(name="prelu")(L.Embedding(9, 4, name="table")(inputs)))
     table, slopes = (why_not_prunable(variable) for variable in model.variables)
     assert "embedding" in table and "not called a kernel" in slopes
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantised_kernels_are_told_of(mode):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")], name="net")
+    kernel = tt.prunable(model)[0]
+    kernel.assign(np.eye(4, 3))
+    model.get_layer("dense").quantize(mode)
+    with pytest.raises(tt.SettingError, match=r"none of the 1 .* kernels are quantised: prune it"):
+        tt.prunable(model)
+    if mode == "int8":  # int4 packs two weights into each number
+        assert np.count_nonzero(model.get_layer("dense").kernel.numpy()) == 3
+    rows = {row.path: row for row in tt.report(model, measure=False).weights}
+    assert rows["dense/kernel"].skipped.startswith("quantised: prune it before")
+
+
+def test_weights_of_lora_are_no_kernels_and_the_kernel_beside_them_is_frozen():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+    model.layers[0].enable_lora(1)
+    assert [tuple(kernel.shape) for kernel in tt.prunable(model)] == [(3, 2)]

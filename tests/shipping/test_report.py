@@ -418,3 +418,22 @@ def test_masks_of_another_model_and_models_without_weights_are_refused():
         report(classifier(), Masks({"other/kernel": np.ones(3, bool)}))
     with pytest.raises(SettingError, match="is not built"):
         report(keras.Sequential([L.Dense(3)]))
+
+
+def test_a_gan_of_two_networks_is_reported_by_these():
+    class GAN(keras.Model):
+        def __init__(self):
+            super().__init__(name="gan")
+            self.generator = keras.Sequential([keras.Input((4,)), L.Dense(64, name="up")])
+            self.discriminator = keras.Sequential([keras.Input((64,)), L.Dense(1, name="down")])
+
+    told = report(pruned(GAN(), 0.5))
+    names = [row.path for row in told.prunable]
+    assert names == ["generator/up/kernel", "discriminator/down/kernel"]
+    assert told.sparsity == pytest.approx(0.5)
+    networks = {"generator": 2 * 4 * 64 + 64, "discriminator": 2 * 64 + 1}
+    assert told.flops_by_network == networks and told.flops["dense"] == sum(networks.values())
+    assert "Dense, by network: 576 generator, 129 discriminator." in str(told)
+    reasons = {form.name: form.reason for form in told.forms}
+    assert "export these one by one" in reasons["SavedModel, packed"]
+    assert report(classifier(), measure=False).flops_by_network == {}

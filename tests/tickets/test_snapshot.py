@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets import SettingError, restore_snapshot, take_snapshot
+from tf_tickets import Masks, SettingError, Ticket, restore_snapshot, take_snapshot
 
 L = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -198,3 +198,60 @@ def test_every_optimizer_that_a_model_names_is_taken_and_restored():
     assert bits(take_snapshot(model, optimizer=True)) == bits(snapshot)
     model.update()
     assert bits(take_snapshot(model, optimizer=True)) == changed
+
+
+# --- what is no weight
+
+
+def reading(words, seed=0):
+    """Return a model that begins with a vocabulary, and with numbers in bins beside it."""
+    keras.utils.set_random_seed(seed)
+    lookup, bins = L.StringLookup(), L.Discretization(num_bins=3)
+    lookup.adapt(np.array(words))
+    bins.adapt(np.linspace(0, len(words), 30))
+    words_in, numbers = keras.Input((1,), dtype="string"), keras.Input((1,))
+    both = [keras.ops.cast(lookup(words_in), "float32"), keras.ops.cast(bins(numbers), "float32")]
+    return keras.Model([words_in, numbers], L.Dense(2)(L.Concatenate()(both)), name="reading")
+
+
+def test_weights_for_another_vocabulary_or_other_bins_are_refused():
+    model = reading(["a", "b", "c"])
+    ticket = Ticket.of_model(model, Masks({}), {})
+    same, other = reading(["a", "b", "c"], seed=1), reading(["x", "y", "z"], seed=1)
+    before = other.get_weights()
+    ticket.apply(same)
+    for expected, received in zip(model.get_weights(), same.get_weights(), strict=True):
+        assert np.array_equal(expected, received)
+    with pytest.raises(SettingError, match=r"A StringLookup of reading has adapted to something"):
+        ticket.apply(other)
+    assert all(map(np.array_equal, before, other.get_weights())), "nothing is set by halves"
+    with pytest.raises(SettingError, match="has adapted to something else"):
+        restore_snapshot(build(), {**take_snapshot(build()), **ticket.weights})
+
+
+def test_a_vocabulary_is_the_same_from_a_file_and_from_adapt(tmp_path):
+    model = reading(["a", "b"])
+    model.save(tmp_path / "reading.keras")
+    loaded = keras.models.load_model(tmp_path / "reading.keras")
+    snapshot = take_snapshot(model)
+    assert sum(name.startswith("adapted/") for name in snapshot) == 2
+    restore_snapshot(loaded, snapshot)
+    Ticket(Masks({}), snapshot, {}).save(tmp_path / "ticket.safetensors")
+    Ticket.load(tmp_path / "ticket.safetensors").apply(loaded)
+
+
+def test_a_restored_normalization_normalises_by_what_was_restored():
+    def normalizing(scale):
+        adapted = L.Normalization(axis=-1)
+        adapted.adapt(scale * INPUTS)
+        model = keras.Sequential([keras.Input((6,)), adapted, L.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    first, second = normalizing(1.0), normalizing(7.0)
+    second.fit(INPUTS, TARGETS, verbose=0)
+    before = second.evaluate(INPUTS, TARGETS, verbose=0)  # traced by the old constants
+    restore_snapshot(second, take_snapshot(first))
+    np.testing.assert_allclose(second(INPUTS), first(INPUTS), rtol=1e-6)
+    losses = [each.evaluate(INPUTS, TARGETS, verbose=0) for each in (first, second)]
+    assert losses[0] == pytest.approx(losses[1]) and losses[1] != before

@@ -71,8 +71,11 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     """Return a new, smaller model that computes what the channel-masked one does.
 
     The model itself is left as it is. The slim one is made of layers of the same classes, so its
-    `.keras` file loads wherever the first one's does. If the model is compiled, so is the slim one,
-    and its optimizer goes on with its state; its loss and metric objects are those of the model.
+    `.keras` file loads wherever the first one's does. It is of the model's class, though `__init__`
+    is not called, with the attributes that were set on it: what is trained there is copied, and
+    what is not, such as a teacher, is shared. If the model is compiled, so is the slim one, and its
+    optimizers go on with their state and all that they were told; its loss and metric objects are
+    those of the model.
 
     Args:
         model: a built Functional or Sequential model, or a model whose `components` are such and
@@ -85,8 +88,8 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
         The slim model, with `slim_report`, a SlimReport.
 
     Raises:
-        SettingError: if the masks are for another model, the model cannot be looked into, or
-            `round_to` is no whole number of 1 or more.
+        SettingError: if the masks are for another model, the model cannot be looked into,
+            something of it cannot be copied, or `round_to` is no whole number of 1 or more.
     """
     if not isinstance(round_to, numbers.Integral) or round_to < 1:
         raise SettingError(f"`round_to` must be a whole number >= 1. Received: {round_to!r}.")

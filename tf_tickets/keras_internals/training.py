@@ -5,11 +5,17 @@ from collections.abc import Callable
 import keras
 
 
-def retrace(model: keras.Model) -> None:
+def retrace(model: keras.Model, answers: bool = False) -> None:
     """Let a model's compiled training step be traced again, if it has been made already.
 
     Otherwise the step would go on without what was set since, such as a constraint.
+
+    Args:
+        model: of any kind.
+        answers: whether `evaluate` and `predict` are to be traced again too.
     """
+    if answers:
+        model.test_function = model.predict_function = None
     if getattr(model, "train_function", None) is not None:
         model.train_function = None
         model.make_train_function()

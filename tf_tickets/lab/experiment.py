@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_tickets.errors import SettingError
 from tf_tickets.files import sha256_of_arrays
+from tf_tickets.keras_internals import copy_layer, copy_network
 from tf_tickets.lab import data, metrics, models
 from tf_tickets.lab.data.dataset import steps_per_epoch
 from tf_tickets.lab.pictures import write_strip
@@ -189,7 +190,7 @@ class Experiment:
         if model not in self._twins:
             parts = components_of(model).items()
             self._twins[model] = rebuilt(
-                model, {name: keras.models.clone_model(part) for name, part in parts}
+                model, {name: copy_network(part, copy_layer) for name, part in parts}
             )
             self._twins[model].compile()
         twin = self._twins[model]

@@ -45,9 +45,11 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
     predicates = [each for each in _listed(scope) if _is_predicate(each)]
     kernels = [kernel for kernel in kernels if all(fits(kernel) for fits in predicates)]
     if not kernels:
+        quantised = any(_is_kernel(v) and _is_quantised(v) for v in model.variables)
+        hint = " Its kernels are quantised: prune it before that." if quantised else ""
         raise SettingError(
             f"There is no kernel to prune: scope={scope!r} matches none of the "
-            f"{len(model.trainable_variables)} trainable variables of {model.name}."
+            f"{len(model.trainable_variables)} trainable variables of {model.name}.{hint}"
         )
     names = names_of(model)
     return NamedVariables({names[id(kernel)]: kernel for kernel in kernels})
@@ -56,6 +58,8 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
 def why_not_prunable(variable: keras.Variable) -> str:
     """Return why `prunable` leaves a variable of a model out; empty where it does not."""
     if _is_kernel(variable):
+        if _is_quantised(variable):
+            return "quantised: prune it before it is quantised, and its zeros stay zeros"
         return "" if variable.trainable else "frozen: it is not trainable"
     if variable.name.endswith("bias"):
         return "a bias: few weights, each of which shifts a whole channel"
@@ -134,6 +138,10 @@ def _listed(scope):
 
 def _is_predicate(scope):
     return callable(scope) and not isinstance(scope, keras.layers.Layer | type)
+
+
+def _is_quantised(variable):
+    return "int" in variable.dtype
 
 
 def _is_kernel(variable):

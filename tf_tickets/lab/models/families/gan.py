@@ -8,7 +8,7 @@ from keras import ops
 
 from tf_tickets.costs.flops import count_flops
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import layers_of, retrace
+from tf_tickets.keras_internals import copy_with_state, layers_of, retrace
 from tf_tickets.lab.models.families import GAN
 from tf_tickets.lab.models.families.base import (
     ImageModel,
@@ -132,8 +132,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
 
     def inference_model(self) -> keras.Model:
         """Return a copy of the generator, of the averages of its weights if there are any."""
-        copy = keras.models.clone_model(self.generator)
-        copy.set_weights(self.generator.get_weights())
+        copy = copy_with_state(self.generator)
         for weight, average in zip(copy.trainable_variables, self._average_variables, strict=False):
             weight.assign(average)
         return copy
