@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_tickets as tt
 from tf_tickets import Masks, SettingError, global_masks, hold, magnitude_scores, prunable
 from tf_tickets.names import named, under_names, variable_names
 
@@ -487,3 +488,22 @@ def test_averages_that_the_model_names_are_masked_at_once_and_in_every_step():
         np.testing.assert_array_equal(model.average.numpy(), np.where(removed, 0, before + 1))
     model.fit(inputs, inputs[:, :1], verbose=0)
     assert model.average.numpy().all(), "and is let go again"
+
+
+@pytest.mark.parametrize("kind", ["spectral", "attention"])
+def test_kernels_of_newer_layers_are_held(kind):
+    """Keras's spectral norm divides the kernel in place; attention keeps its kernels within."""
+    layers = keras.layers
+    inputs = keras.Input((5, 8))
+    if kind == "spectral":
+        outputs = layers.SpectralNormalization(layers.Dense(4))(inputs)
+    else:
+        outputs = layers.GroupQueryAttention(2, 4, 2)(inputs, inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "mse")
+    masks = tt.global_masks(tt.magnitude_scores(tt.prunable(model)), 0.5)
+    assert len(masks) == (1 if kind == "spectral" else 4)
+    x = np.random.default_rng(0).normal(size=(8, 5, 8))
+    y = np.ones((8, *outputs.shape[1:]))
+    model.fit(x, y, epochs=2, callbacks=[tt.callbacks.HoldMasks(masks)], verbose=0)
+    assert tt.masks_of_zeros(model) == masks

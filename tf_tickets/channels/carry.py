@@ -215,7 +215,7 @@ class _Carrier:
 
 def _same_variable(variable):
     return keras.Variable(
-        variable.value,
+        variable.numpy(),  # not the value itself, which both would share
         dtype=variable.dtype,
         trainable=variable.trainable,
         aggregation=variable.aggregation,

@@ -209,7 +209,7 @@ class _Copy:
         for name, obstacle in self._graph.kept_whole.items():
             layer = next((old for old, _ in self._made.values() if old.name == name), None)
             if layer is not None and layer.weights:
-                width = next((v.shape[-1] for v in layer.weights if v.shape), 1)
+                width = next((v.shape[-1] for v in layer.weights if len(v.shape)), 1)
                 yield SlimmedLayer(name, type(layer).__name__, width, width, obstacle)
 
     def _reason(self, each: LayerChannels):

@@ -89,10 +89,13 @@ def copy_layer(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
         return copy_network(layer, copy_layer)
     try:
         copied = _copy_of_config(layer, changes)
+        _carry_common(layer, copied, changes)
         _carry_assets(layer, copied)
     except SettingError:
         raise  # of a layer within
     except Exception as error:  # it is the user's own code that fails here, in any way
+        for part in _layers_within(layer):
+            copy_layer(part)  # which names it, if it is the one
         reason = textwrap.shorten(str(error).split("Exception encountered: ")[-1], 140)
         raise SettingError(
             f"The layer {layer.name} ({type(layer).__name__}) cannot be copied: {reason} Give its "
@@ -100,6 +103,10 @@ def copy_layer(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
             "of the model before and after it one by one."
         ) from error
     return copied
+
+
+def _layers_within(layer) -> list:
+    return [part for part in parts_of(layer) if isinstance(part, keras.layers.Layer)]
 
 
 def _copy_of_config(layer, changes):
@@ -111,7 +118,7 @@ def _copy_of_config(layer, changes):
         warnings.filterwarnings("ignore", "The object being serialized includes a `lambda`")
         config = layer.get_config()
     known, copies = _known_objects(layer), {}
-    parts = [part for part in parts_of(layer) if isinstance(part, keras.layers.Layer)]
+    parts = _layers_within(layer)
     config = {key: _with_parts(value, parts, copies) for key, value in config.items()}
     config |= {key: _function(layer, key) for key in config if _function(layer, key) is not None}
     if isinstance(layer, keras.layers.TextVectorization):
@@ -127,19 +134,21 @@ def _of_config(cls, config):
         return cls.from_config(config)
     except TypeError:
         taken = inspect.signature(cls.__init__).parameters
-        common = {key: config[key] for key in ("name", "trainable", "dtype") if key in config}
-        missing = {key: value for key, value in common.items() if key not in taken}
-        if not missing or any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
             raise
     # Keras's own get_config names these, and a user's __init__ need not take them.
-    made = cls.from_config({key: value for key, value in config.items() if key not in missing})
-    if "name" in missing:
-        made.name = missing["name"]
-    if "trainable" in missing:
-        made.trainable = missing["trainable"]
-    if "dtype" in missing:
-        made.dtype_policy = keras.dtype_policies.get(missing["dtype"])
-    return made
+    common = {"name", "trainable", "dtype"} - taken.keys()
+    return cls.from_config({key: value for key, value in config.items() if key not in common})
+
+
+def _carry_common(layer, copied, changes) -> None:
+    """Give a copy what every layer has, where its config said nothing of it."""
+    if "name" not in changes and copied.name != layer.name:
+        copied.name = layer.name
+    if "trainable" not in changes and copied.trainable != layer.trainable:
+        copied.trainable = layer.trainable
+    if "dtype" not in changes and copied.dtype_policy != layer.dtype_policy:
+        copied.dtype_policy = layer.dtype_policy
 
 
 class _Handed:
@@ -175,8 +184,8 @@ def _with_parts(value, parts, copies):
     if isinstance(inner, dict):
         for part in parts:
             if type(part).__name__ == kind and inner.get("name") == part.name:
-                copies.setdefault(part.name, None)
-                copies[part.name] = copies[part.name] or copy_layer(part)
+                if part.name not in copies:
+                    copies[part.name] = copy_layer(part)
                 return _Handed.described(part.name)
     return {key: _with_parts(each, parts, copies) for key, each in value.items()}
 
@@ -206,7 +215,7 @@ def _known_objects(layer) -> dict:
     known = {}
     for value in (value for part in layers_of(layer) for value in vars(part).values()):
         named = value if inspect.isfunction(value) else type(value)
-        if not named.__module__.startswith(("keras.", "builtins")):
+        if not (named.__module__ or "").startswith(("keras.", "builtins")):
             known[named.__name__] = named
     known.pop("<lambda>", None)
     return known

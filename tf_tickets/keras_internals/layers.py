@@ -16,7 +16,8 @@ _BOOKKEEPING = {
 _OF_TRAINING = {
     *("history", "optimizer", "train_function", "test_function", "predict_function"),
     *("train_multi_step_on_iterator", "_compile_config", "_compiled_trainable_state"),
-    *("stop_training", "_eval_epoch_iterator", "slim_report"),
+    *("stop_training", "stop_evaluating", "stop_predicting"),
+    *("_eval_epoch_iterator", "slim_report"),
     *("_auto_config", "_auto_config_error_args"),
 }
 OF_TENSORFLOW = ("_self_", "_tf_")  # how the names of its own bookkeeping begin

@@ -45,7 +45,8 @@ def slots_of(optimizer: keras.optimizers.Optimizer) -> dict[int, list[keras.Vari
     moments, is left out.
     """
     slots = {}
-    for each in (optimizer, *nested_optimizers(optimizer)):
+    parts = (optimizer, *nested_optimizers(optimizer))
+    for each in {id(part): part for part in parts}.values():
         trained = each._trainable_variables
         for variable in trained:
             slots.setdefault(id(variable), [])
@@ -125,16 +126,21 @@ def _told(optimizer, memo, keys, state):
     with optimizer._distribution_strategy.scope():
         keras.optimizers.Optimizer.__init__(copied, rate, name=optimizer.name)
     for name, value in vars(optimizer).items():
-        remembers = any(id(each) in state for each in _flattened(value))
+        remembers = any(id(each) in state and id(each) not in memo for each in _flattened(value))
         if name not in _OF_ITS_OWN and not name.startswith(OF_TENSORFLOW) and not remembers:
-            vars(copied)[name] = copy.deepcopy(_by_new_keys(value, keys), memo)
+            setattr(copied, name, copy.deepcopy(_by_new_keys(value, keys), memo))
     if isinstance(optimizer, keras.optimizers.MultiOptimizer) and optimizer.built:
         _choose_alike(optimizer, copied, keys)
     return copied
 
 
 def _by_new_keys(value, keys):
-    """Return a set or a dict, which may go by variables, with what the new ones go by."""
+    """Return a set or a dict, which may go by variables, with what the new ones go by.
+
+    It and a list are plain ones then; those of Keras know the original optimizer.
+    """
+    if isinstance(value, list):
+        return list(value)
     if isinstance(value, set):
         return {keys.get(each, each) for each in value}
     if isinstance(value, dict):
