@@ -17,6 +17,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.names import variable_names
 from tf_tickets.protocols import Slimmed, has_ability
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.prunable import num_values
 from tf_tickets.shipping.forms import Form
 from tf_tickets.shipping.rows import WeightRow, sparsity_of
 from tf_tickets.shipping.text import byte_size, count_of, percent
@@ -122,7 +123,7 @@ def advice_sentences(
     else:
         yield from _cut_kernels(pool)
         yield _storage(forms)
-    worth_it = optimizer_bytes > _WORTH_LEAVING_OUT * model.count_params()
+    worth_it = optimizer_bytes > _WORTH_LEAVING_OUT * num_values(model.weights)
     if worth_it and not any(form.reason for form in forms if form.name == ".keras"):
         yield (
             f"A .keras file holds {byte_size(optimizer_bytes)} of optimizer state besides. To "
