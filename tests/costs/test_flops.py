@@ -265,7 +265,7 @@ def test_a_subclassed_model_within_a_graph_is_counted_too():
 
 
 def test_what_holds_weights_of_an_unknown_kind_is_named():
-    parts = [layers.PReLU(name="prelu"), layers.TimeDistributed(layers.Dense(2), name="steps")]
+    parts = [layers.PReLU(name="prelu"), layers.LSTM(2, name="steps")]
     count = count_flops(keras.Sequential([keras.Input((3, 4)), *parts], name="net"))
     assert (count.layers, count.uncounted) == ((), ("net/prelu", "net/steps"))
 

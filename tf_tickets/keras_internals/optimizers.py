@@ -10,11 +10,16 @@ from tf_tickets.keras_internals.layers import OF_TENSORFLOW
 
 
 def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
-    """Yield the optimizers that a model or an optimizer has, however they are nested."""
+    """Yield the optimizers that a model or an optimizer has, each once, however they are nested."""
+    yield from _nested(owner, set())
+
+
+def _nested(owner, seen):
     for value in _flattened(list(vars(owner).values())):
-        if isinstance(value, keras.optimizers.Optimizer):
+        if isinstance(value, keras.optimizers.Optimizer) and id(value) not in seen:
+            seen.add(id(value))
             yield value
-            yield from nested_optimizers(value)
+            yield from _nested(value, seen)
 
 
 def _flattened(value):
@@ -45,8 +50,7 @@ def slots_of(optimizer: keras.optimizers.Optimizer) -> dict[int, list[keras.Vari
     moments, is left out.
     """
     slots = {}
-    parts = (optimizer, *nested_optimizers(optimizer))
-    for each in {id(part): part for part in parts}.values():
+    for each in (optimizer, *nested_optimizers(optimizer)):
         trained = each._trainable_variables
         for variable in trained:
             slots.setdefault(id(variable), [])
