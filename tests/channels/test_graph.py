@@ -20,7 +20,7 @@ def removable(graph):
     """Return the scales that let each removable channel go, as sorted lists of (layer, index)."""
     found = [
         sorted((path.split("/")[-2], index) for path, index in scales)
-        for scales in graph.zeroed_by.values()
+        for scales in graph.by_scales.keys.values()
         if scales
     ]
     return sorted(found)
@@ -39,7 +39,7 @@ def test_a_normalised_convolution_may_lose_channels_and_the_output_none(inputs):
     x = layers.ReLU()(norm("bn")(layers.Conv2D(5, 3, name="a")(inputs)))
     graph = graph_of(layers.Conv2D(2, 1, name="b")(x), inputs)
     assert removable(graph) == each_alone("bn", 5)
-    assert set(graph.reasons.values()) == {
+    assert set(graph.by_scales.reasons.values()) == {
         "it is an input of the network",
         "it is an output of the network",
     }
@@ -51,7 +51,10 @@ def test_what_is_read_before_its_scale_stays(inputs):
     z = layers.Concatenate()([norm("bn")(x), y])
     graph = graph_of(layers.Conv2D(2, 1, name="c")(z), inputs)
     assert removable(graph) == []
-    assert "no normalisation scales it right before b, which reads it" in graph.reasons.values()
+    assert (
+        "no normalisation scales it right before b, which reads it"
+        in graph.by_scales.reasons.values()
+    )
 
 
 def test_an_activation_that_lifts_zero_stops_it(inputs):
@@ -105,7 +108,7 @@ def test_a_factor_that_is_spread_over_the_channels_stays_whole(inputs):
     attention = norm("spread")(layers.Conv2D(1, 1)(x))
     graph = graph_of(layers.Conv2D(1, 1)(layers.Multiply(name="times")([x, attention])), inputs)
     assert removable(graph) == each_alone("bn", 2)
-    assert "times spreads it over all channels" in graph.reasons.values()
+    assert "times spreads it over all channels" in graph.by_scales.reasons.values()
 
 
 def test_flattening_spreads_a_channel_over_positions(inputs):
@@ -186,7 +189,7 @@ def test_units_that_a_softmax_mixes_stay_and_their_inputs_may_go(inputs):
     x = norm("after")(layers.Dense(3, activation="softmax", name="mixed")(x))
     graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
     assert removable(graph) == each_alone("bn", 2)
-    assert "the activation of mixed, softmax, may mix them" in graph.reasons.values()
+    assert "the activation of mixed, softmax, may mix them" in graph.by_scales.reasons.values()
 
 
 def by_place(x):
