@@ -11,8 +11,9 @@ import numpy as np
 from keras import layers, ops
 
 SIZE = 4  # height and width of images
-WIDTHS = (1, 2, 3, 4, 6)
-ACTIVATIONS = (None, None, "relu", "tanh", "gelu", "silu", "sigmoid", "softplus", "softmax")
+WIDTHS = (1, 2, 3, 4, 4, 6, 6)
+KEEP_ZERO = (None, None, "relu", "relu", "tanh", "gelu", "silu")
+ACTIVATIONS = (*KEEP_ZERO, "sigmoid", "softplus", "softmax")
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -71,14 +72,13 @@ class RandomGraph:
     def grow(self, num_steps: int) -> None:
         """Make more tensors by so many steps."""
         steps = (
-            *(self.convolve,) * 6,
-            *(self.normalise,) * 4,
-            *(self.activate,) * 3,
-            *(self.merge,) * 4,
-            *(self.operate,) * 3,
+            *(self.block,) * 8,
+            *(self.convolve,) * 3,
+            *(self.normalise, self.normalise, self.activate, self.activate, self.operate),
+            *(self.merge,) * 3,
             *(self.to_vector, self.on_vector, self.to_image, self.gate, self.modulate),
             *(self.call_again,) * 2,
-            *(self.nest, self.reshape, self.unknown, self.constant),
+            *(self.nest, self.reshape, self.rng.choice((self.unknown, self.constant))),
         )
         for _ in range(num_steps):
             self.rng.choice(steps)()
@@ -86,12 +86,12 @@ class RandomGraph:
     def outputs(self):
         """Return what a model of all this gives: heads, and now and then a tensor as it is."""
         made = []
-        for _ in range(self.rng.choice((1, 1, 2, 3))):
+        for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
             x = self.image()
             head = self.rng.random()
-            if head < 0.5:
+            if head < 0.6:
                 x = layers.Conv2D(2, 1)(x)
-            elif head < 0.8:
+            elif head < 0.9:
                 x = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
             made.append(x)
         if self.vectors:
@@ -100,7 +100,7 @@ class RandomGraph:
 
     def image(self):
         """Return an image, of the latest more often than not."""
-        some = self.images[-3:] if self.rng.random() < 0.7 else self.images
+        some = self.images[-2:] if self.rng.random() < 0.8 else self.images
         return self.rng.choice(some)
 
     def add(self, layer, x):
@@ -116,6 +116,14 @@ class RandomGraph:
             self.images.append(x)
 
     # --- steps
+
+    def block(self):
+        """Convolve, normalise and activate, as most networks do."""
+        pick = self.rng.choice
+        x = layers.Conv2D(pick(WIDTHS), pick((1, 3)), padding="same")(self.image())
+        if pick((True, True, False)):
+            x = layers.BatchNormalization(scale=pick((True, True, False)))(x)
+        self.add(layers.Activation(pick(KEEP_ZERO) or "linear"), x)
 
     def convolve(self):
         """Mix the channels of an image."""
@@ -251,7 +259,7 @@ class RandomGraph:
         self.keep(
             self.rng.choice(
                 (
-                    *(lambda: x + value, lambda: x * value, lambda: value - x),
+                    *(lambda: x + value, lambda: x * value, lambda: ops.subtract(value, x)),
                     *(lambda: ops.maximum(x, value), lambda: x / (2.0 + value**2)),
                     lambda: x * ops.zeros((1,), x.dtype),
                 )

@@ -200,8 +200,7 @@ class _Walk:
         if handler is None:
             return self._leave_whole(operation, call, inputs, obstacle)
         flow = handler(self, operation, call, inputs)
-        widths = [_width(tensor.shape) for tensor in call.outputs]
-        if flow is None or [len(flow.channels)] != widths:
+        if flow is None or not _fit([flow], call.outputs):
             obstacle = "is called in a way that cannot be followed"
             return self._leave_whole(operation, call, inputs, obstacle)
         return [flow]
@@ -209,17 +208,18 @@ class _Walk:
     def _nested(self, model, call, inputs):
         """Walk a model within the network; it has the same channels at each of its calls."""
         places = graph_of(model).inputs
-        fits = len(places) == len(inputs) and all(
-            place.shape[-1:] == (None,) or _width(place.shape) == len(flow.channels)
-            for place, flow in zip(places, inputs, strict=True)
-        )
-        if not fits:
+        if not _fit(inputs, places):
             return self._leave_whole(model, call, inputs, "is called on other shapes than its own")
         known = self.nested.setdefault(id(model), [flow.channels for flow in inputs])
         for place, channels, flow in zip(places, known, inputs, strict=True):
             if _width(place.shape):  # not where it takes any width
                 self.join(channels, flow.channels)
-        return self.network(model, inputs)
+        made = self.network(model, inputs)
+        if _fit(made, call.outputs):
+            return made
+        reason = f"{model.name} holds layers that take any width, and cannot be followed"
+        self.protect_all([*inputs, *made], reason)
+        return [self.fixed(tensor.shape, reason) for tensor in call.outputs]
 
     def _leave_whole(self, operation, call, inputs, obstacle):
         reason = f"{operation.name} ({type(operation).__name__}) {obstacle}"
@@ -267,3 +267,11 @@ class _Walk:
 def _width(shape) -> int:
     """Return how many channels a tensor has; 0 where it has no axis of them, or any number."""
     return shape[-1] or 0 if shape else 0
+
+
+def _fit(flows, tensors) -> bool:
+    """Return whether flows are as wide as tensors, each its own; any width fits an unknown one."""
+    return len(flows) == len(tensors) and all(
+        len(flow.channels) == _width(tensor.shape) or tensor.shape[-1:] == (None,)
+        for flow, tensor in zip(flows, tensors, strict=True)
+    )
