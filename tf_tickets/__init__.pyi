@@ -1,11 +1,7 @@
 from . import callbacks, engines, lab, search
 from .channels.equal_sparsity import channel_sparsity_for
-from .channels.ranking import (
-    ChannelRanking,
-    channel_masks,
-    channel_masks_of_zeros,
-    weight_masks,
-)
+from .channels.ranking import ChannelRanking, channel_masks
+from .channels.removal import channel_masks_of_zeros, weight_masks
 from .channels.slim import SlimReport, slim
 from .costs.flops import FlopsCount, count_flops, training_flops
 from .costs.pruning import pruning_flops

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from tf_tickets.channels.graph import ChannelGraph
 
@@ -20,7 +20,7 @@ def removable(graph):
     """Return the scales that let each removable channel go, as sorted lists of (layer, index)."""
     found = [
         sorted((path.split("/")[-2], index) for path, index in scales)
-        for scales in graph.zeroed_by.values()
+        for scales in graph.by_scales.keys.values()
         if scales
     ]
     return sorted(found)
@@ -39,7 +39,7 @@ def test_a_normalised_convolution_may_lose_channels_and_the_output_none(inputs):
     x = layers.ReLU()(norm("bn")(layers.Conv2D(5, 3, name="a")(inputs)))
     graph = graph_of(layers.Conv2D(2, 1, name="b")(x), inputs)
     assert removable(graph) == each_alone("bn", 5)
-    assert set(graph.reasons.values()) == {
+    assert set(graph.by_scales.reasons.values()) == {
         "it is an input of the network",
         "it is an output of the network",
     }
@@ -51,7 +51,10 @@ def test_what_is_read_before_its_scale_stays(inputs):
     z = layers.Concatenate()([norm("bn")(x), y])
     graph = graph_of(layers.Conv2D(2, 1, name="c")(z), inputs)
     assert removable(graph) == []
-    assert "no normalisation scales it right before b, which reads it" in graph.reasons.values()
+    assert (
+        "no normalisation scales it right before b, which reads it"
+        in graph.by_scales.reasons.values()
+    )
 
 
 def test_an_activation_that_lifts_zero_stops_it(inputs):
@@ -75,9 +78,144 @@ def test_operators_do_as_the_layers_do(inputs):
     assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)], [("three", 0)]]
 
 
-def test_an_operator_with_a_number_keeps_its_surroundings(inputs):
-    x = norm("one")(layers.Conv2D(2, 1)(inputs)) + 1.0
-    assert removable(graph_of(layers.Conv2D(1, 1)(x), inputs)) == []
+KEEP_ZERO = (
+    *(ops.relu, ops.silu, ops.gelu, ops.tanh, ops.leaky_relu, ops.hard_silu, ops.relu6, ops.elu),
+    *(ops.abs, ops.square, ops.sign, ops.sqrt, ops.sin, ops.negative, ops.stop_gradient),
+    *(lambda x: 2.0 * x, lambda x: x / 3.0, lambda x: x**2, lambda x: x - 0.0),
+    *(lambda x: ops.maximum(x, -1.0), lambda x: ops.clip(x, -1.0, 1.0)),
+    *(lambda x: ops.cast(x, "float32"), lambda x: x * layers.Conv2D(1, 1)(x)),
+    lambda x: x * np.ones((1, 4, 4, 1), "float32"),
+    lambda x: x + np.zeros((1, 4, 4, 1), "float32"),
+)
+LIFT_ZERO = (
+    *(ops.sigmoid, ops.softplus, ops.exp, ops.cos, ops.reciprocal, ops.hard_sigmoid),
+    *(lambda x: x + 1.0, lambda x: 1.0 - x, lambda x: ops.maximum(x, 0.1), lambda x: 2.0 / x),
+    *(lambda x: x**0, lambda x: x / x, lambda x: x + layers.Conv2D(1, 1)(x)),
+    *(lambda x: x + np.ones((1, 4, 4, 1), "float32"), lambda x: ops.clip(x, 1.0, 2.0)),
+)
+UNKNOWN = (
+    *(ops.softmax, lambda x: ops.flip(x, axis=-1), lambda x: ops.cumsum(x, axis=-1)),
+    *(lambda x: ops.mean(x, axis=-1, keepdims=True), lambda x: x[..., ::-1]),
+    lambda x: ops.where(x > 0, x, 0.0),
+)
+
+
+@pytest.mark.parametrize("function", KEEP_ZERO)
+def test_functions_of_each_value_that_keep_zero_go_on(inputs, function):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(function(x)), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+    assert not graph.kept_whole and graph.by_kernels.keys.keys() == graph.by_scales.keys.keys()
+
+
+@pytest.mark.parametrize("function", LIFT_ZERO)
+def test_functions_that_lift_zero_stop_it_and_say_so(inputs, function):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(function(x)), inputs)
+    assert removable(graph) == [] and not graph.by_kernels.keys and not graph.kept_whole
+    reasons = " ".join(graph.by_scales.reasons.values())
+    assert "something else than zero of zeros" in reasons or "divides by it" in reasons
+
+
+@pytest.mark.parametrize("function", UNKNOWN)
+def test_functions_that_mix_channels_keep_their_surroundings(inputs, function):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(function(x)), inputs)
+    assert removable(graph) == [] and graph.kept_whole
+
+
+def test_a_mean_over_positions_goes_on(inputs):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    for axes in ((1, 2), [2, -3], 1):
+        graph = graph_of(layers.Dense(1)(ops.mean(x, axis=axes)), inputs)
+        assert removable(graph) == each_alone("bn", 2)
+
+
+def test_a_gate_of_operations_is_a_product(inputs):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    share = ops.mean(x, axis=(1, 2), keepdims=True)
+    share = layers.ReLU(6.0)(layers.Conv2D(2, 1)(share) + 3.0) * (1.0 / 6.0)
+    graph = graph_of(layers.Conv2D(1, 1)(x * share), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+
+
+def test_modulation_by_other_features_is_named(inputs):
+    codes = keras.Input((3,))
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    scale, shift = (layers.Reshape((1, 1, 2))(layers.Dense(2)(codes)) for _ in range(2))
+    x = x * scale + shift
+    graph = graph_of(layers.Conv2D(1, 1)(x), [inputs, codes])
+    assert removable(graph) == []
+    assert any("as AdaIN and FiLM" in reason for reason in graph.by_scales.reasons.values())
+    # By their filters all three go together.
+    assert [len({name for name, _ in keys}) for keys in graph.by_kernels.keys.values() if keys] == [
+        *(2, 2)
+    ]
+
+
+CONSTANT = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda x: layers.Add(name="with")([x, CONSTANT]),
+        lambda x: layers.Multiply(name="with")([x, CONSTANT]),
+        lambda x: layers.Maximum(name="with")([x, CONSTANT]),
+        *(lambda x: x + CONSTANT, lambda x: ops.multiply(CONSTANT, x), lambda x: x / CONSTANT),
+        lambda x: ops.minimum(x, CONSTANT),
+        lambda x: layers.Concatenate(axis=1, name="with")([x, CONSTANT]),
+    ],
+)
+def test_a_constant_as_wide_as_the_features_keeps_them(inputs, combine):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(combine(x)), inputs)
+    assert removable(graph) == []
+    assert any("constant as wide as it" in reason for reason in graph.by_scales.reasons.values())
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_constant_beside_the_features_lets_them_go(inputs, first):
+    x = norm("bn")(layers.Conv2D(2, 1)(inputs))
+    some = [CONSTANT, x] if first else [x, CONSTANT]
+    graph = graph_of(layers.Conv2D(1, 1)(ops.concatenate(some, axis=-1)), inputs)
+    assert removable(graph) == each_alone("bn", 2)
+    last = graph.layers[-1]
+    own = set(graph.scales["bn/gamma"].tolist())
+    assert [int(c) in own for c in last.channels["in"]] == [not first] * 2 + [first] * 2
+
+
+def test_a_layer_called_on_two_widths_ties_nothing(inputs):
+    flatten = layers.Flatten()
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(3, 1)(inputs))
+    graph = graph_of(layers.Dense(1)(layers.Concatenate()([flatten(x), flatten(y)])), inputs)
+    assert removable(graph) == each_alone("one", 2) + each_alone("two", 3)
+
+
+def test_a_reshape_to_a_number_of_channels_ties_its_calls(inputs):
+    reshape = layers.Reshape((-1, 2))
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(2, 1)(inputs))
+    graph = graph_of(layers.Dense(1)(layers.Concatenate()([reshape(x), reshape(y)])), inputs)
+    assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)]]
+
+
+def test_a_nested_model_of_any_width_is_called_on_two(inputs):
+    anything = keras.Sequential([keras.Input((None, None, None)), layers.ReLU()])
+    x = norm("one")(layers.Conv2D(2, 1)(inputs))
+    y = norm("two")(layers.Conv2D(3, 1)(inputs))
+    graph = graph_of(layers.Conv2D(1, 1)(layers.Concatenate()([anything(x), anything(y)])), inputs)
+    assert removable(graph) == each_alone("one", 2) + each_alone("two", 3)
+
+
+def test_weights_that_a_kind_does_not_have_keep_a_layer_whole(inputs):
+    dense = layers.Dense(3, name="tuned")
+    x = dense(norm("bn")(layers.Conv2D(2, 1)(inputs)))
+    dense.enable_lora(1)
+    graph = graph_of(layers.Dense(1)(x), inputs)
+    assert removable(graph) == []
+    assert "lora_kernel_a" in graph.kept_whole["tuned"]
 
 
 def test_a_sum_with_what_is_never_zero_stays(inputs):
@@ -105,7 +243,7 @@ def test_a_factor_that_is_spread_over_the_channels_stays_whole(inputs):
     attention = norm("spread")(layers.Conv2D(1, 1)(x))
     graph = graph_of(layers.Conv2D(1, 1)(layers.Multiply(name="times")([x, attention])), inputs)
     assert removable(graph) == each_alone("bn", 2)
-    assert "times spreads it over all channels" in graph.reasons.values()
+    assert "times spreads it over all channels" in graph.by_scales.reasons.values()
 
 
 def test_flattening_spreads_a_channel_over_positions(inputs):
@@ -186,7 +324,7 @@ def test_units_that_a_softmax_mixes_stay_and_their_inputs_may_go(inputs):
     x = norm("after")(layers.Dense(3, activation="softmax", name="mixed")(x))
     graph = graph_of(layers.Conv2D(1, 1)(x), inputs)
     assert removable(graph) == each_alone("bn", 2)
-    assert "the activation of mixed, softmax, may mix them" in graph.reasons.values()
+    assert "the activation of mixed, softmax, may mix them" in graph.by_scales.reasons.values()
 
 
 def by_place(x):

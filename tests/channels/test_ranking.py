@@ -102,65 +102,9 @@ def test_both_networks_of_a_gan_are_ranked_together():
     assert masks.num_kept == round(0.5 * masks.size)
 
 
-def test_channels_whose_scale_and_shift_are_zero_are_found():
-    model = network(3, 2)
-    assert tt.channel_masks_of_zeros(model) == tt.Masks({})
-    set_scales(model, [0, 1, 0])
-    model.get_layer("bn0").beta.assign([0, 0, 1])
-    masks = tt.channel_masks_of_zeros(model)
-    assert {path: mask.tolist() for path, mask in masks.items()} == {
-        "bn0/gamma": [False, True, True],
-        "bn1/gamma": [True, True],
-    }
-
-
-def test_channels_that_begin_at_zero_are_not_among_them():
-    model = network(3, 2)
-    set_scales(model, [0, 0, 0])
-    assert tt.channel_masks_of_zeros(model) == tt.Masks({})
-    set_scales(model, [0, 0, 0], [0, 1])
-    masks = tt.channel_masks_of_zeros(model)
-    assert [mask.tolist() for mask in masks.values()] == [[True, True, True], [False, True]]
-
-
-def test_channel_masks_come_back_from_what_was_held_to_them():
-    model = network(4, 4)
-    set_scales(model, [0.1, 0.4, 0.2, 0.3], [4, 1, 2, 3])
-    masks = tt.channel_masks(model, 0.5)
-    with tt.hold(model, tt.weight_masks(model, masks)):
-        assert tt.channel_masks_of_zeros(model) == masks
-
-
-def test_weight_masks_remove_a_channel_everywhere():
-    model = network(2, 1)
-    masks = tt.Masks({"bn0/gamma": np.array([True, False])})
-    found = tt.weight_masks(model, masks)
-    assert set(found) == {
-        *("conv0/kernel", "conv0/bias", "bn0/gamma", "bn0/beta"),
-        "conv1/kernel",
-    }
-    assert found["conv0/kernel"].reshape(2, 2).tolist() == [[True, False]] * 2
-    assert found["conv1/kernel"].reshape(2, 1).tolist() == [[True], [False]]
-
-
-def test_weight_masks_take_only_scale_and_shift_where_the_channel_stays():
-    model = network(2, 2, residual=True)
-    found = tt.weight_masks(model, tt.Masks({"bn0/gamma": np.array([True, False])}))
-    assert set(found) == {"bn0/gamma", "bn0/beta"}
-
-
-def test_weight_masks_take_scale_and_shift_of_a_frozen_normalisation_too():
-    model = network(2, 1)
-    model.get_layer("bn0").trainable = False
-    found = tt.weight_masks(model, tt.Masks({"bn0/gamma": np.array([True, False])}))
-    assert found["bn0/gamma"].tolist() == found["bn0/beta"].tolist() == [True, False]
-    with tt.hold(model, found):
-        assert model.get_layer("bn0").gamma.numpy().tolist() == [1, 0]
-
-
 def test_a_model_without_normalisation_is_refused():
     model = tt.models.build("conv-ae", (32, 32, 3), width=2)
-    with pytest.raises(tt.SettingError, match="no batch or group normalisation"):
+    with pytest.raises(tt.SettingError, match="by='norm' instead, or add BatchNorm"):
         tt.channel_masks(model, 0.5)
 
 
@@ -197,3 +141,96 @@ def test_a_scale_that_is_not_a_number_is_refused():
     set_scales(model, [np.nan, 1])
     with pytest.raises(tt.DivergedError, match="bn0/gamma"):
         tt.channel_masks(model, 0.5)
+
+
+# --- by norm and by Taylor terms
+
+
+def plain(*widths, residual=False):
+    """Return dense layers without normalisations, named dense0, dense1, ..., and one more."""
+    x = inputs = keras.Input((2,))
+    for number, width in enumerate(widths):
+        y = layers.Dense(width, "relu", name=f"dense{number}")(x)
+        x = layers.Add()([x, y]) if residual and number else y
+    return keras.Model(inputs, layers.Dense(1, use_bias=False, name="last")(x), name="network")
+
+
+def test_the_channels_of_the_smallest_norms_go():
+    model = plain(3)
+    model.get_layer("dense0").kernel.assign([[3, 0.1, 1], [4, 0.1, 1]])
+    model.get_layer("dense0").bias.assign([0, 1, 0])
+    model.get_layer("last").kernel.assign([[0.1], [1], [0.1]])
+    # Squares: 25 and .01, 1.02 and 1, 2 and .01; the means of both layers 12.5, 1.01, 1.0.
+    masks = tt.channel_masks(model, 1 / 3, by="norm")
+    assert {name: mask.tolist() for name, mask in masks.items()} == {
+        "dense0/kernel": [True, True, False]
+    }
+    assert tt.channel_masks(model, 2 / 3, by="norm")["dense0/kernel"].tolist() == [
+        *(True, False, False)
+    ]
+
+
+def test_norms_of_two_layers_compare_by_their_means():
+    model = plain(2, 2)
+    for number, size in enumerate((1, 100)):
+        model.get_layer(f"dense{number}").kernel.assign(np.diag([size, 3 * size]))
+    model.get_layer("last").kernel.assign([[100], [300]])
+    masks = tt.channel_masks(model, 0.5, by="norm")
+    assert [mask.tolist() for mask in masks.values()] == [[False, True], [False, True]]
+
+
+def test_a_channel_that_several_kernels_make_goes_as_a_whole_group_alone():
+    model = plain(2, 2, residual=True)
+    with pytest.raises(tt.SettingError, match="whole_groups=True"):
+        tt.channel_masks(model, 0.5, by="norm")
+    model.get_layer("dense1").kernel.assign([[5, 0.1], [5, 0.1]])
+    masks = tt.channel_masks(model, 0.5, whole_groups=True, by="norm")
+    assert [mask.tolist() for mask in masks.values()] == [[True, False], [True, False]]
+
+
+def test_the_channels_that_a_loss_hangs_on_least_go():
+    model = plain(3)
+    model.get_layer("dense0").kernel.assign([[3, 2, 1], [0, 0, 0]])
+    model.get_layer("last").kernel.assign([[0.1], [1], [3]])
+    x = np.array([[1.0, 0.0]], "float32")
+    # The loss is 3 * .1 + 2 * 1 + 1 * 3: the first channel gives the least, and has the most.
+    masks = tt.channel_masks(model, 1 / 3, by="taylor", losses=[lambda: keras.ops.sum(model(x))])
+    assert masks["dense0/kernel"].tolist() == [False, True, True]
+    assert tt.channel_masks(model, 1 / 3, by="norm")["dense0/kernel"].tolist() == [
+        *(True, False, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "size"}, "`by` must be one of scale, norm, taylor. Received: 'size'"),
+        ({"by": "taylor"}, "`losses` are for by='taylor', which needs one function or more"),
+        ({"losses": [lambda: 0.0]}, "`losses` are for by='taylor'"),
+    ],
+)
+def test_rankings_that_cannot_be_are_refused(options, message):
+    with pytest.raises(tt.SettingError, match=message):
+        tt.channel_masks(plain(3), 0.5, **options)
+
+
+def test_a_weight_that_is_not_a_number_is_refused():
+    model = plain(3)
+    model.get_layer("last").kernel.assign([[1], [np.nan], [1]])
+    with pytest.raises(tt.DivergedError, match="dense0/kernel"):
+        tt.channel_masks(model, 0.5, by="norm")
+
+
+def test_nothing_that_filters_make_may_go():
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, layers.Dense(2, name="only")(inputs))
+    with pytest.raises(tt.SettingError, match="it is an output of the network"):
+        tt.channel_masks(model, 0.5, by="norm")
+
+
+def test_channels_that_are_lifted_off_zero_stay_and_say_so():
+    inputs = keras.Input((2,))
+    x = layers.Dense(3, "sigmoid", name="lifted")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    with pytest.raises(tt.SettingError, match="sigmoid of lifted makes something else than zero"):
+        tt.channel_masks(model, 0.5, by="norm")

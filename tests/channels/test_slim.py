@@ -284,11 +284,221 @@ def test_networks_of_keras_in_float32(name):
     assert_equal_up_to_rounding(model, slimmed, inputs_of(model, batch=16))
 
 
+def flatten_twice():
+    """Return one Flatten that is called on two widths."""
+    flatten, inputs = layers.Flatten(), keras.Input((8, 8, 3))
+    wide = layers.BatchNormalization()(layers.Conv2D(8, 3, strides=2)(inputs))
+    narrow = layers.BatchNormalization()(layers.Conv2D(4, 3, strides=2)(wide))
+    x = layers.Concatenate()([flatten(wide), flatten(layers.ReLU()(narrow))])
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+def with_constants():
+    """Return sums and products with constants, of layers and of operators."""
+    constant = np.random.default_rng(0).normal(size=(1, 8, 8, 6)).astype(keras.config.floatx())
+    x = inputs = keras.Input((8, 8, 3))
+    for combine in (
+        *(lambda x: layers.Add()([x, constant]), lambda x: layers.Multiply()([x, constant])),
+        *(lambda x: x + constant, lambda x: keras.ops.maximum(x, constant)),
+        *(lambda x: 2.0 * keras.ops.relu(x), lambda x: layers.Add()([x, constant[..., :1]])),
+    ):
+        x = layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x))
+        x = combine(layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x)))
+    return keras.Model(inputs, layers.Conv2D(2, 1)(x))
+
+
+@pytest.mark.parametrize("build", [flatten_twice, with_constants])
+def test_graphs_that_make_others_fall_over(build, float64):
+    model = shake(build())
+    assert check_equal(model, tolerance=1e-10).count_params() < 0.9 * model.count_params()
+
+
 def test_a_small_network_of_keras(float64):
     model = keras.applications.MobileNetV2(
         alpha=0.35, weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
     )
     check_equal(shake(model), tolerance=1e-10)
+
+
+# --- by filters
+
+
+def mask_weights(model, masks):
+    """Set to zero what channel masks make useless, as `hold` would."""
+    for name, mask in tt.weight_masks(model, masks).items():
+        variable = variable_names(model)[name]
+        variable.assign(variable.numpy() * mask)
+
+
+def check_equal_by_norm(model, channel_sparsity=0.4, tolerance=1e-10, **options):
+    masks = tt.channel_masks(model, channel_sparsity, by="norm", **options)
+    slimmed = tt.slim(model, masks)
+    mask_weights(model, slimmed.slim_report.masks)
+    x = inputs_of(model)
+    for training in MODES:
+        expected, received = (answer(each, x, training) for each in (model, slimmed))
+        assert np.abs(expected - received).max() <= tolerance * np.abs(expected).max(), training
+    return slimmed
+
+
+def vgg():
+    """Return convolutions without normalisations, and dense layers behind them."""
+    x = inputs = keras.Input((8, 8, 3))
+    for width in (4, 6):
+        for _ in range(2):
+            x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Dense(12, "relu")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Dense(3, "softmax")(x))
+
+
+def critic():
+    """Return the discriminator of a DCGAN, which has no normalisation at its first layer."""
+    x = inputs = keras.Input((16, 16, 3))
+    for width in (4, 6, 8):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(width, 5, strides=2, padding="same")(x))
+        x = layers.Dropout(0.0)(x)
+    return keras.Model(inputs, layers.Dense(1)(layers.Flatten()(x)))
+
+
+def inception():
+    """Return branches that are put beside each other, with normalisations without scales."""
+    x = inputs = keras.Input((8, 8, 3))
+    for _ in range(2):
+        branches = []
+        for size in (1, 3):
+            y = layers.Conv2D(4, size, padding="same", use_bias=False)(x)
+            branches.append(layers.ReLU()(layers.BatchNormalization(scale=False)(y)))
+        branches.append(layers.AveragePooling2D(3, 1, "same")(x))
+        x = layers.Concatenate()(branches)
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def convnext():
+    """Return blocks that normalise over their channels, which can lose none but hidden ones."""
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 2, strides=2)(x)
+    for _ in range(2):
+        y = layers.LayerNormalization()(layers.DepthwiseConv2D(3, padding="same")(x))
+        x = layers.Add()([x, layers.Dense(6)(layers.Dense(24, "gelu")(y))])
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def modulated():
+    """Return a block whose features codes scale and shift, as AdaIN does."""
+    image, codes = keras.Input((8, 8, 3)), keras.Input((4,))
+    x = layers.Conv2D(6, 3, padding="same")(image)
+    x = layers.GroupNormalization(-1, scale=False, center=False)(x)
+    scale, shift = (layers.Reshape((1, 1, 6))(layers.Dense(6)(codes)) for _ in range(2))
+    return keras.Model([image, codes], layers.Conv2D(3, 1)(layers.ReLU()(x * scale + shift)))
+
+
+WITHOUT_SCALES = (vgg, critic, inception, convnext, unet, from_codes, squeeze_and_excite)
+
+
+@pytest.mark.parametrize("build", WITHOUT_SCALES)
+def test_channels_go_by_their_filters(build, float64):
+    model = shake(build())
+    slimmed = check_equal_by_norm(model)
+    assert slimmed.count_params() < 0.9 * model.count_params()
+
+
+def test_whole_groups_go_by_their_filters(float64):
+    model = shake(residual())
+    slimmed = check_equal_by_norm(model, whole_groups=True)
+    assert slimmed.count_params() < 0.7 * model.count_params()
+
+
+def residual():
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, padding="same")(x)
+    for _ in range(2):
+        y = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+        x = layers.Add()([x, layers.Conv2D(6, 3, padding="same")(y)])
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def test_features_that_codes_modulate_go_with_both(float64):
+    model = shake(modulated())
+    masks = tt.channel_masks(model, 0.5, whole_groups=True, by="norm")
+    slimmed = tt.slim(model, masks)
+    assert slimmed.count_params() < 0.7 * model.count_params()
+    mask_weights(model, masks)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=shape) for shape in ((2, 8, 8, 3), (2, 4))]
+    expected, received = (answer(each, x, False) for each in (model, slimmed))
+    np.testing.assert_allclose(received, expected, atol=1e-10)
+
+
+def test_channels_go_by_what_a_loss_says(float64):
+    model = shake(vgg())
+    x = inputs_of(model)
+    losses = [lambda: keras.ops.mean(keras.ops.square(model(x, training=True)))]
+    before = [np.array(variable.numpy()) for variable in model.variables]
+    masks = tt.channel_masks(model, 0.4, by="taylor", losses=losses)
+    after = [variable.numpy() for variable in model.variables]
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    slimmed = tt.slim(model, masks)
+    mask_weights(model, masks)
+    np.testing.assert_allclose(answer(slimmed, x, False), answer(model, x, False), atol=1e-10)
+
+
+def test_a_model_held_to_its_filters_trains_as_the_slim_one():
+    model = shake(inception())
+    masks = tt.channel_masks(model, 0.4, by="norm")
+    slimmed = tt.slim(model, masks)
+    x = inputs_of(model, batch=8)
+    y = np.random.default_rng(2).normal(size=(8, 3)).astype("float32")
+    with tt.hold(model, tt.weight_masks(model, masks)):
+        for each in (model, slimmed):
+            each.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+            each.fit(x, y, epochs=2, shuffle=False, verbose=0)
+    again = tt.slim(model, tt.channel_masks_of_zeros(model))
+    for pair in zip(again.variables, slimmed.variables, strict=True):
+        np.testing.assert_allclose(*(each.numpy() for each in pair), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("round_to", "width"), [(1, 6), (4, 8), (16, 10)])
+def test_widths_by_filters_are_rounded_up(round_to, width):
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Conv2D(10, 1, activation="relu", name="a")(inputs)
+    model = keras.Model(inputs, layers.Conv2D(3, 1)(x))
+    model.get_layer("a").kernel.assign(np.full((1, 1, 2, 10), np.arange(1, 11)))
+    masks = tt.channel_masks(model, 0.4, by="norm")
+    slimmed = tt.slim(model, masks, round_to=round_to)
+    assert slimmed.get_layer("a").filters == width
+    back = slimmed.slim_report.masks["a/kernel"] & ~masks["a/kernel"]
+    assert np.flatnonzero(back).tolist() == list(range(10 - width, 4)), "the largest filters"
+
+
+def test_a_mask_of_a_kernel_may_have_its_shape():
+    model = vgg()
+    masks = tt.channel_masks(model, 0.4, by="norm")
+    whole = {name: mask for name, mask in tt.weight_masks(model, masks).items() if name in masks}
+    first = {"conv2d/kernel": whole["conv2d/kernel"]}
+    assert tt.slim(model, tt.Masks(first)).slim_report.masks["conv2d/kernel"].shape == (4,)
+    first["conv2d/kernel"] = first["conv2d/kernel"].copy()
+    first["conv2d/kernel"][0, 0, 0] = [True, False, True, False]
+    with pytest.raises(tt.SettingError, match="conv2d/kernel removes single weights"):
+        tt.slim(model, tt.Masks(first))
+
+
+def test_the_report_by_filters_gives_reasons_of_filters():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, "relu", name="a")(inputs)
+    x = layers.Dense(4, "softplus", name="b")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="c")(x))
+    slimmed = tt.slim(model, tt.channel_masks(model, 0.5, by="norm"))
+    rows = {row.name: row for row in slimmed.slim_report.layers}
+    assert (rows["a"].before, rows["a"].after) == (4, 2)
+    assert rows["b"].reason == "softplus of b makes something else than zero of zeros"
+
+
+def test_a_report_takes_masks_of_filters():
+    model = vgg()
+    masks = tt.channel_masks(model, 0.5, by="norm")
+    flops = tt.report(model, channel_masks=masks, measure=False).flops
+    assert flops["slim"] < 0.7 * flops["dense"]
 
 
 # --- what is left whole
@@ -413,6 +623,15 @@ def test_the_model_itself_is_left_as_it_is():
 @pytest.mark.parametrize("norm", [{"center": False}, {"scale": True, "momentum": 0.5}])
 def test_normalisations_with_other_options(norm):
     check_equal(shake(small(**norm)))
+
+
+def test_a_rate_that_was_set_since_is_carried():
+    inputs = keras.Input((4,))
+    x = layers.BatchNormalization()(layers.Dense(6)(inputs))
+    dropout = layers.Dropout(0.5)
+    model = keras.Model(inputs, layers.Dense(2)(dropout(x)))
+    dropout.rate = 0.0
+    check_equal(shake(model))
 
 
 @pytest.mark.parametrize(

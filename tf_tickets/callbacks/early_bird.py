@@ -13,8 +13,9 @@ from tf_tickets.optimizers import UpdateCounter
 class EarlyBird(keras.callbacks.Callback):
     """Watches which channels of a model in training matter, and stops when that has settled.
 
-    The model needs BatchNormalization (or GroupNormalization) layers and a graph: it is Functional
-    or Sequential, or its `components` are. A `train_step` of its own adds `sum(self.losses)` to its
+    The model needs a graph: it is Functional or Sequential, or its `components` are. By default it
+    needs BatchNormalization (or GroupNormalization) layers, too, by whose scales channels are
+    ranked; by="norm" does without. A `train_step` of its own adds `sum(self.losses)` to its
     loss: that is how the scales are pushed towards zero. What follows the ticket is `tt.slim`:
 
         early_bird = tt.callbacks.EarlyBird(channel_sparsity=0.7)
@@ -29,7 +30,8 @@ class EarlyBird(keras.callbacks.Callback):
         scale_penalty: weight of the sum of the scales' magnitudes in the loss; 0 for none.
         draw_every: draw masks after so many updates of the optimizer, at least 1; after each epoch
             by default.
-        whole_groups, pool: as `tt.channel_masks` takes them.
+        whole_groups, pool, by: as `tt.channel_masks` takes them; by is "scale" or "norm". By norm
+            no scale is penalised.
 
     Raises:
         SettingError: if `draw_every` is out of range; when training begins, if no channel may go or
@@ -59,6 +61,7 @@ class EarlyBird(keras.callbacks.Callback):
         draw_every: int | None = None,
         whole_groups: bool = False,
         pool: str = "model",
+        by: str = "scale",
     ):
         super().__init__()
         if draw_every is not None:
@@ -73,11 +76,12 @@ class EarlyBird(keras.callbacks.Callback):
         self.draw_every = draw_every
         self.whole_groups = whole_groups
         self.pool = pool
+        self.by = by
         self._penalty = contextlib.ExitStack()
 
     def on_train_begin(self, logs=None):
         """Begin to watch, and to push the scales towards zero."""
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        ranking = ChannelRanking(self.model, self.whole_groups, self.pool, self.by)
         self._criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )

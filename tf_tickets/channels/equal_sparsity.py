@@ -5,7 +5,8 @@ import math
 import keras
 import numpy as np
 
-from tf_tickets.channels.ranking import ChannelRanking, removed_channels
+from tf_tickets.channels.keys import removed_channels
+from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import masks_with_widths
 from tf_tickets.errors import check_sparsity
 from tf_tickets.pruning.prunable import prunable
@@ -14,20 +15,26 @@ _MOST_STEPS = 12
 
 
 def channel_sparsity_for(
-    model: keras.Model, weight_sparsity: float, whole_groups: bool = False, round_to: int = 1
+    model: keras.Model,
+    weight_sparsity: float,
+    whole_groups: bool = False,
+    round_to: int = 1,
+    by: str = "scale",
 ) -> float:
     """Return the channel sparsity whose slim model has lost a fraction of the kernels' weights.
 
     So a smaller model can be compared with a sparse one that keeps as many weights. If each layer
     loses the same fraction of its channels (`pool` is "layer"), the widths follow from that
-    fraction alone, whatever the scales are: it is found by bisection before any training. With
-    any other pool it is an estimate, as the scales decide which layers become narrow.
+    fraction alone, whatever the scores are: it is found by bisection before any training. With
+    any other pool it is an estimate, as the scores decide which layers become narrow.
 
     Args:
         model: as `ChannelRanking` takes it; it is left as it is.
         weight_sparsity: fraction of the weights of all kernels to remove, in [0, 1).
         whole_groups: as `ChannelRanking` takes it.
         round_to: as `slim` takes it.
+        by: "scale" or "norm", as `ChannelRanking` takes it: by norm more channels may go. Those of
+            Taylor terms are the same as by norm.
 
     Returns:
         A fraction in [0, 1): the one that comes nearest. Channels are whole, so narrow layers
@@ -37,7 +44,7 @@ def channel_sparsity_for(
         SettingError: if no channel may go, or an argument cannot work.
     """
     check_sparsity("weight_sparsity", weight_sparsity)
-    ranking = ChannelRanking(model, whole_groups, "layer")
+    ranking = ChannelRanking(model, whole_groups, "layer", by)
     kernels = {id(kernel): kernel.shape for kernel in prunable(model)}
 
     def lost(channel_sparsity):

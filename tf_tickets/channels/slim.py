@@ -1,7 +1,6 @@
 """A physically smaller model: masked channels removed, not zeroed."""
 
 import collections
-import dataclasses
 import functools
 import itertools
 import numbers
@@ -11,60 +10,16 @@ import keras
 import numpy as np
 
 from tf_tickets.channels.carry import carry
-from tf_tickets.channels.graph import ChannelGraph, LayerChannels
-from tf_tickets.channels.ranking import (
-    channel_masks_for,
-    graphs_of,
-    networks_of,
-    removed_channels,
-)
+from tf_tickets.channels.graph import ChannelGraph
+from tf_tickets.channels.keys import channel_masks_for, masked_with, removed_channels
+from tf_tickets.channels.ranking import graphs_of, networks_of
+from tf_tickets.channels.scoring import magnitudes_of
+from tf_tickets.channels.slim_report import SlimReport, rows_of
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
 from tf_tickets.protocols import Settles, has_ability, rebuilt
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values
-
-
-@dataclasses.dataclass(frozen=True)
-class SlimmedLayer:
-    """What became of one layer.
-
-    Attributes:
-        name, kind: of the layer.
-        before, after: channels that it makes.
-        reason: why it lost none of them; empty where it did.
-    """
-
-    name: str
-    kind: str
-    before: int
-    after: int
-    reason: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class SlimReport:
-    """What was slimmed, and what was left whole for which reason.
-
-    Attributes:
-        layers: a SlimmedLayer for each layer that makes channels or could not be looked into.
-        params_before, params_after: trainable parameters of the model.
-        masks: the channel masks that the slim model stands for: those asked for, less the channels
-            that came back so that no layer was emptied and widths were rounded.
-    """
-
-    layers: tuple[SlimmedLayer, ...]
-    params_before: int
-    params_after: int
-    masks: Masks
-
-    def __str__(self):
-        rows = [
-            f"{each.name:<32} {each.kind:<20} {each.before:>6} -> {each.after:<6} {each.reason}"
-            for each in self.layers
-        ]
-        total = f"{self.params_before:,} -> {self.params_after:,} trainable parameters"
-        return "\n".join([*(row.rstrip() for row in rows), total])
 
 
 def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
@@ -80,9 +35,11 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
     Args:
         model: a built Functional or Sequential model, or a model whose `components` are such and
             that can be made again of others by `with_networks(**components)`.
-        masks: name of a normalisation's scale -> bool (channels,), as `channel_masks` returns.
+        masks: name of a normalisation's scale, or of a kernel that makes channels -> bool
+            (channels,), as `channel_masks` returns. With a masked filter go its bias and the scales
+            and shifts behind it.
         round_to: widths are rounded up to multiples of this, 1 or more, which hardware may like
-            better, by the channels of the largest scales.
+            better, by the channels of the largest scales, or filters of the largest norms.
 
     Returns:
         The slim model, with `slim_report`, a SlimReport.
@@ -105,7 +62,9 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
         pairs = [pair for copy in copies.values() for pair in copy.pairs()]
         carry(model, slimmed, pairs, slices)
     slimmed.slim_report = SlimReport(
-        tuple(row for copy in copies.values() for row in copy.rows()),
+        tuple(
+            row for name, graph in graphs.items() for row in rows_of(networks[name], graph, masks)
+        ),
         *(num_values(each.trainable_variables) for each in (model, slimmed)),
         masks,
     )
@@ -117,7 +76,7 @@ def masks_with_widths(graphs: Iterable[ChannelGraph], masks: Masks, round_to: in
 
     Args:
         graphs: of the model, as `graphs_of` returns them.
-        masks: name of a normalisation's scale -> bool (channels,).
+        masks: name of a scale or kernel -> bool (channels,).
         round_to: as `slim` takes it.
     """
     return functools.reduce(lambda kept, graph: _rounded(graph, kept, round_to), graphs, masks)
@@ -126,24 +85,33 @@ def masks_with_widths(graphs: Iterable[ChannelGraph], masks: Masks, round_to: in
 def _rounded(graph: ChannelGraph, masks: Masks, round_to: int) -> Masks:
     """Return masks in which enough channels came back, those of the largest scales first."""
     kept = {name: mask.copy() for name, mask in masks.items()}
-    scaled = [each.layer.gamma for each in _scaled(graph)]
-    gammas = {graph.names[id(gamma)]: np.abs(gamma.numpy()) for gamma in scaled}
-    scale = {
-        channel: np.mean([gammas[name][index] for name, index in scales])
-        for channel, scales in graph.zeroed_by.items()
-        if scales
+    keys = {
+        int(channel): [key for key in _keys_of(graph, channel) if key[0] in kept]
+        for channel in removed_channels(graph, masks)
     }
+    sizes = magnitudes_of(graph)
+    scale = {
+        channel: np.mean([sizes[name][index] for name, index in places])
+        for channel, places in keys.items()
+    }
+    widths = [each.channels["out"] for each in graph.layers if each.makes]
+    widths += [channels for _, channels in graph.shapes]
     back = [None]
     while back:  # until no layer needs one: what comes back for one may widen another
         gone = set(removed_channels(graph, kept).tolist())
         back = []
-        for each in graph.layers:
-            if each.makes or isinstance(each.layer, keras.layers.Reshape):
-                back += _coming_back(each.channels["out"].tolist(), gone, scale, round_to)
-                gone -= set(back)
-        for name, index in itertools.chain.from_iterable(graph.zeroed_by[c] for c in back):
+        for channels in widths:
+            back += _coming_back(channels.tolist(), gone, scale, round_to)
+            gone -= set(back)
+        for name, index in itertools.chain.from_iterable(keys[channel] for channel in back):
             kept[name][index] = True
     return Masks(kept)
+
+
+def _keys_of(graph, channel):
+    """Return the places of which some are masked where a channel has gone."""
+    by = (graph.by_scales, graph.by_kernels)
+    return sorted(frozenset().union(*(each.keys.get(int(channel), ()) for each in by)))
 
 
 def _coming_back(channels, gone, scale, round_to) -> list:
@@ -165,10 +133,6 @@ def _coming_back(channels, gone, scale, round_to) -> list:
     return back
 
 
-def _scaled(graph):
-    return [each for each in graph.layers if getattr(each.layer, "gamma", None) is not None]
-
-
 def _shapes(layer):
     return [tuple(variable.shape) for variable in layer.variables]
 
@@ -187,6 +151,7 @@ class _Copy:
         self._graph = graph
         self._gone = removed_channels(graph, masks)
         self._channels = {id(each.layer): each for each in graph.layers}
+        self._shapes = {id(layer): channels for layer, channels in graph.shapes}
         self._made: dict[int, tuple] = {}
         self.slices: dict[int, Callable] = {}
         self.network = copy_network(network, self._clone)
@@ -197,37 +162,6 @@ class _Copy:
     def pairs(self) -> list[tuple]:
         """Return each layer, and the network itself, with its copy."""
         return [(self._network, self.network), *self._made.values()]
-
-    def rows(self):
-        """Yield a SlimmedLayer for each layer that makes channels or was left whole."""
-        for each in self._graph.layers:
-            if each.makes:
-                kept = int(np.count_nonzero(self._kept(each, "out")))
-                before = len(each.channels["out"])
-                reason = self._reason(each) if kept == before else ""
-                yield SlimmedLayer(each.layer.name, type(each.layer).__name__, before, kept, reason)
-        for name, obstacle in self._graph.kept_whole.items():
-            layer = next((old for old, _ in self._made.values() if old.name == name), None)
-            if layer is not None and layer.weights:
-                width = next((v.shape[-1] for v in layer.weights if len(v.shape)), 1)
-                yield SlimmedLayer(name, type(layer).__name__, width, width, obstacle)
-
-    def _reason(self, each: LayerChannels):
-        channels = each.channels["out"].tolist()
-        for channel in channels:
-            if channel in self._graph.reasons:
-                return self._graph.reasons[channel]
-        if not any(channel in self._graph.zeroed_by for channel in channels):
-            return "nothing reads what it makes"
-        scales = {
-            name for channel in channels for name, _ in self._graph.zeroed_by.get(channel, ())
-        }
-        if len(scales) > 1:
-            return (
-                f"its channels can only go from all of these at once, by whole_groups=True: "
-                f"{', '.join(sorted(scales))}"
-            )
-        return "none of its channels is masked"
 
     def _kept(self, each, side):
         return ~np.isin(each.channels[side], self._gone)
@@ -251,20 +185,24 @@ class _Copy:
         return copy_network(model, self._clone, keras.tree.pack_sequence_as(structure, inputs))
 
     def _narrower_input(self, tensor, channels):
-        lost = np.count_nonzero(np.isin(channels, self._gone))
-        shape = (*tensor.shape[:-1], tensor.shape[-1] - lost) if lost else tensor.shape
+        lost = int(np.count_nonzero(np.isin(channels, self._gone)))
+        takes_any = tensor.shape[-1:] == (None,)
+        shape = (
+            tensor.shape if takes_any or not lost else (*tensor.shape[:-1], tensor.shape[-1] - lost)
+        )
         return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
 
     def _clone_layer(self, layer):
         each = self._channels.get(id(layer))
+        if id(layer) in self._shapes and layer.target_shape[-1] != -1:
+            count = np.count_nonzero(~np.isin(self._shapes[id(layer)], self._gone))
+            return copy_layer(layer, target_shape=(*layer.target_shape[:-1], int(count)))
         return copy_layer(layer, **(self._narrower(each) if each else {}))
 
     def _narrower(self, each) -> dict:
         """Return what changes in a layer's config."""
         layer, kept = each.layer, self._kept(each, "out")
         count = int(np.count_nonzero(kept))
-        if isinstance(layer, keras.layers.Reshape):
-            return {"target_shape": (*layer.output.shape[1:-1], count)}
         if isinstance(layer, keras.layers.GroupNormalization):
             return {"groups": count * layer.groups // len(kept)}
         if isinstance(layer, keras.layers.Dense):
@@ -273,12 +211,11 @@ class _Copy:
 
     def _fill(self, layer, copy, masks):
         each = self._channels.get(id(layer))
-        gamma = getattr(layer, "gamma", None) if each else None
-        mask = masks.get(self._graph.names[id(gamma)]) if gamma is not None else None
-        for variable, target in zip(layer.variables, copy.variables, strict=True):
+        masked = masked_with(self._graph, each, masks) if each else {}
+        for variable, target in _pairs(layer, copy):
             value = variable.numpy()
-            if mask is not None and variable.name in ("gamma", "beta"):
-                value = value * mask  # a channel that cannot go is zero all the same
+            if variable.name in masked:
+                value = value * masked[variable.name]  # what cannot go is zero all the same
             if each is not None and variable.name in each.axes:
                 cut = functools.partial(self._cut, each, each.axes[variable.name])
                 self.slices[id(variable)] = cut
@@ -293,3 +230,13 @@ class _Copy:
             if value.shape[axis] == len(keep):  # not where one number serves all channels
                 value = np.compress(keep, value, axis)
         return value
+
+
+def _pairs(layer, copy):
+    """Return pairs of the variables of a layer and its copy.
+
+    A layer whose rate of dropout was set to 0 has the state of its noise still, and its copy none.
+    """
+    alike = len(layer.variables) == len(copy.variables)
+    first, second = (each.variables if alike else each.weights for each in (layer, copy))
+    return zip(first, second, strict=True)

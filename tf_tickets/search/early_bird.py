@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 
 from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.channels.keys import over_kernels
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import slim
 from tf_tickets.engines.engine import Engine
@@ -45,7 +46,8 @@ class EarlyBirdSearch:
         draw_every: optimizer steps between two drawings of masks.
         mask_distance, look_back: as `EarlyBirdCriterion` takes them.
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
-        round_to, whole_groups, pool: as `slim` and `ChannelRanking` take them.
+        round_to, whole_groups, pool, by: as `slim` and `ChannelRanking` take them; by is "scale" or
+            "norm". By norm no scale is penalised.
         random_arm: whether to train the control.
 
     Raises:
@@ -67,6 +69,7 @@ class EarlyBirdSearch:
         round_to: int = 1,
         whole_groups: bool = False,
         pool: str = "model",
+        by: str = "scale",
         random_arm: bool = True,
     ):
         _check_numbers(task.num_steps, draw_every, scale_penalty, round_to)
@@ -80,6 +83,7 @@ class EarlyBirdSearch:
         self.round_to = round_to
         self.whole_groups = whole_groups
         self.pool = pool
+        self.by = by
         self.random_arm = random_arm
 
     def run(
@@ -116,7 +120,7 @@ class EarlyBirdSearch:
     def _workshop(self, seed, folder, report) -> Iterator[Make]:
         self._model = self.task.build(seed)
         self._fresh_optimizer = built_optimizers(self._model)
-        self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool)
+        self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool, self.by)
         for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
         yield lambda stage, path: self._make(stage, path, folder)
@@ -193,7 +197,8 @@ class EarlyBirdSearch:
                     break
         slimmed = slim(self._model, criterion.masks, self.round_to)
         facts |= {"drawn_step": step, "settled": settled, **self._counts(slimmed)}
-        ticket = Ticket.of_model(self._model, slimmed.slim_report.masks, config)
+        masks = over_kernels(self._ranking.graphs, slimmed.slim_report.masks)
+        ticket = Ticket.of_model(self._model, masks, config)
         ticket.save(path / paths.TICKET)
         training.go_on(slimmed, self.task.num_steps)
         return slimmed

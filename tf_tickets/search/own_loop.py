@@ -139,7 +139,7 @@ class LoopedEarlyBird:
         train: `train(model, data)` trains the model for one epoch, or whatever lies between two
             drawings of masks. A loop of your own adds `sum(model.losses)` to its loss: that is how
             the scales are pushed towards zero.
-        channel_sparsity, mask_distance, look_back, scale_penalty, whole_groups, pool: as
+        channel_sparsity, mask_distance, look_back, scale_penalty, whole_groups, pool, by: as
             `tt.callbacks.EarlyBird` takes them.
 
     Raises:
@@ -168,6 +168,7 @@ class LoopedEarlyBird:
         scale_penalty: float = 1e-4,
         whole_groups: bool = False,
         pool: str = "model",
+        by: str = "scale",
     ):
         self.model = model
         self.data = data
@@ -180,6 +181,7 @@ class LoopedEarlyBird:
         self.scale_penalty = scale_penalty
         self.whole_groups = whole_groups
         self.pool = pool
+        self.by = by
 
     def run(self, max_epochs: int) -> Masks | None:
         """Train until the masks have settled; return the channel masks, or None if they did not.
@@ -189,7 +191,7 @@ class LoopedEarlyBird:
         """
         check_count("max_epochs", max_epochs)
         self.epoch = None
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        ranking = ChannelRanking(self.model, self.whole_groups, self.pool, self.by)
         criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )

@@ -7,7 +7,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tf_tickets.channels.ranking import channel_masks_of_zeros
+from tf_tickets.channels.removal import channel_masks_of_zeros
 from tf_tickets.channels.slim import slim
 from tf_tickets.costs.flops import count_flops, networks_to_count
 from tf_tickets.errors import SettingError

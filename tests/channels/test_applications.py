@@ -1,0 +1,99 @@
+"""Every kind of network in keras.applications, at small inputs: slim equals masked."""
+
+import keras
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+from tests.channels.test_slim import MODES, answer, inputs_of, mask_weights, shake
+from tf_tickets.channels.ranking import graphs_of
+
+# The smallest inputs that they take. Left out are members of a family that are wider or deeper
+# and no more, and too large for a test: ConvNeXt from Small on, EfficientNetV2M and L, NASNetLarge.
+SIZES = {
+    "ConvNeXtTiny": 32,
+    **dict.fromkeys(("DenseNet121", "DenseNet169", "DenseNet201"), 32),
+    **dict.fromkeys((f"EfficientNetB{number}" for number in range(8)), 32),
+    **dict.fromkeys((f"EfficientNetV2{name}" for name in ("B0", "B1", "B2", "B3", "S")), 32),
+    **dict.fromkeys(("InceptionResNetV2", "InceptionV3"), 75),
+    **dict.fromkeys(("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large"), 32),
+    "NASNetMobile": 32,
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), 32),
+    **dict.fromkeys(("ResNet50V2", "ResNet101V2", "ResNet152V2"), 32),
+    **dict.fromkeys(("VGG16", "VGG19"), 32),
+    "Xception": 71,
+}
+WITHOUT_SCALES = ("ConvNeXtTiny", "InceptionV3", "InceptionResNetV2", "VGG16", "VGG19")
+
+
+def kinds_left_whole(name):
+    """Return the kinds of layers of a network that cannot be looked into."""
+    if name.startswith("ConvNeXt"):
+        return {"LayerNormalization", "LayerScale", "StochasticDepth"}
+    return set()
+
+
+def application(name):
+    size = SIZES[name]
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
+    )
+
+    def clone(layer):
+        config = layer.get_config()
+        # Two tensors of different widths cannot drop the same values.
+        rates = dict.fromkeys({"rate", "drop_path_rate"} & config.keys(), 0.0)
+        return type(layer).from_config(config | rates)
+
+    return shake(keras.models.clone_model(model, clone_function=clone))
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.backend.clear_session()
+
+
+def check(name, **options):
+    """Slim at a channel sparsity of .4, and return the fraction of the parameters that is left."""
+    model = application(name)
+    masks = tt.channel_masks(model, 0.4, **options)
+    slimmed = tt.slim(model, masks)
+    mask_weights(model, slimmed.slim_report.masks)
+    x = inputs_of(model, batch=2)
+    for training in MODES:
+        expected, received = (answer(each, x, training) for each in (model, slimmed))
+        assert np.abs(expected - received).max() <= 1e-9 * np.abs(expected).max(), training
+    (graph,) = graphs_of(model).values()
+    kinds = {type(each).__name__ for each in model.layers if each.name in graph.kept_whole}
+    assert kinds - {"Normalization"} == kinds_left_whole(name)
+    report = slimmed.slim_report
+    share = report.params_after / report.params_before
+    print(f"{name} {options}: {report.params_before:,} -> {report.params_after:,} ({share:.3f})")
+    return share
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
+def test_by_norm(name):
+    assert check(name, by="norm") < 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
+def test_by_scale(name):
+    if name in WITHOUT_SCALES:
+        with pytest.raises(tt.SettingError, match="by='norm'"):
+            tt.channel_masks(application(name), 0.4)
+    else:
+        assert check(name) < (0.65 if name.startswith("MobileNetV3") else 0.95)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV3Small", "EfficientNetB0"])
+def test_whole_groups_by_norm(name):
+    assert check(name, by="norm", whole_groups=True) < 0.75
