@@ -9,6 +9,7 @@ from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import (
     build_for,
     nested_optimizers,
+    num_gradients,
     trained_variables,
     unbuilt_copy,
 )
@@ -42,6 +43,7 @@ class UpdateCounter:
         self._optimizers = list(nested_optimizers(model))
         self._seen = [0] * len(self._optimizers)
         self._count = 0
+        self._first_gradients = self._gradients()
 
     def __call__(self) -> int:
         """Return the number of updates so far."""
@@ -50,6 +52,21 @@ class UpdateCounter:
         self._seen = made
         self._count += min((change for change in moved if change > 0), default=0)
         return self._count
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether no optimizer was given gradients since the counter was made.
+
+        One that adds up those of several batches, or whose loss scale lets it leave out an update,
+        may have been given some and have made no update yet.
+        """
+        return self._gradients() == self._first_gradients
+
+    def _gradients(self):
+        """Return for each optimizer what differs once it was given gradients."""
+        scales = [getattr(each, "dynamic_scale", None) for each in self._optimizers]
+        scales = [None if scale is None else float(scale.numpy()) for scale in scales]
+        return [*map(num_gradients, self._optimizers), *scales]
 
 
 def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

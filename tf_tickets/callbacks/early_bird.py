@@ -2,15 +2,14 @@
 
 import contextlib
 
-import keras
-
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import check_count
 from tf_tickets.optimizers import UpdateCounter
 
 
-class EarlyBird(keras.callbacks.Callback):
+class EarlyBird(TrainingCallback):
     """Watches which channels of a model in training matter, and stops when that has settled.
 
     The model needs BatchNormalization (or GroupNormalization) layers and a graph: it is Functional
@@ -75,19 +74,22 @@ class EarlyBird(keras.callbacks.Callback):
         self.pool = pool
         self._penalty = contextlib.ExitStack()
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Begin to watch, and to push the scales towards zero."""
         ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
         self._criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )
         self.history = self._criterion.history
-        self._penalty.close()  # what a training left open that an exception broke off
         self._penalty.enter_context(penalised_scales(self.model, ranking, self.scale_penalty))
-        self.masks = None
-        self.epoch = None
         self._count_updates = UpdateCounter(self.model)
         self._drawn_at = self._count_updates()
+
+    def on_train_begin(self, logs=None):
+        """Forget the ticket of a training before; begin as soon as the model is built."""
+        self.masks = None
+        self.epoch = None
+        super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch."""
@@ -106,7 +108,7 @@ class EarlyBird(keras.callbacks.Callback):
         if not self.draw_every:
             self._draw()
 
-    def on_train_end(self, logs=None):
+    def let_go(self):
         """Stop pushing the scales."""
         self._penalty.close()
 

@@ -4,8 +4,7 @@ import contextlib
 import functools
 import warnings
 
-import keras
-
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import ConstantSparsity, PolynomialDecay, PruningSchedule
 from tf_tickets.optimizers import UpdateCounter
@@ -21,7 +20,7 @@ from tf_tickets.pruning.selection import check_pool, pooled_masks, pools_by
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 
 
-class PruneLowMagnitude(keras.callbacks.Callback):
+class PruneLowMagnitude(TrainingCallback):
     """Prunes the smallest weights while `fit` trains the model, as far as a schedule says.
 
     What TF-MOT's `prune_low_magnitude` and `UpdatePruningStep` do for Keras 2, for any Keras 3
@@ -95,10 +94,9 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         """The masks that the latest training holds, or held last; None before."""
         return self._held and self._held.masks
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Begin to hold the model, to masks that keep all for now."""
         kernels = prunable(self.model, self._scope)
-        self._holding.close()  # what a training left open that an exception broke off
         self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
         self._pools = pools_by(self._pool, kernels)
         self._select = self._selection(kernels)
@@ -106,7 +104,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         self._seen_step = 0
         self._has_pruned = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def before_batch(self):
         """Prune where the schedule says so for a step since the batch before, or for any so far.
 
         All that the other callbacks restore as training begins is there by now, whatever the order
@@ -121,7 +119,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Warn where no optimizer counts the steps, as nothing would be pruned."""
-        if not self._count_updates():
+        if not self._count_updates() and self._count_updates.stands_still:
             warnings.warn(
                 f"After an epoch {self.model.name} has no optimizer that made an update, so the "
                 "schedule stands still: keep its optimizers as attributes of the model.",
@@ -130,8 +128,8 @@ class PruneLowMagnitude(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Let go of the model; warn where its training ended before the schedule began."""
-        self._holding.close()
-        step = self._count_updates()
+        super().on_train_end(logs)
+        step = self._count_updates() if self._has_begun else 0
         if step and not self._has_pruned:
             warnings.warn(
                 f"Nothing was pruned: the training ended at step {step}, and the schedule was due "
@@ -139,6 +137,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
                 "the training.",
                 stacklevel=2,
             )
+
+    def let_go(self):
+        """Hold the model no more."""
+        self._holding.close()
 
     def _selection(self, kernels):
         """Return what draws the masks."""

@@ -1,14 +1,14 @@
 """Telling how sparse a model is while `fit` trains it."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.strategy import is_chief
 
 
-class PruningReport(keras.callbacks.Callback):
+class PruningReport(TrainingCallback):
     """Reports after each epoch which fraction of the weights is zero: to the log, and TensorBoard.
 
     The log is what `fit` prints and returns and what callbacks after this one see, `CSVLogger` or
@@ -32,8 +32,9 @@ class PruningReport(keras.callbacks.Callback):
         super().__init__()
         self._log_dir = log_dir
         self._scope = scope
+        self._writer = None
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Find the kernels."""
         self._kernels = prunable(self.model, self._scope)
         writes = self._log_dir and is_chief(self.model.distribute_strategy)
@@ -55,7 +56,8 @@ class PruningReport(keras.callbacks.Callback):
                     tf.summary.scalar(f"weight_sparsity/{name}", value, epoch)
             self._writer.flush()
 
-    def on_train_end(self, logs=None):
+    def let_go(self):
         """Close TensorBoard's file."""
         if self._writer:
             self._writer.close()
+            self._writer = None
