@@ -11,11 +11,11 @@ from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.hold import holding
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.patterns import block_masks, check_pattern, m_by_n_masks
-from tf_tickets.pruning.prunable import prunable
+from tf_tickets.pruning.patterns import block_masks, check_pattern, m_by_n_masks, num_blocks
+from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import prune_by_magnitude
 from tf_tickets.pruning.schedules import check_schedule
-from tf_tickets.pruning.selection import check_pool, pooled_masks, pools_by
+from tf_tickets.pruning.selection import check_pool, check_pools, pooled_masks, pools_by
 
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 
@@ -97,9 +97,11 @@ class PruneLowMagnitude(TrainingCallback):
     def begin(self):
         """Begin to hold the model, to masks that keep all for now."""
         kernels = prunable(self.model, self._scope)
-        self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
         self._pools = pools_by(self._pool, kernels)
-        self._select = self._selection(kernels)
+        matrices = kernel_matrices(self.model, kernels)
+        self._check_end(kernels, matrices)
+        self._select = self._selection(matrices)
+        self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
         self._count_updates = UpdateCounter(self.model)
         self._seen_step = 0
         self._has_pruned = False
@@ -142,9 +144,27 @@ class PruneLowMagnitude(TrainingCallback):
         """Hold the model no more."""
         self._holding.close()
 
-    def _selection(self, kernels):
+    def _check_end(self, kernels, matrices):
+        """Refuse a schedule that ends at a sparsity which no masks can have."""
+        sparsity = None if self._m_by_n else _last_sparsity(self._schedule)
+        if sparsity is None:
+            return
+        sizes = {
+            name: num_blocks(kernel.shape, self._block_size, matrices[name])
+            if self._block_size
+            else num_values([kernel])
+            for name, kernel in kernels.items()
+        }
+        try:
+            check_pools(sparsity, sizes, self._pools)
+        except SettingError as error:
+            raise SettingError(
+                f"The schedule cannot be followed to its end: {error} Choose one that ends at "
+                "less, or pool='layer', by which each kernel keeps one."
+            ) from error
+
+    def _selection(self, matrices):
         """Return what draws the masks."""
-        matrices = kernel_matrices(self.model, kernels)
         if self._block_size:
             return functools.partial(block_masks, block_size=self._block_size, matrices=matrices)
         if self._m_by_n:
@@ -166,6 +186,21 @@ def _latest_due(schedule, seen, step):
         steps = (past for past in steps if (past - begin) % schedule.frequency == 0)
     answers = (schedule(past) for past in steps)
     return next((sparsity for due, sparsity in answers if due), None)
+
+
+def _last_sparsity(schedule):
+    """Return the sparsity at the last step that a schedule is due at; None where it has no end.
+
+    One without an end that begins at a step is asked at that step. A schedule of a user's own is
+    not asked for more than a thousand steps.
+    """
+    begin, end = (getattr(schedule, name, None) for name in ("begin_step", "end_step"))
+    last = begin if end is None or end < 0 else end
+    if last is None:
+        return None
+    known = type(schedule).__call__ in _DUE_BY_FREQUENCY
+    sparsity = _latest_due(schedule, 0 if known else max(0, last - 1000), last)
+    return None if sparsity is None else float(sparsity)
 
 
 def _check_patterns(block_size, m_by_n):

@@ -128,6 +128,22 @@ def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:
     return num_kept
 
 
+def check_pools(
+    sparsity: float, sizes: Mapping[str, int], pools: Sequence[Collection[str]]
+) -> None:
+    """Raise SettingError unless `pooled_masks` could prune each pool to a sparsity.
+
+    Args:
+        sparsity: of each pool.
+        sizes: variable name -> how many weights it has, or blocks where these are what is pruned.
+        pools: as `pooled_masks` takes them.
+    """
+    check_sparsity("sparsity", sparsity)
+    for names in pools:
+        if len(names) > 1:  # one by itself keeps a weight at least, however sparse the others are
+            num_kept_of(sparsity, sum(sizes[name] for name in names), len(names))
+
+
 def _keep_candidates(scores, within, num_kept) -> list:
     """Return for each variable a bool array over its weights that `within` has left."""
     # A copy of 10^8 scores is worth saving.

@@ -14,7 +14,7 @@ from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.schedules import ListedSparsity, check_rounds, check_schedule
-from tf_tickets.pruning.selection import num_kept_of, pooled_masks, pools_by
+from tf_tickets.pruning.selection import check_pools, pooled_masks, pools_by
 from tf_tickets.search.bench import Bench
 from tf_tickets.tickets.ticket import Ticket
 
@@ -69,15 +69,11 @@ class _Scheduled:
     def check(self, bench, seed, rounds):
         """Raise SettingError unless the last round leaves enough weights."""
         sparsity = float(self.schedule_of(seed)(rounds)[1])
-        kernels = named(bench.kernels)
-        for names in self._pools(bench):
-            if len(names) == 1:  # keeps one weight at least, however sparse the others are
-                continue
-            pool = [kernels[name] for name in names]
-            try:
-                num_kept_of(sparsity, num_values(pool), len(pool))
-            except SettingError as error:
-                raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+        sizes = {name: num_values([kernel]) for name, kernel in bench.kernels.items()}
+        try:
+            check_pools(sparsity, sizes, self._pools(bench))
+        except SettingError as error:
+            raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
 
     def num_kept(self, bench, stage):
         """Return how many weights the schedule lets a round keep."""
