@@ -276,14 +276,6 @@ def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def num_gradients(optimizer: keras.optimizers.Optimizer) -> int:
-    """Return how many times an optimizer was given gradients, also where it only adds them up.
-
-    `optimizer.iterations` counts updates, of which each takes `gradient_accumulation_steps`.
-    """
-    return int(innermost(optimizer)._iterations.numpy())
-
-
 def trained_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """Return the variables that an optimizer was built for, in its order; none before that."""
     return optimizer._trainable_variables

@@ -9,7 +9,6 @@ from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import (
     build_for,
     nested_optimizers,
-    num_gradients,
     trained_variables,
     unbuilt_copy,
 )
@@ -25,6 +24,10 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     if getattr(model, "optimizer", None) is None:
         raise SettingError(f"{model.name} has no optimizer yet: call compile() first.")
     return model.optimizers if isinstance(model, HasOptimizers) else [model.optimizer]
+
+
+# `iterations` of an optimizer counts its updates, the variable behind it every gradient.
+_CHANGE_WITH_GRADIENTS = ("iteration", "step_counter", "dynamic_scale")
 
 
 class UpdateCounter:
@@ -62,11 +65,14 @@ class UpdateCounter:
         """
         return self._gradients() == self._first_gradients
 
-    def _gradients(self):
-        """Return for each optimizer what differs once it was given gradients."""
-        scales = [getattr(each, "dynamic_scale", None) for each in self._optimizers]
-        scales = [None if scale is None else float(scale.numpy()) for scale in scales]
-        return [*map(num_gradients, self._optimizers), *scales]
+    def _gradients(self) -> dict:
+        """Return the numbers of the optimizers that change with each gradient, used or not."""
+        return {
+            id(variable): float(variable.numpy())
+            for optimizer in self._optimizers
+            for variable in optimizer.variables
+            if variable.name in _CHANGE_WITH_GRADIENTS
+        }
 
 
 def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -3,8 +3,7 @@
 import contextlib
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.errors import check_count
 from tf_tickets.optimizers import UpdateCounter
 
@@ -76,7 +75,7 @@ class EarlyBird(TrainingCallback):
 
     def begin(self):
         """Begin to watch, and to push the scales towards zero."""
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        ranking = trained_channels(self.model, self.whole_groups, self.pool)
         self._criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )

@@ -16,6 +16,7 @@ from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import prune_by_magnitude
 from tf_tickets.pruning.schedules import check_schedule
 from tf_tickets.pruning.selection import check_pool, check_pools, pooled_masks, pools_by
+from tf_tickets.pruning.zeros import apart_from_zero
 
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 
@@ -37,6 +38,10 @@ class PruneLowMagnitude(TrainingCallback):
     are as sparse as the model was then: let it start when the schedule has ended
     (`start_from_epoch`).
 
+    A kernel that begins at zero, as the last of a diffusion network may, is ranked by itself, to
+    the same sparsity: ranked with others it would be emptied before it could learn. While it is
+    zero everywhere it is left whole, with a warning.
+
     Args:
         schedule: any TF-MOT `PruningSchedule`, such as `tt.PolynomialDecay(0, 0.8, begin_step=0,
             end_step=1000)`, `tt.ConstantSparsity(0.5, begin_step=0)` or one of your own.
@@ -51,13 +56,14 @@ class PruneLowMagnitude(TrainingCallback):
 
     Raises:
         SettingError: if `schedule` is no schedule, `pool` is unknown, a pattern is not two whole
-            numbers, or both patterns are given; when training begins, if there is no kernel to
-            prune; when pruning, if the sparsity is out of range or less than before.
+            numbers, or both patterns are given; before the first update, if there is no kernel to
+            prune, or the schedule ends at a sparsity that no masks can have; when pruning, if the
+            sparsity is out of range or less than before.
         DivergedError: when pruning, if a weight is NaN or infinite.
 
     Warns:
         UserWarning: after a training in which nothing was pruned, or an epoch in which no optimizer
-            of the model made an update.
+            of the model was given gradients; where a kernel is zero everywhere.
 
     Attributes:
         masks: `Masks` that the latest training holds, or held last; None before.
@@ -97,7 +103,11 @@ class PruneLowMagnitude(TrainingCallback):
     def begin(self):
         """Begin to hold the model, to masks that keep all for now."""
         kernels = prunable(self.model, self._scope)
-        self._pools = pools_by(self._pool, kernels)
+        self._pools = [
+            pool
+            for together in pools_by(self._pool, kernels)
+            for pool in apart_from_zero(self.model, kernels, together)
+        ]
         matrices = kernel_matrices(self.model, kernels)
         self._check_end(kernels, matrices)
         self._select = self._selection(matrices)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.pruning.zeros import mask_of_zeros
 from tf_tickets.strategy import is_chief
 
 
@@ -13,7 +14,8 @@ class PruningReport(TrainingCallback):
 
     The log is what `fit` prints and returns and what callbacks after this one see, `CSVLogger` or
     `EarlyStopping` for instance: it gets `weight_sparsity`, that of all kernels in `scope`
-    together, a fraction in [0, 1]. TensorBoard gets it too, and that of each kernel by its name, at
+    together, a fraction in [0, 1]. A kernel that is zero everywhere counts as whole: it was not
+    pruned, but has yet to learn. TensorBoard gets it too, and that of each kernel by its name, at
     the epoch's number.
 
     Args:
@@ -42,7 +44,7 @@ class PruningReport(TrainingCallback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Count the zeros."""
-        num_zeros = [np.count_nonzero(kernel.numpy() == 0) for kernel in self._kernels]
+        num_zeros = [np.count_nonzero(~mask_of_zeros(kernel.numpy())) for kernel in self._kernels]
         sparsity = sum(num_zeros) / num_values(self._kernels)
         if logs is not None:
             logs["weight_sparsity"] = sparsity

@@ -58,8 +58,9 @@ def lacks_weights(model: keras.Model) -> bool:
 
     A model that is never called, as a GAN of two built networks, has all of its own.
     """
-    nothing_yet = not model.built and not model.variables
-    return nothing_yet or any(not layer.built and _makes_weights(layer) for layer in layers_of(model))
+    if not model.built and not model.variables:
+        return True
+    return any(not layer.built and _makes_weights(layer) for layer in layers_of(model))
 
 
 def _makes_weights(layer):

@@ -1,6 +1,6 @@
 """From scores to masks: one threshold over the whole pool, with exact counts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -76,6 +76,25 @@ def pooled_masks(
             most = min(sparsity, 1 - 1 / of_pool.size)
         pruned |= global_masks({name: scores[name] for name in of_pool}, most, of_pool)
     return Masks({name: pruned[name] for name in within})
+
+
+def masks_where_scored(
+    scores: Mapping[str, np.ndarray],
+    sparsity: float,
+    within: Masks,
+    pools: Sequence[Collection[str]],
+    select: Callable[..., Masks] = pooled_masks,
+) -> Masks:
+    """Return the masks that `select` draws of what has scores; the masks of the rest stay.
+
+    Args:
+        scores: variable name -> float array, of some of the variables in `within`.
+        sparsity, within, pools: as `pooled_masks` takes them.
+        select: draws the masks as `pooled_masks` does, from the same arguments.
+    """
+    ranked = Masks({name: mask for name, mask in within.items() if name in scores})
+    pools = [names for names in (set(pool) & scores.keys() for pool in pools) if names]
+    return Masks({**within, **select(scores, sparsity, ranked, pools)}) if pools else within
 
 
 def check_pool(pool: str) -> None:

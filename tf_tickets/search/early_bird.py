@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.channels.slim import slim
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
@@ -116,7 +115,7 @@ class EarlyBirdSearch:
     def _workshop(self, seed, folder, report) -> Iterator[Make]:
         self._model = self.task.build(seed)
         self._fresh_optimizer = built_optimizers(self._model)
-        self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool)
+        self._ranking = trained_channels(self._model, self.whole_groups, self.pool)
         for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
         yield lambda stage, path: self._make(stage, path, folder)

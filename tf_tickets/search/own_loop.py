@@ -5,8 +5,7 @@ from collections.abc import Callable
 import keras
 
 from tf_tickets.callbacks import RewindPoint
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.errors import check_count
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.optimizers import nested_optimizers, reset_optimizer, without_state
@@ -192,7 +191,7 @@ class LoopedEarlyBird:
         """
         check_count("max_epochs", max_epochs)
         self.epoch = None
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool)
+        ranking = trained_channels(self.model, self.whole_groups, self.pool)
         criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )
