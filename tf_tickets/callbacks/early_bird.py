@@ -30,12 +30,13 @@ class EarlyBird(TrainingCallback):
         whole_groups, pool: as `tt.channel_masks` takes them.
 
     Raises:
-        SettingError: if `draw_every` is out of range; when training begins, if no channel may go or
-            another number is.
+        SettingError: if `draw_every` is out of range; before the first update, if no channel may
+            go, all scales are frozen (not trainable), or another number is out of range.
         DivergedError: if a scale becomes NaN or infinite.
 
     Warns:
-        UserWarning: when masks are first drawn, if no training step has added the penalty.
+        UserWarning: when masks are first drawn, if no training step has added the penalty; when
+            training begins, if some scales are frozen: their channels stay.
 
     Attributes:
         masks: channel masks of the ticket, once it is drawn; None before.

@@ -24,7 +24,7 @@ class PruningReport(TrainingCallback):
         scope: which kernels count, as `tt.prunable` takes it.
 
     Raises:
-        SettingError: when training begins, if there is no kernel in `scope`.
+        SettingError: before the first update, if there is no kernel in `scope`.
 
     Example:
         model.fit(images, callbacks=[pruning, tt.callbacks.PruningReport("logs/sparsity")])

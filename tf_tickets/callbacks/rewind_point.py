@@ -14,7 +14,8 @@ from tf_tickets.tickets.ticket import Ticket
 class RewindPoint(TrainingCallback):
     """Keeps the model's weights as they are after so many updates, so that survivors return there.
 
-    It keeps them once: in later trainings it changes nothing.
+    It keeps them once: in later trainings of the same model it changes nothing. With another model
+    it begins anew.
 
     Args:
         step: how many updates the optimizer has made by then; 0 for the weights that the training
@@ -25,7 +26,8 @@ class RewindPoint(TrainingCallback):
     Raises:
         SettingError: if `step` is no whole number or negative; or while training, if it was over
             before the first batch that this callback saw, fell within the batches that one
-            execution takes (`steps_per_execution`), or is 0 and the model not built.
+            execution takes (`steps_per_execution`), or is 0 in a loop of your own whose model is not
+            built.
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
@@ -99,7 +101,7 @@ class RewindPoint(TrainingCallback):
         if not self.model.weights:
             raise SettingError(
                 f"{self.model.name} has no weights yet to return to: build it, or call it on a "
-                "batch, before fit()."
+                "batch, before training."
             )
         self.weights = take_snapshot(self.model)
         if self._path and is_chief(self.model.distribute_strategy):

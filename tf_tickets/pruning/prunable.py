@@ -18,7 +18,7 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
 
     Only kernels: the trainable variables of two axes or more whose name ends in "kernel". Never a
     bias, nor a normalisation's gamma or beta: they are few, and without them a layer is broken. Nor
-    the moving average of a weight that the model names in `averages`: it follows that weight's mask.
+    the average of a weight that the model names in `averages`: it follows that weight's mask.
 
     Args:
         model: a built Keras model of any kind.
