@@ -167,3 +167,22 @@ def test_an_embedding_and_a_weight_of_another_name_have_their_reasons():
     model = keras.Model(inputs, L.PReLU(name="prelu")(L.Embedding(9, 4, name="table")(inputs)))
     table, slopes = (why_not_prunable(variable) for variable in model.variables)
     assert "embedding" in table and "not called a kernel" in slopes
+
+
+def test_the_average_of_a_weight_follows_it_and_is_not_pruned_by_itself():
+    class Averaged(keras.Model):
+        def __init__(self):
+            super().__init__(name="averaged")
+            self.net = keras.Sequential([keras.Input((3,)), L.Dense(4, name="dense")])
+            self.average = keras.models.clone_model(self.net)
+
+        @property
+        def averages(self):
+            return list(zip(self.net.weights, self.average.weights, strict=True))
+
+    model = Averaged()
+    assert prunable(model).names == ["net/dense/kernel"]
+    with pytest.raises(
+        SettingError, match=r"no kernel to prune.*\. Moving averages follow the masks"
+    ):
+        prunable(model, model.average)

@@ -26,8 +26,8 @@ class RewindPoint(TrainingCallback):
     Raises:
         SettingError: if `step` is no whole number or negative; or while training, if it was over
             before the first batch that this callback saw, fell within the batches that one
-            execution takes (`steps_per_execution`), or is 0 in a loop of your own whose model is not
-            built.
+            execution takes (`steps_per_execution`), or is 0 in a loop of your own before the model
+            is built.
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
