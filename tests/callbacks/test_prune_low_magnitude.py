@@ -567,3 +567,55 @@ def test_a_second_model_is_pruned_from_its_own_beginning():
     fit(second, pruning)
     assert num_zeros(second) == POOL - round(0.2 * POOL)
     assert all(kernel.constraint is None for kernel in tt.prunable(first))
+
+
+class Averaging(keras.Model):
+    """A network and its clone, which each step averages."""
+
+    def __init__(self):
+        super().__init__(name="averaging")
+        self.network = dense_net()
+        self.average = keras.models.clone_model(self.network)
+        self.average.set_weights(self.network.get_weights())
+
+    def pairs(self):
+        return list(zip(self.network.weights, self.average.weights, strict=True))
+
+    def train_step(self, data):
+        inputs, targets = data
+        weights = self.network.trainable_weights
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.network(inputs) - targets) ** 2)
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        for weight, average in self.pairs():
+            average.assign(0.9 * average + 0.1 * weight)
+        return {"loss": loss}
+
+
+class NamedAverages(Averaging):
+    @property
+    def averages(self):
+        return self.pairs()
+
+
+def test_the_average_that_is_sampled_from_is_sparse(tmp_path):
+    model = NamedAverages()
+    model.compile("adam", jit_compile=False)
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    fit(model, tt.callbacks.HoldMasks())
+    assert num_zeros(model.network) == num_zeros(model.average) == POOL - round(0.2 * POOL)
+    for weight, average in model.averages:
+        np.testing.assert_array_equal(weight.numpy() == 0, average.numpy() == 0)
+    tt.export_saved_model(model.average, tmp_path / "ema")
+    serve = tf.saved_model.load(tmp_path / "ema").signatures["serving_default"]
+    answer = serve(inputs=tf.constant(INPUTS))["outputs"]
+    np.testing.assert_allclose(answer, model.average(INPUTS), atol=1e-6)
+    rows = {row.path: row.skipped for row in tt.report(model, measure=False).weights}
+    assert "average" in rows["average/first/kernel"] and not rows["network/first/kernel"]
+
+
+def test_an_average_that_is_not_named_is_told_of():
+    model = Averaging()
+    model.compile("adam", jit_compile=False)
+    with pytest.warns(UserWarning, match=r"^average/first/kernel.* in the model's `averages`"):
+        fit(model, tt.callbacks.PruneLowMagnitude(gradual()))

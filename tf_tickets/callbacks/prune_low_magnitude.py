@@ -63,7 +63,9 @@ class PruneLowMagnitude(TrainingCallback):
 
     Warns:
         UserWarning: after a training in which nothing was pruned, or an epoch in which no optimizer
-            of the model was given gradients; where a kernel is zero everywhere.
+            of the model was given gradients; after an epoch in which something else than an
+            optimizer, such as a `train_step` that averages weights, has changed pruned weights;
+            where a kernel is zero everywhere.
 
     Attributes:
         masks: `Masks` that the latest training holds, or held last; None before.
@@ -130,7 +132,8 @@ class PruneLowMagnitude(TrainingCallback):
             self._has_pruned = True
 
     def on_epoch_end(self, epoch, logs=None):
-        """Warn where no optimizer counts the steps, as nothing would be pruned."""
+        """Warn where no optimizer counts the steps, or something brings pruned weights back."""
+        self._held.check()
         if not self._count_updates() and self._count_updates.stands_still:
             warnings.warn(
                 f"After an epoch {self.model.name} has no optimizer that made an update, so the "
