@@ -133,6 +133,8 @@ class PruneLowMagnitude(TrainingCallback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Warn where no optimizer counts the steps, or something brings pruned weights back."""
+        if not self._has_begun:  # an epoch without a batch
+            return
         self._held.check()
         if not self._count_updates() and self._count_updates.stands_still:
             warnings.warn(
