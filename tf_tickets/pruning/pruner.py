@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tf_tickets.interop import Pruning, PruningSchedule
+from tf_tickets.names import NamedVariables
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.schedules import check_schedule
@@ -86,7 +88,12 @@ def prune_by_magnitude(
         UserWarning: if a variable is zero everywhere: it is left as it is until it has learned, and
             the sparsity is that of the others.
     """
-    scores = magnitude_scores(held.variables)
     masks = held.masks
+    # What has lost weights already may be zero for that; it is no kernel that has yet to learn.
+    variables = dict(held.variables.items())
+    whole = NamedVariables({name: v for name, v in variables.items() if masks[name].all()})
+    scores = magnitude_scores(whole) | {
+        name: np.abs(v.numpy()) for name, v in variables.items() if not masks[name].all()
+    }
     pools = pools or [set(masks)]
     held.assign(masks_where_scored(scores, sparsity, masks, pools, select))
