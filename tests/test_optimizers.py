@@ -61,3 +61,12 @@ def test_an_optimizer_of_another_phase_does_not_hold_up_the_count():
 
 def test_without_optimizers_nothing_is_counted():
     assert after([], [], []) == [0, 0, 0]
+
+
+def test_gradients_that_are_added_up_are_not_none_at_all():
+    variable = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
+    count = UpdateCounter(types.SimpleNamespace(optimizers=[optimizer]))
+    assert count() == 0 and count.stands_still
+    optimizer.apply([[1.0]], [variable])
+    assert count() == 0 and not count.stands_still

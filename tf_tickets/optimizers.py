@@ -25,6 +25,10 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     return model.optimizers if has_ability(model, HasOptimizers) else [model.optimizer]
 
 
+# `iterations` of an optimizer counts its updates, the variable behind it every gradient.
+_CHANGE_WITH_GRADIENTS = ("iteration", "step_counter", "dynamic_scale")
+
+
 class UpdateCounter:
     """Counts the updates of a model while it is trained, however many optimizers it has.
 
@@ -41,6 +45,7 @@ class UpdateCounter:
         self._optimizers = list(nested_optimizers(model))
         self._seen = [0] * len(self._optimizers)
         self._count = 0
+        self._first_gradients = self._gradients()
 
     def __call__(self) -> int:
         """Return the number of updates so far."""
@@ -49,6 +54,24 @@ class UpdateCounter:
         self._seen = made
         self._count += min((change for change in moved if change > 0), default=0)
         return self._count
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether no optimizer was given gradients since the counter was made.
+
+        One that adds up those of several batches, or whose loss scale lets it leave out an update,
+        may have been given some and have made no update yet.
+        """
+        return self._gradients() == self._first_gradients
+
+    def _gradients(self) -> dict:
+        """Return the numbers of the optimizers that change with each gradient, used or not."""
+        return {
+            id(variable): float(variable.numpy())
+            for optimizer in self._optimizers
+            for variable in optimizer.variables
+            if variable.name in _CHANGE_WITH_GRADIENTS
+        }
 
 
 def without_state(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

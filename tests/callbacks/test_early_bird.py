@@ -201,3 +201,38 @@ def test_early_bird_does_not_warn_under_a_strategy():
         model = normalised_model()
         model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=False)
     fit_normalised(model, tt.callbacks.EarlyBird(0.5), epochs=2)
+
+
+def half_frozen(with_head):
+    """Return a network on a frozen one, with a normalisation that is trained or without."""
+    image = keras.Input((4, 4, 1))
+    x = keras.layers.BatchNormalization(name="frozen")(keras.layers.Conv2D(8, 3)(image))
+    base = keras.Model(image, x, name="base")
+    base.trainable = False
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Conv2D(6, 1)(base(inputs, training=False))
+    if with_head:
+        x = keras.layers.BatchNormalization(name="head")(x)
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 2)(x), name="net")
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model
+
+
+def test_early_bird_leaves_frozen_scales_out_and_says_so():
+    callback = tt.callbacks.EarlyBird(0.5, look_back=1)
+    model = half_frozen(with_head=True)
+    with pytest.warns(UserWarning, match="^base/frozen/gamma: frozen, so not ranked"):
+        fit_normalised(model, callback, epochs=2)
+    assert [list(masks) for masks in [callback.masks] if masks] in ([], [["head/gamma"]])
+    assert callback.history, "masks were drawn all the same"
+
+
+@pytest.mark.parametrize("search", ["callback", "loop"])
+def test_where_all_scales_are_frozen_nothing_can_settle(search):
+    model = half_frozen(with_head=False)
+    with pytest.raises(tt.SettingError, match=r"All scales of net .* are frozen \(base/frozen"):
+        if search == "callback":
+            fit_normalised(model, tt.callbacks.EarlyBird(0.5))
+        else:
+            tt.search.LoopedEarlyBird(model, None, None, channel_sparsity=0.5).run(1)
+    assert model.optimizer.iterations.numpy() == 0

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.callbacks.small_training import Interrupt, dense_net, fit
+from tests.callbacks.small_training import POOL, Interrupt, dense_net, fit
 from tf_tickets import (
     Masks,
     SettingError,
@@ -171,3 +171,25 @@ def test_zeros_come_back_with_a_backup_and_are_held_on(tmp_path, hold_first):
     fit(restarted, *(both if hold_first else both[::-1]), epochs=2)
     assert num_revived(restarted, masks) == 0
     assert all(np.any(k.numpy() != before[n]) for n, k in named(prunable(restarted)).items())
+
+
+def test_a_kernel_that_is_zero_everywhere_was_not_pruned_and_learns():
+    model = dense_net()
+    first, last = prunable(model)
+    first.assign(first.numpy() * (np.arange(32) % 2))
+    last.assign(np.zeros((32, 1)))
+    pruned = first.numpy() == 0
+    fit(model, callbacks.HoldMasks())
+    assert last.numpy().any()
+    assert not first.numpy()[pruned].any()
+
+
+def test_each_model_is_held_at_its_own_zeros():
+    own, models = callbacks.HoldMasks(), [dense_net(), dense_net()]
+    for model, sparsity in zip(models, (0.5, 0.25), strict=True):
+        masks = global_masks(magnitude_scores(prunable(model)), sparsity)
+        with hold(model, masks):
+            pass
+        fit(model, own)
+        assert num_revived(model, masks) == 0
+        assert sum(np.count_nonzero(k.numpy() == 0) for k in prunable(model)) == sparsity * POOL

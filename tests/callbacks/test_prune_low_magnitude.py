@@ -241,7 +241,10 @@ def test_a_training_that_is_resumed_late_asks_for_no_step_in_vain(attributes, as
     model.optimizer.build(model.trainable_variables)
     model.optimizer.iterations.assign(10**6)
     schedule = Asked(**attributes)
-    fit(model, tt.callbacks.PruneLowMagnitude(schedule))
+    asked_by_training = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: schedule.steps.clear()  # it was asked for its end before
+    )
+    fit(model, tt.callbacks.PruneLowMagnitude(schedule), asked_by_training)
     assert schedule.steps == asked
 
 
@@ -339,9 +342,6 @@ def test_a_subclassed_model_with_a_model_within():
 
     model = Nested()
     model.compile("adam", "mse")
-    with pytest.raises(tt.SettingError, match="nested has no variables yet"):
-        fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
-    model(INPUTS)
     fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
     pool = 8 * 8 + 8 * 8 + 8
     assert num_zeros(model) == pool - round(0.2 * pool)
@@ -475,3 +475,150 @@ class Percent(PruningSchedule):
 def test_a_sparsity_in_percent_is_recognised():
     with pytest.raises(tt.SettingError, match=r"Did you mean 0\.9"):
         fit(dense_net(), tt.callbacks.PruneLowMagnitude(Percent()))
+
+
+class Ends(Asked):
+    """A schedule of a user's own, which ends at a step."""
+
+    def __call__(self, step):
+        return step % 5 == 0, 0.99
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options"),
+    [
+        (gradual(sparsity=0.995), {}),
+        (tt.ConstantSparsity(0.995, begin_step=7, frequency=1), {}),
+        (tt.IterativeSparsity(0.6, 8), {}),
+        (Ends(end_step=8), {"block_size": (8, 4)}),
+    ],
+    ids=["gradual", "constant", "iterative", "own, in blocks"],
+)
+def test_a_schedule_that_ends_at_too_much_is_refused_before_the_first_update(schedule, options):
+    model = dense_net()
+    with pytest.raises(tt.SettingError, match=r"cannot be followed to its end: .* of which none"):
+        fit(model, tt.callbacks.PruneLowMagnitude(schedule, **options))
+    assert model.optimizer.iterations.numpy() == 0
+    assert all(kernel.constraint is None for kernel in tt.prunable(model))
+
+
+@pytest.mark.parametrize("options", [{"pool": "layer"}, {"m_by_n": (2, 4)}], ids=str)
+def test_what_keeps_a_weight_of_each_kernel_is_not_refused(options):
+    pruning = tt.callbacks.PruneLowMagnitude(gradual(sparsity=0.995), **options)
+    fit(dense_net(), pruning)
+    assert all(mask.any() for mask in pruning.masks.values())
+
+
+OF_LONG_UPDATES = {
+    "accumulation": lambda: keras.optimizers.SGD(0.01, gradient_accumulation_steps=6),
+    # The first loss scale is out of float32's range: the first updates are left out.
+    "loss scale": lambda: keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.01), initial_scale=3e38
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_LONG_UPDATES)
+def test_an_epoch_without_an_update_is_not_one_without_an_optimizer(case):
+    """A warning would be an error here, as setup.cfg asks of pytest."""
+    model = dense_net(OF_LONG_UPDATES[case]())
+    last = model.get_layer("last").kernel
+    last.assign(10 * last.numpy())
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, 2, frequency=1))
+    updates = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: updates.append(int(model.optimizer.iterations.numpy()))
+    )
+    fit(model, pruning, note, epochs=4)
+    assert updates[0] == 0 and num_zeros(model) == 0.5 * POOL
+
+
+def born_at_zero():
+    model = dense_net()
+    model.get_layer("last").kernel.assign(np.zeros((32, 1)))
+    return model
+
+
+def test_a_kernel_that_begins_at_zero_is_not_emptied_before_it_can_learn():
+    model = born_at_zero()
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.5, 1, frequency=1))
+    watch = Kept(pruning)
+    with pytest.warns(UserWarning, match="^last/kernel: zero everywhere"):
+        fit(model, pruning, watch, epochs=1)
+    assert watch.seen == [32, 16, 16, 16]  # whole until its first update, then half of itself
+    assert num_zeros(model) == 0.5 * POOL
+
+
+class Kept(keras.callbacks.Callback):
+    """Notes how many weights of the last kernel are kept in each step."""
+
+    def __init__(self, pruning):
+        super().__init__()
+        self.pruning = pruning
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(int(self.pruning.masks["last/kernel"].sum()))
+
+
+def test_a_second_model_is_pruned_from_its_own_beginning():
+    pruning = tt.callbacks.PruneLowMagnitude(gradual())
+    first, second = dense_net(), dense_net()
+    with pytest.raises(KeyboardInterrupt):
+        fit(first, pruning, Interrupt())
+    fit(second, pruning)
+    assert num_zeros(second) == POOL - round(0.2 * POOL)
+    assert all(kernel.constraint is None for kernel in tt.prunable(first))
+
+
+class Averaging(keras.Model):
+    """A network and its clone, which each step averages."""
+
+    def __init__(self):
+        super().__init__(name="averaging")
+        self.network = dense_net()
+        self.average = keras.models.clone_model(self.network)
+        self.average.set_weights(self.network.get_weights())
+        self.built = True
+
+    def pairs(self):
+        return list(zip(self.network.weights, self.average.weights, strict=True))
+
+    def train_step(self, data):
+        inputs, targets = data
+        weights = self.network.trainable_weights
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.network(inputs) - targets) ** 2)
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        for weight, average in self.pairs():
+            average.assign(0.9 * average + 0.1 * weight)
+        return {"loss": loss}
+
+
+class NamedAverages(Averaging):
+    @property
+    def averages(self):
+        return self.pairs()
+
+
+def test_the_average_that_is_sampled_from_is_sparse(tmp_path):
+    model = NamedAverages()
+    model.compile("adam", jit_compile=False)
+    fit(model, tt.callbacks.PruneLowMagnitude(gradual()))
+    fit(model, tt.callbacks.HoldMasks())
+    assert num_zeros(model.network) == num_zeros(model.average) == POOL - round(0.2 * POOL)
+    for weight, average in model.averages:
+        np.testing.assert_array_equal(weight.numpy() == 0, average.numpy() == 0)
+    tt.export_saved_model(model.average, tmp_path / "ema")
+    serve = tf.saved_model.load(tmp_path / "ema").signatures["serving_default"]
+    answer = serve(inputs=tf.constant(INPUTS))["outputs"]
+    np.testing.assert_allclose(answer, model.average(INPUTS), atol=1e-6)
+    rows = {row.path: row.skipped for row in tt.report(model, measure=False).weights}
+    assert "average" in rows["average/first/kernel"] and not rows["network/first/kernel"]
+
+
+def test_an_average_that_is_not_named_is_told_of():
+    model = Averaging()
+    model.compile("adam", jit_compile=False)
+    with pytest.warns(UserWarning, match=r"^average/first/kernel.* in the model's `averages`"):
+        fit(model, tt.callbacks.PruneLowMagnitude(gradual(), scope=model.average))

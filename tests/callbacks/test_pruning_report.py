@@ -54,3 +54,11 @@ def test_only_what_is_in_scope_counts(model):
     report = tt.callbacks.PruningReport(scope=lambda kernel: kernel.path == "absent")
     with pytest.raises(tt.SettingError, match="matches none"):
         train(model, report)
+
+
+def test_a_kernel_that_has_yet_to_learn_counts_as_whole(model):
+    model.get_layer("b").kernel.assign(np.zeros((4, 8)))
+    model.get_layer("a").kernel.assign(np.eye(8, 4))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = model.fit(INPUTS, INPUTS, callbacks=[tt.callbacks.PruningReport()], verbose=0)
+    assert history.history["weight_sparsity"] == [28 / 64]

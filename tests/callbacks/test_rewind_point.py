@@ -112,22 +112,25 @@ def test_what_is_no_step_is_refused(step):
         tt.callbacks.RewindPoint(step)
 
 
-def test_a_model_without_weights_has_no_beginning_to_return_to():
-    class Late(keras.Model):
-        def __init__(self):
-            super().__init__(name="late")
-            self.dense = keras.layers.Dense(1)
-
-        def call(self, inputs):
-            return self.dense(inputs)
-
-    model = Late()
-    model.compile("adam", "mse")
+def test_in_a_loop_of_ones_own_a_model_without_weights_has_no_beginning_to_return_to():
+    model = keras.Sequential([keras.layers.Dense(1)], name="late")
+    callbacks = keras.callbacks.CallbackList([tt.callbacks.RewindPoint(0)], model=model)
+    callbacks.on_train_begin()
     with pytest.raises(tt.SettingError, match="late has no weights yet to return to: build it"):
-        fit(model, tt.callbacks.RewindPoint(0))
-    rewind = tt.callbacks.RewindPoint(1)
-    fit(model, rewind)
-    assert len(rewind.weights) == 2
+        callbacks.on_train_batch_begin(0)
+
+
+def test_with_another_model_it_begins_anew():
+    """As of a list of callbacks that is used for each fold of a cross-validation."""
+    first, second = dense_net(), dense_net()
+    second.get_layer("last").kernel.assign_add(np.ones((32, 1)))
+    start = second.get_weights()
+    rewind = tt.callbacks.RewindPoint(0)
+    fit(first, rewind)
+    fit(second, rewind)
+    rewind.rewind()
+    for value, expected in zip(second.get_weights(), start, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_a_model_that_is_never_called_has_one():

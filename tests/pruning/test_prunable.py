@@ -188,3 +188,22 @@ def test_weights_of_lora_are_no_kernels_and_the_kernel_beside_them_is_frozen():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
     model.layers[0].enable_lora(1)
     assert [tuple(kernel.shape) for kernel in tt.prunable(model)] == [(3, 2)]
+
+
+def test_the_average_of_a_weight_follows_it_and_is_not_pruned_by_itself():
+    class Averaged(keras.Model):
+        def __init__(self):
+            super().__init__(name="averaged")
+            self.net = keras.Sequential([keras.Input((3,)), L.Dense(4, name="dense")])
+            self.average = keras.models.clone_model(self.net)
+
+        @property
+        def averages(self):
+            return list(zip(self.net.weights, self.average.weights, strict=True))
+
+    model = Averaged()
+    assert prunable(model).names == ["net/dense/kernel"]
+    with pytest.raises(
+        SettingError, match=r"no kernel to prune.*\. Moving averages follow the masks"
+    ):
+        prunable(model, model.average)

@@ -400,3 +400,14 @@ def test_a_loop_by_hand_sees_the_penalty_in_the_models_losses():
     search.run(max_epochs=1)
     assert penalties == [pytest.approx(0.1 * np.linspace(0.5, 1.5, 8).sum())]
     assert not model.losses
+
+
+def test_a_last_round_that_leaves_too_little_is_refused_before_any_training():
+    def train(model, data):
+        pytest.fail("it was trained")
+
+    search = tt.search.LoopedPruning(
+        build(), None, train, schedule=tt.IterativeSparsity(0.9, 3), rounds=3
+    )
+    with pytest.raises(tt.SettingError, match="fewer than the 2 variables"):
+        search.run()

@@ -1012,3 +1012,22 @@ def test_what_was_pruned_has_no_trained_values_to_be_shuffled_to(tmp_path):
         search(tmp_path / "a", arms=("shuffled",), **options)
     records, _ = search(tmp_path / "b", arms=("shuffled",), scope="encoder", **options)
     assert len(records) == 3
+
+
+def test_a_search_runs_on_layers_without_names(tmp_path):
+    """Keras numbers them over the whole process, so their paths differ in each model built."""
+
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dense(8)]
+        model = keras.Sequential([keras.Input((8,)), *layers])
+        model.compile("adam", loss="mse", jit_compile=False)
+        return model
+
+    search = make_search(build=build, rounds=1, rewind_step=0)
+    for name in ("one", "two"):
+        with tt.RunFolder(tmp_path / name, settings={"model": "toy"}) as folder:
+            records = search.run(seeds=[0], folder=folder)
+            (path,) = folder.path.glob("**/winning/ticket.safetensors")
+        assert [record["arm"] for record in records] == ["dense", "winning", "random"]
+        assert list(tt.Ticket.load(path).masks) == ["dense/kernel", "dense_1/kernel"]

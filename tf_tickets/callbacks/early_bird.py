@@ -2,15 +2,13 @@
 
 import contextlib
 
-import keras
-
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.callbacks.training_callback import TrainingCallback
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.errors import check_count
 from tf_tickets.optimizers import UpdateCounter
 
 
-class EarlyBird(keras.callbacks.Callback):
+class EarlyBird(TrainingCallback):
     """Watches which channels of a model in training matter, and stops when that has settled.
 
     The model needs a graph: it is Functional or Sequential, or its `components` are. By default it
@@ -34,12 +32,13 @@ class EarlyBird(keras.callbacks.Callback):
             no scale is penalised.
 
     Raises:
-        SettingError: if `draw_every` is out of range; when training begins, if no channel may go or
-            another number is.
+        SettingError: if `draw_every` is out of range; before the first update, if no channel may
+            go, all scales are frozen (not trainable), or another number is out of range.
         DivergedError: if a scale becomes NaN or infinite.
 
     Warns:
-        UserWarning: when masks are first drawn, if no training step has added the penalty.
+        UserWarning: when masks are first drawn, if no training step has added the penalty; when
+            training begins, if some scales are frozen: their channels stay.
 
     Attributes:
         masks: channel masks of the ticket, once it is drawn; None before.
@@ -79,19 +78,22 @@ class EarlyBird(keras.callbacks.Callback):
         self.by = by
         self._penalty = contextlib.ExitStack()
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Begin to watch, and to push the scales towards zero."""
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool, self.by)
+        ranking = trained_channels(self.model, self.whole_groups, self.pool, self.by)
         self._criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )
         self.history = self._criterion.history
-        self._penalty.close()  # what a training left open that an exception broke off
         self._penalty.enter_context(penalised_scales(self.model, ranking, self.scale_penalty))
-        self.masks = None
-        self.epoch = None
         self._count_updates = UpdateCounter(self.model)
         self._drawn_at = self._count_updates()
+
+    def on_train_begin(self, logs=None):
+        """Forget the ticket of a training before; begin as soon as the model is built."""
+        self.masks = None
+        self.epoch = None
+        super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch."""
@@ -110,7 +112,7 @@ class EarlyBird(keras.callbacks.Callback):
         if not self.draw_every:
             self._draw()
 
-    def on_train_end(self, logs=None):
+    def let_go(self):
         """Stop pushing the scales."""
         self._penalty.close()
 

@@ -2,15 +2,14 @@
 
 import contextlib
 
-import keras
-
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks, masks_of
 from tf_tickets.pruning.prunable import masks_of_zeros
 from tf_tickets.tickets.ticket import Ticket
 
 
-class HoldMasks(keras.callbacks.Callback):
+class HoldMasks(TrainingCallback):
     """Keeps pruned weights at exactly zero while `fit` trains the model.
 
     The masks are applied before the first batch, when all that the other callbacks restore is
@@ -35,18 +34,17 @@ class HoldMasks(keras.callbacks.Callback):
         self.masks = None if masks is None else masks_of(masks)
         self._holding = contextlib.ExitStack()
 
-    def on_train_begin(self, logs=None):
-        """Let go of what a training held that an exception broke off."""
-        self._holding.close()
+    def begin(self):
+        """Hold nothing before the first batch."""
         self._is_held = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def before_batch(self):
         """Hold the model to the masks."""
         if not self._is_held:
             masks = masks_of_zeros(self.model) if self.masks is None else self.masks
             self._holding.enter_context(hold(self.model, masks))
             self._is_held = True
 
-    def on_train_end(self, logs=None):
-        """Let go of the model."""
+    def let_go(self):
+        """Hold the model no more."""
         self._holding.close()

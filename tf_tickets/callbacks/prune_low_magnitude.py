@@ -4,24 +4,24 @@ import contextlib
 import functools
 import warnings
 
-import keras
-
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.errors import SettingError
 from tf_tickets.interop import ConstantSparsity, PolynomialDecay, PruningSchedule
 from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.hold import holding
 from tf_tickets.pruning.kernel_matrices import kernel_matrices
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.patterns import block_masks, check_pattern, m_by_n_masks
-from tf_tickets.pruning.prunable import prunable
+from tf_tickets.pruning.patterns import block_masks, check_pattern, m_by_n_masks, num_blocks
+from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import prune_by_magnitude
 from tf_tickets.pruning.schedules import check_schedule
-from tf_tickets.pruning.selection import check_pool, pooled_masks, pools_by
+from tf_tickets.pruning.selection import check_pool, check_pools, pooled_masks, pools_by
+from tf_tickets.pruning.zeros import apart_from_zero
 
 _DUE_BY_FREQUENCY = (ConstantSparsity.__call__, PolynomialDecay.__call__)
 
 
-class PruneLowMagnitude(keras.callbacks.Callback):
+class PruneLowMagnitude(TrainingCallback):
     """Prunes the smallest weights while `fit` trains the model, as far as a schedule says.
 
     What TF-MOT's `prune_low_magnitude` and `UpdatePruningStep` do for Keras 2, for any Keras 3
@@ -38,6 +38,10 @@ class PruneLowMagnitude(keras.callbacks.Callback):
     are as sparse as the model was then: let it start when the schedule has ended
     (`start_from_epoch`).
 
+    A kernel that begins at zero, as the last of a diffusion network may, is ranked by itself, to
+    the same sparsity: ranked with others it would be emptied before it could learn. While it is
+    zero everywhere it is left whole, with a warning.
+
     Args:
         schedule: any TF-MOT `PruningSchedule`, such as `tt.PolynomialDecay(0, 0.8, begin_step=0,
             end_step=1000)`, `tt.ConstantSparsity(0.5, begin_step=0)` or one of your own.
@@ -52,13 +56,16 @@ class PruneLowMagnitude(keras.callbacks.Callback):
 
     Raises:
         SettingError: if `schedule` is no schedule, `pool` is unknown, a pattern is not two whole
-            numbers, or both patterns are given; when training begins, if there is no kernel to
-            prune; when pruning, if the sparsity is out of range or less than before.
+            numbers, or both patterns are given; before the first update, if there is no kernel to
+            prune, or the schedule ends at a sparsity that no masks can have; when pruning, if the
+            sparsity is out of range or less than before.
         DivergedError: when pruning, if a weight is NaN or infinite.
 
     Warns:
         UserWarning: after a training in which nothing was pruned, or an epoch in which no optimizer
-            of the model made an update.
+            of the model was given gradients; after an epoch in which something else than an
+            optimizer, such as a `train_step` that averages weights, has changed pruned weights;
+            where a kernel is zero everywhere.
 
     Attributes:
         masks: `Masks` that the latest training holds, or held last; None before.
@@ -95,18 +102,23 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         """The masks that the latest training holds, or held last; None before."""
         return self._held and self._held.masks
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Begin to hold the model, to masks that keep all for now."""
         kernels = prunable(self.model, self._scope)
-        self._holding.close()  # what a training left open that an exception broke off
+        self._pools = [
+            pool
+            for together in pools_by(self._pool, kernels)
+            for pool in apart_from_zero(self.model, kernels, together)
+        ]
+        matrices = kernel_matrices(self.model, kernels)
+        self._check_end(kernels, matrices)
+        self._select = self._selection(matrices)
         self._held = self._holding.enter_context(holding(self.model, Masks.all_kept(kernels)))
-        self._pools = pools_by(self._pool, kernels)
-        self._select = self._selection(kernels)
         self._count_updates = UpdateCounter(self.model)
         self._seen_step = 0
         self._has_pruned = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def before_batch(self):
         """Prune where the schedule says so for a step since the batch before, or for any so far.
 
         All that the other callbacks restore as training begins is there by now, whatever the order
@@ -120,8 +132,11 @@ class PruneLowMagnitude(keras.callbacks.Callback):
             self._has_pruned = True
 
     def on_epoch_end(self, epoch, logs=None):
-        """Warn where no optimizer counts the steps, as nothing would be pruned."""
-        if not self._count_updates():
+        """Warn where no optimizer counts the steps, or something brings pruned weights back."""
+        if not self._has_begun:  # an epoch without a batch
+            return
+        self._held.check()
+        if not self._count_updates() and self._count_updates.stands_still:
             warnings.warn(
                 f"After an epoch {self.model.name} has no optimizer that made an update, so the "
                 "schedule stands still: keep its optimizers as attributes of the model.",
@@ -130,8 +145,8 @@ class PruneLowMagnitude(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Let go of the model; warn where its training ended before the schedule began."""
-        self._holding.close()
-        step = self._count_updates()
+        super().on_train_end(logs)
+        step = self._count_updates() if self._has_begun else 0
         if step and not self._has_pruned:
             warnings.warn(
                 f"Nothing was pruned: the training ended at step {step}, and the schedule was due "
@@ -140,9 +155,31 @@ class PruneLowMagnitude(keras.callbacks.Callback):
                 stacklevel=2,
             )
 
-    def _selection(self, kernels):
+    def let_go(self):
+        """Hold the model no more."""
+        self._holding.close()
+
+    def _check_end(self, kernels, matrices):
+        """Refuse a schedule that ends at a sparsity which no masks can have."""
+        sparsity = None if self._m_by_n else _last_sparsity(self._schedule)
+        if sparsity is None:
+            return
+        sizes = {
+            name: num_blocks(kernel.shape, self._block_size, matrices[name])
+            if self._block_size
+            else num_values([kernel])
+            for name, kernel in kernels.items()
+        }
+        try:
+            check_pools(sparsity, sizes, self._pools)
+        except SettingError as error:
+            raise SettingError(
+                f"The schedule cannot be followed to its end: {error} Choose one that ends at "
+                "less, or pool='layer', by which each kernel keeps one."
+            ) from error
+
+    def _selection(self, matrices):
         """Return what draws the masks."""
-        matrices = kernel_matrices(self.model, kernels)
         if self._block_size:
             return functools.partial(block_masks, block_size=self._block_size, matrices=matrices)
         if self._m_by_n:
@@ -164,6 +201,21 @@ def _latest_due(schedule, seen, step):
         steps = (past for past in steps if (past - begin) % schedule.frequency == 0)
     answers = (schedule(past) for past in steps)
     return next((sparsity for due, sparsity in answers if due), None)
+
+
+def _last_sparsity(schedule):
+    """Return the sparsity at the last step that a schedule is due at; None where it has no end.
+
+    One without an end that begins at a step is asked at that step. A schedule of a user's own is
+    not asked for more than a thousand steps.
+    """
+    begin, end = (getattr(schedule, name, None) for name in ("begin_step", "end_step"))
+    last = begin if end is None or end < 0 else end
+    if last is None:
+        return None
+    known = type(schedule).__call__ in _DUE_BY_FREQUENCY
+    sparsity = _latest_due(schedule, 0 if known else max(0, last - 1000), last)
+    return None if sparsity is None else float(sparsity)
 
 
 def _check_patterns(block_size, m_by_n):

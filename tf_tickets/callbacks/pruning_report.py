@@ -1,19 +1,21 @@
 """Telling how sparse a model is while `fit` trains it."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.pruning.prunable import num_values, prunable
+from tf_tickets.pruning.zeros import mask_of_zeros
 from tf_tickets.strategy import is_chief
 
 
-class PruningReport(keras.callbacks.Callback):
+class PruningReport(TrainingCallback):
     """Reports after each epoch which fraction of the weights is zero: to the log, and TensorBoard.
 
     The log is what `fit` prints and returns and what callbacks after this one see, `CSVLogger` or
     `EarlyStopping` for instance: it gets `weight_sparsity`, that of all kernels in `scope`
-    together, a fraction in [0, 1]. TensorBoard gets it too, and that of each kernel by its name, at
+    together, a fraction in [0, 1]. A kernel that is zero everywhere counts as whole: it was not
+    pruned, but has yet to learn. TensorBoard gets it too, and that of each kernel by its name, at
     the epoch's number.
 
     Args:
@@ -22,7 +24,7 @@ class PruningReport(keras.callbacks.Callback):
         scope: which kernels count, as `tt.prunable` takes it.
 
     Raises:
-        SettingError: when training begins, if there is no kernel in `scope`.
+        SettingError: before the first update, if there is no kernel in `scope`.
 
     Example:
         model.fit(images, callbacks=[pruning, tt.callbacks.PruningReport("logs/sparsity")])
@@ -32,8 +34,9 @@ class PruningReport(keras.callbacks.Callback):
         super().__init__()
         self._log_dir = log_dir
         self._scope = scope
+        self._writer = None
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Find the kernels."""
         self._kernels = prunable(self.model, self._scope)
         writes = self._log_dir and is_chief(self.model.distribute_strategy)
@@ -41,7 +44,7 @@ class PruningReport(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Count the zeros."""
-        num_zeros = [np.count_nonzero(kernel.numpy() == 0) for kernel in self._kernels]
+        num_zeros = [np.count_nonzero(~mask_of_zeros(kernel.numpy())) for kernel in self._kernels]
         sparsity = sum(num_zeros) / num_values(self._kernels)
         if logs is not None:
             logs["weight_sparsity"] = sparsity
@@ -55,7 +58,8 @@ class PruningReport(keras.callbacks.Callback):
                     tf.summary.scalar(f"weight_sparsity/{name}", value, epoch)
             self._writer.flush()
 
-    def on_train_end(self, logs=None):
+    def let_go(self):
         """Close TensorBoard's file."""
         if self._writer:
             self._writer.close()
+            self._writer = None

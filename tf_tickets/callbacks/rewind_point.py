@@ -2,8 +2,7 @@
 
 import pathlib
 
-import keras
-
+from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.masks import Masks, masks_for
@@ -12,10 +11,11 @@ from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
 
 
-class RewindPoint(keras.callbacks.Callback):
+class RewindPoint(TrainingCallback):
     """Keeps the model's weights as they are after so many updates, so that survivors return there.
 
-    It keeps them once: in later trainings it changes nothing.
+    It keeps them once: in later trainings of the same model it changes nothing. With another model
+    it begins anew.
 
     Args:
         step: how many updates the optimizer has made by then; 0 for the weights that the training
@@ -26,7 +26,8 @@ class RewindPoint(keras.callbacks.Callback):
     Raises:
         SettingError: if `step` is no whole number or negative; or while training, if it was over
             before the first batch that this callback saw, fell within the batches that one
-            execution takes (`steps_per_execution`), or is 0 and the model not built.
+            execution takes (`steps_per_execution`), or is 0 in a loop of your own before the model
+            is built.
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
@@ -48,6 +49,7 @@ class RewindPoint(keras.callbacks.Callback):
             raise SettingError(f"`step` must be a whole number, at least 0. Received: step={step}")
         self.step = step
         self.weights = None
+        self._of_model = None
         self._path = path
 
     def ticket(self, masks: Masks, config: dict | None = None) -> Ticket:
@@ -73,11 +75,14 @@ class RewindPoint(keras.callbacks.Callback):
         self._check_reached()
         restore_snapshot(self.model, self.weights)
 
-    def on_train_begin(self, logs=None):
-        """Find the optimizers that count the updates."""
+    def begin(self):
+        """Find the optimizers that count the updates; keep nothing of another model."""
         self._count_updates = UpdateCounter(self.model)
+        if self._of_model is not self.model:
+            self.weights = None
+            self._of_model = self.model
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def before_batch(self):
         """Keep the weights where this is the step; find those that a resumed training kept."""
         if self.weights is None:
             num_made = self._count_updates()
@@ -88,14 +93,15 @@ class RewindPoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Keep the weights where training ends with the step."""
-        if self.weights is None and self._count_updates() == self.step:
+        super().on_train_end(logs)
+        if self._has_begun and self.weights is None and self._count_updates() == self.step:
             self._keep()
 
     def _keep(self):
         if not self.model.weights:
             raise SettingError(
                 f"{self.model.name} has no weights yet to return to: build it, or call it on a "
-                "batch, before fit()."
+                "batch, before training."
             )
         self.weights = take_snapshot(self.model)
         if self._path and is_chief(self.model.distribute_strategy):

@@ -10,7 +10,45 @@ import keras
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.errors import SettingError, check_count
 from tf_tickets.keras_internals import retrace
+from tf_tickets.names import names_of
 from tf_tickets.pruning.masks import Masks
+
+
+def trained_channels(
+    model: keras.Model, whole_groups: bool = False, pool: str = "model", by: str = "scale"
+) -> ChannelRanking:
+    """Return the ranking of a model's channels, less those that a frozen scale would let go.
+
+    A scale that is not trainable never moves, so it has "settled" at once, whatever matters now.
+
+    Args:
+        model, whole_groups, pool, by: as `ChannelRanking` takes them.
+
+    Raises:
+        SettingError: as `ChannelRanking` does, and if all scales are frozen.
+
+    Warns:
+        UserWarning: if some are; the message names them.
+    """
+    ranking = ChannelRanking(model, whole_groups, pool, by)
+    names = names_of(model)
+    frozen = [names[id(scale)] for scale in ranking.scales if not scale.trainable]
+    if not frozen:
+        return ranking
+    ranking.leave_out(frozen)
+    told = ", ".join(frozen[:3]) + (f" and {len(frozen) - 3} more" if len(frozen) > 3 else "")
+    if not ranking.num_channels:
+        raise SettingError(
+            f"All scales of {model.name} by which a channel may go are frozen ({told}): they are "
+            "not trainable, so they settle nothing. Let them be trained, or rank them as they are: "
+            "tt.channel_masks(model, channel_sparsity)."
+        )
+    warnings.warn(
+        f"{told}: frozen, so not ranked. Scales that are not trainable never move, and their "
+        "channels stay.",
+        stacklevel=3,
+    )
+    return ranking
 
 
 class EarlyBirdCriterion:

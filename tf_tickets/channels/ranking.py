@@ -1,7 +1,7 @@
 """Channel masks: which channels are kept."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import keras
 import numpy as np
@@ -130,6 +130,14 @@ class ChannelRanking:
             return [list(self._groups)]
         held = [[g for g in self._groups if g[0] in graph.by_name] for graph in self.graphs]
         return [groups for groups in held if groups]
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Rank no channel any more for which one of these variables would have to be masked."""
+        self._groups = {
+            group: channels for group, channels in self._groups.items() if not {*names} & {*group}
+        }
+        pools = ([group for group in pool if group in self._groups] for pool in self._pools)
+        self._pools = [pool for pool in pools if pool]
 
     def masks(self, channel_sparsity: float) -> Masks:
         """Return the masks that keep the channels of the highest scores, by one threshold a pool.

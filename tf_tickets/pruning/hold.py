@@ -95,7 +95,7 @@ class HeldMasks:
                 f"{', '.join(revived)}: weights that the masks remove were not zero any more, and "
                 "are set to zero now. Something else than an optimizer of Keras changed them, or a "
                 "training step that tf.function had traced before the model was held: define it "
-                "anew within `hold`.",
+                "anew within `hold`. Averages of weights are named in the model's `averages`.",
                 stacklevel=4,
             )
 

@@ -1,5 +1,6 @@
 """Masks with a pattern that hardware and libraries can use: blocks, and m zeros of every n."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -50,6 +51,15 @@ def block_masks(
         expanded = _expand(kept[name], block_size, matrices[name].of(mask).shape)
         masks[name] = matrices[name].back(expanded, mask.shape) & mask
     return Masks(masks)
+
+
+def num_blocks(shape: Sequence[int], block_size: tuple[int, int], matrix: KernelMatrix) -> int:
+    """Return how many blocks `block_masks` sees in a kernel, those that are cut off included."""
+    rows, columns, places = (
+        math.prod(shape[axis] for axis in axes)
+        for axes in (matrix.inputs, matrix.outputs, matrix.places)
+    )
+    return places * math.ceil(rows / block_size[0]) * math.ceil(columns / block_size[1])
 
 
 def _block_means(values, block_size):

@@ -8,15 +8,17 @@ import keras
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
 from tf_tickets.names import NamedVariables, names_of
-from tf_tickets.protocols import named_components
+from tf_tickets.protocols import averages_of, named_components
 from tf_tickets.pruning.masks import Masks
+from tf_tickets.pruning.zeros import mask_of_zeros
 
 
 def prunable(model: keras.Model, scope=None) -> NamedVariables:
     """Return the kernels of a model that may be pruned, in the model's order.
 
     Only kernels: the trainable variables of two axes or more whose name ends in "kernel". Never a
-    bias, nor a normalisation's gamma or beta: they are few, and without them a layer is broken.
+    bias, nor a normalisation's gamma or beta: they are few, and without them a layer is broken. Nor
+    the average of a weight that the model names in `averages`: it follows that weight's mask.
 
     Args:
         model: a built Keras model of any kind.
@@ -41,12 +43,15 @@ def prunable(model: keras.Model, scope=None) -> NamedVariables:
                 "of inputs first, or build() it."
             )
     inside = {id(variable) for part in parts for variable in part.trainable_variables}
-    kernels = [v for v in model.trainable_variables if id(v) in inside and _is_kernel(v)]
+    averages = {id(average) for _, average in averages_of(model)}
+    kernels = [v for v in model.trainable_variables if id(v) in inside - averages and _is_kernel(v)]
     predicates = [each for each in _listed(scope) if _is_predicate(each)]
     kernels = [kernel for kernel in kernels if all(fits(kernel) for fits in predicates)]
     if not kernels:
         quantised = any(_is_kernel(v) and _is_quantised(v) for v in model.variables)
         hint = " Its kernels are quantised: prune it before that." if quantised else ""
+        if inside & averages:
+            hint += " Moving averages follow the masks of what they average."
         raise SettingError(
             f"There is no kernel to prune: scope={scope!r} matches none of the "
             f"{len(model.trainable_variables)} trainable variables of {model.name}.{hint}"
@@ -79,8 +84,9 @@ def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
         model = keras.models.load_model("pruned.keras")
         model.fit(images, callbacks=[tt.callbacks.HoldMasks(tt.masks_of_zeros(model))])
 
-    A weight that training set to exactly zero by chance counts as pruned; one by the initializer
-    "zeros" too.
+    A kernel that is zero everywhere was not pruned, which leaves each a weight at least, but has
+    yet to learn: its mask keeps all of it. Other zeros cannot be told from pruned weights, be they
+    by chance or of an initializer such as "identity": hold these models by their masks.
 
     Args:
         model: a built Keras model of any kind.
@@ -93,7 +99,7 @@ def masks_of_zeros(model: keras.Model, scope=None) -> Masks:
         SettingError: as `prunable` does.
     """
     kernels = prunable(model, scope)
-    return Masks({name: kernel.numpy() != 0 for name, kernel in kernels.items()})
+    return Masks({name: mask_of_zeros(kernel.numpy()) for name, kernel in kernels.items()})
 
 
 def num_values(variables) -> int:

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Collection, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tf_tickets.interop import Pruning, PruningSchedule
+from tf_tickets.names import NamedVariables
 from tf_tickets.pruning.hold import HeldMasks
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.schedules import check_schedule
 from tf_tickets.pruning.scores.magnitude import magnitude_scores
-from tf_tickets.pruning.selection import pooled_masks
+from tf_tickets.pruning.selection import masks_where_scored, pooled_masks
 
 
 class GlobalPruning(Pruning):
@@ -81,7 +83,17 @@ def prune_by_magnitude(
     Raises:
         SettingError: if the sparsity is out of range or less than what is removed already.
         DivergedError: if a weight is NaN or infinite; the masks are left as they were.
+
+    Warns:
+        UserWarning: if a variable is zero everywhere: it is left as it is until it has learned, and
+            the sparsity is that of the others.
     """
-    scores = magnitude_scores(held.variables)
     masks = held.masks
-    held.assign(select(scores, sparsity, masks, pools or [set(masks)]))
+    # What has lost weights already may be zero for that; it is no kernel that has yet to learn.
+    variables = dict(held.variables.items())
+    whole = NamedVariables({name: v for name, v in variables.items() if masks[name].all()})
+    scores = magnitude_scores(whole) | {
+        name: np.abs(v.numpy()) for name, v in variables.items() if not masks[name].all()
+    }
+    pools = pools or [set(masks)]
+    held.assign(masks_where_scored(scores, sparsity, masks, pools, select))

@@ -58,6 +58,7 @@ class IterativeSparsity(PruningSchedule):
         check_count("rounds", rounds)
         self.rate = rate
         self.rounds = rounds
+        self.begin_step, self.end_step = 1, rounds
 
     def __call__(self, step):
         """Return (whether to prune at this round, the sparsity then) as scalar tensors.
@@ -87,6 +88,7 @@ class ListedSparsity(PruningSchedule):
 
     def __init__(self, sparsities: Sequence[float]):
         self.sparsities = [float(sparsity) for sparsity in sparsities]
+        self.begin_step, self.end_step = 1, len(self.sparsities)
         in_order = self.sparsities == sorted(self.sparsities)
         if not self.sparsities or not in_order or not all(0 <= s < 1 for s in self.sparsities):
             raise SettingError(

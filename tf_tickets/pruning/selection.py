@@ -1,6 +1,6 @@
 """From scores to masks: one threshold over the whole pool, with exact counts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -78,6 +78,25 @@ def pooled_masks(
     return Masks({name: pruned[name] for name in within})
 
 
+def masks_where_scored(
+    scores: Mapping[str, np.ndarray],
+    sparsity: float,
+    within: Masks,
+    pools: Sequence[Collection[str]],
+    select: Callable[..., Masks] = pooled_masks,
+) -> Masks:
+    """Return the masks that `select` draws of what has scores; the masks of the rest stay.
+
+    Args:
+        scores: variable name -> float array, of some of the variables in `within`.
+        sparsity, within, pools: as `pooled_masks` takes them.
+        select: draws the masks as `pooled_masks` does, from the same arguments.
+    """
+    ranked = Masks({name: mask for name, mask in within.items() if name in scores})
+    pools = [names for names in (set(pool) & scores.keys() for pool in pools) if names]
+    return Masks({**within, **select(scores, sparsity, ranked, pools)}) if pools else within
+
+
 def check_pool(pool: str) -> None:
     """Raise SettingError unless `pool` says what `pools_by` ranks together."""
     if pool not in ("model", "layer"):
@@ -126,6 +145,22 @@ def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:
             f"{num_variables} variables, of which none may be emptied."
         )
     return num_kept
+
+
+def check_pools(
+    sparsity: float, sizes: Mapping[str, int], pools: Sequence[Collection[str]]
+) -> None:
+    """Raise SettingError unless `pooled_masks` could prune each pool to a sparsity.
+
+    Args:
+        sparsity: of each pool.
+        sizes: variable name -> how many weights it has, or blocks where these are what is pruned.
+        pools: as `pooled_masks` takes them.
+    """
+    check_sparsity("sparsity", sparsity)
+    for names in pools:
+        if len(names) > 1:  # one by itself keeps a weight at least, however sparse the others are
+            num_kept_of(sparsity, sum(sizes[name] for name in names), len(names))
 
 
 def _keep_candidates(scores, within, num_kept) -> list:

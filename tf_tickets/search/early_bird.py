@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.channels.keys import over_kernels
-from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import slim
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
@@ -120,7 +119,7 @@ class EarlyBirdSearch:
     def _workshop(self, seed, folder, report) -> Iterator[Make]:
         self._model = self.task.build(seed)
         self._fresh_optimizer = built_optimizers(self._model)
-        self._ranking = ChannelRanking(self._model, self.whole_groups, self.pool, self.by)
+        self._ranking = trained_channels(self._model, self.whole_groups, self.pool, self.by)
         for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
         yield lambda stage, path: self._make(stage, path, folder)

@@ -5,17 +5,16 @@ from collections.abc import Callable
 import keras
 
 from tf_tickets.callbacks import RewindPoint
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales
-from tf_tickets.channels.ranking import ChannelRanking
+from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.errors import check_count
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.optimizers import nested_optimizers, reset_optimizer, without_state
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
-from tf_tickets.pruning.prunable import prunable
+from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.schedules import check_rounds
-from tf_tickets.pruning.selection import check_pool, pools_by
+from tf_tickets.pruning.selection import check_pool, check_pools, pools_by
 from tf_tickets.search.training import refuse_non_finite
 from tf_tickets.tickets.snapshot import take_snapshot
 from tf_tickets.tickets.ticket import Ticket
@@ -45,8 +44,9 @@ class LoopedPruning:
 
     Raises:
         SettingError: if `rounds` is no whole number of at least 1, `schedule` is no schedule or
-            leaves a round idle, or `pool` is unknown; in `run`, if there is no kernel to prune, an
-            optimizer cannot be made anew, or the rewind point was not reached.
+            leaves a round idle, or `pool` is unknown; in `run`, before anything is trained, if
+            there is no kernel to prune, the last round leaves too few weights, or an optimizer
+            cannot be made anew; and if the rewind point was not reached.
         DivergedError: in `run`, if a training ends with a NaN or infinite weight.
 
     Attributes:
@@ -103,6 +103,8 @@ class LoopedPruning:
         initial = take_snapshot(self.model)
         optimizers = [(each, without_state(each)) for each in nested_optimizers(self.model)]
         pools = pools_by(self.pool, kernels)
+        sizes = {name: num_values([kernel]) for name, kernel in kernels.items()}
+        check_pools(float(self.schedule(self.rounds)[1]), sizes, pools)
         self.tickets = []
         with hold(self.model, Masks.all_kept(kernels)) as held:
             self._train(optimizers)
@@ -191,7 +193,7 @@ class LoopedEarlyBird:
         """
         check_count("max_epochs", max_epochs)
         self.epoch = None
-        ranking = ChannelRanking(self.model, self.whole_groups, self.pool, self.by)
+        ranking = trained_channels(self.model, self.whole_groups, self.pool, self.by)
         criterion = EarlyBirdCriterion(
             ranking, self.channel_sparsity, self.mask_distance, self.look_back
         )

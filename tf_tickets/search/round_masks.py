@@ -14,7 +14,8 @@ from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.pruner import GlobalPruning
 from tf_tickets.pruning.schedules import ListedSparsity, check_rounds, check_schedule
-from tf_tickets.pruning.selection import num_kept_of, pooled_masks, pools_by
+from tf_tickets.pruning.selection import check_pools, check_scores, masks_where_scored, pools_by
+from tf_tickets.pruning.zeros import has_yet_to_learn
 from tf_tickets.search.bench import Bench
 from tf_tickets.tickets.ticket import Ticket
 
@@ -69,15 +70,11 @@ class _Scheduled:
     def check(self, bench, seed, rounds):
         """Raise SettingError unless the last round leaves enough weights."""
         sparsity = float(self.schedule_of(seed)(rounds)[1])
-        kernels = named(bench.kernels)
-        for names in self._pools(bench):
-            if len(names) == 1:  # keeps one weight at least, however sparse the others are
-                continue
-            pool = [kernels[name] for name in names]
-            try:
-                num_kept_of(sparsity, num_values(pool), len(pool))
-            except SettingError as error:
-                raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+        sizes = {name: num_values([kernel]) for name, kernel in bench.kernels.items()}
+        try:
+            check_pools(sparsity, sizes, self._pools(bench))
+        except SettingError as error:
+            raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
 
     def num_kept(self, bench, stage):
         """Return how many weights the schedule lets a round keep."""
@@ -217,7 +214,7 @@ class ByScore(_Scheduled):
         pools = self._pools(bench)
         for step in range(1, self.steps + 1):
             sparsity = 1 - density ** (step / self.steps)
-            bench.held.assign(pooled_masks(scores, sparsity, bench.held.masks, pools))
+            bench.held.assign(masks_where_scored(scores, sparsity, bench.held.masks, pools))
             if step < self.steps:
                 scores = self._score(bench, seed)
         return bench.held.masks
@@ -229,4 +226,12 @@ class ByScore(_Scheduled):
         return bench.memory[seed]
 
     def _score(self, bench, seed):
-        return under_names(bench.model, self.score(bench.model, bench.kernels, seed))
+        scores = under_names(bench.model, self.score(bench.model, bench.kernels, seed))
+        # What is zero everywhere has no magnitude to be ranked by; all else has a score.
+        expected = {
+            name: bench.held.masks[name]
+            for name, kernel in bench.kernels.items()
+            if name in scores or not has_yet_to_learn(kernel.numpy())
+        }
+        check_scores(scores, Masks(expected))
+        return scores

@@ -9,10 +9,12 @@ import numpy as np
 
 from tf_tickets.keras_internals import layers_of
 from tf_tickets.names import variable_names
+from tf_tickets.protocols import averages_of
 from tf_tickets.pruning.kernel_matrices import KernelMatrix, kernel_matrices
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import why_not_prunable
 
+_AVERAGE = "a moving average: it follows the mask of what it averages"
 _WITH_PATTERNS = (keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Conv2D)
 
 
@@ -57,6 +59,7 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
     matrices = kernel_matrices(model, kernels)
     # A layer comes after the one that holds it, so that the innermost has the last word.
     holders = {id(v): layer for layer in layers_of(model) for v in layer.variables}
+    averages = {id(average) for _, average in averages_of(model)}
     rows = []
     for name, variable in variables.items():
         layer = holders[id(variable)]
@@ -69,7 +72,7 @@ def weight_rows(model: keras.Model, masks: Masks) -> tuple[WeightRow, ...]:
                 type(layer).__name__,
                 size,
                 size if kept is None else int(np.count_nonzero(kept)),
-                why_not_prunable(variable),
+                _AVERAGE if id(variable) in averages else why_not_prunable(variable),
                 _pattern(layer, kept, matrices.get(name)),
             )
         )

@@ -1,8 +1,8 @@
 """The few pieces that the networks are made of, as functions from tensor to tensor.
 
-Every layer gets an explicit name, because masks are kept by `variable.path`, which must be
-the same whenever the same network is built again. Weights start as Keras starts them (Glorot
-uniform kernels, zero biases); the recipes' authors left PyTorch's defaults, which differ.
+Every layer gets an explicit name, by which masks, tickets and records call its weights. Weights
+start as Keras starts them (Glorot uniform kernels, zero biases); the recipes' authors left
+PyTorch's defaults, which differ.
 """
 
 from tf_tickets.errors import SettingError
