@@ -29,7 +29,7 @@ class Data(Options):
         None, "the images to train on: a name, or images for a folder of files (default: digits)"
     )
     image_size: int | None = option(
-        None, "height and width in pixels (default: by recipe)", at_least=1
+        None, "height and width in pixels (default: by recipe)", at_least=1, at_most=2048
     )
     limit: int | None = option(
         None,
@@ -134,6 +134,7 @@ class RunConfig(Options):
         "threads of each training, on which its bits depend (default: an equal share of the "
         "processors; a run that goes on keeps its own)",
         at_least=1,
+        at_most=1000,
     )
     network: Mapping = dataclasses.field(default_factory=dict)
     extensions: tuple[str, ...] = ()

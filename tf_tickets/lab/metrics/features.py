@@ -68,7 +68,7 @@ class FeatureExtractor:
         They are floats in [-1, 1], or uint8 from 0 to 255. NaN and infinity pass through.
 
         Raises:
-            SettingError: if there are none, or they are of a shape or kind that cannot be looked at.
+            SettingError: if there are none, or they are of a shape or kind that it does not take.
 
         Warns:
             UserWarning: if floats look like 0 to 255.
