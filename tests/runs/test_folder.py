@@ -396,7 +396,7 @@ def test_a_stage_that_is_written_replaces_whatever_is_there(run, tmp_path):
 def test_a_seal_that_says_nothing_is_damaged(run, done):
     make_records(run, [record(0, 0, "dense")])
     write_sealed_json(run.path / "seed-0/round-00/dense/done.json", done)
-    with pytest.raises(FileError, match="done.json is damaged: it does not say what was sealed"):
+    with pytest.raises(FileError, match=r"done\.json is damaged: it does not say"):
         Records.read(run.path)
     with pytest.warns(UserWarning, match="is made again"):
         assert not run.is_done("seed-0/round-00/dense")
@@ -410,7 +410,7 @@ def test_a_damaged_run_json_is_written_anew_where_its_settings_are_known(tmp_pat
     whole = (named.path / "run.json").read_bytes()
     for place in range(len(whole)):
         flip(named.path / "run.json", place)
-        with pytest.warns(UserWarning, match="run.json is damaged.* It is written anew"), named:
+        with pytest.warns(UserWarning, match=r"run\.json is damaged.* It is written anew"), named:
             pass
         assert (named.path / "run.json").read_bytes() == whole
     flip(mine.path / "run.json", index=(mine.path / "run.json").read_bytes().index(b"sha256") + 15)
