@@ -42,6 +42,17 @@ def test_an_unknown_strategy_is_refused():
             json.dumps({"cluster": CLUSTER, "task": {**WORKER, "index": 2}}),
             "has no worker 2, but 2 of that type",
         ),
+        ("[5]", "names no cluster and no task in it"),
+        ("[" * 100_000, "names no cluster and no task in it"),
+        (json.dumps({"cluster": [], "task": WORKER}), "names no cluster and no task in it"),
+        (
+            json.dumps({"cluster": {"worker": "localhost:1"}, "task": WORKER}),
+            "has no list of addresses as worker, but 'localhost:1'",
+        ),
+        (
+            json.dumps({"cluster": {"worker": ["localhost", 5]}, "task": WORKER}),
+            "has 'localhost' among the addresses of worker, which is no host:port",
+        ),
         (
             json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
             "makes this process a ps",
@@ -56,7 +67,8 @@ def test_multi_worker_wants_a_place_in_a_cluster(config, message, monkeypatch):
         tt.resolve_strategy("multi-worker")
     # The example that it shows is one that it would take.
     example = str(caught.value).split("TF_CONFIG='")[1].split("'")[0]
-    strategy._check_cluster(example)
+    monkeypatch.setenv("TF_CONFIG", example)
+    strategy.check_cluster()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -248,11 +249,12 @@ def read_config(path) -> RunConfig:
     path = path / CONFIG if path.is_dir() else path
     try:
         content = _config_in(json.loads(path.read_text()))
+        extensions = [os.fspath(each) for each in content.get("extensions", ())]
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise FileError(f"{path} is not the JSON of a run's config.") from error
-    load_extensions(content.get("extensions", ()))
+    load_extensions(extensions)
     return RunConfig.from_dict(content)
 
 

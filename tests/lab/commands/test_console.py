@@ -14,6 +14,7 @@ from tf_tickets.lab.commands.console import (
     quiet_start,
     start_tensorflow,
 )
+from tf_tickets.strategy import meet_cluster
 
 
 def status_of(error):
@@ -94,12 +95,19 @@ def test_tensorflow_is_started_with_the_strategy_and_warnings_of_one_line(capsys
     assert capsys.readouterr().err == "find_tickets.py: warning: a stage is damaged\n"
 
 
-def test_a_worker_says_that_it_waits(capsys, monkeypatch):
+def test_a_worker_says_that_it_waits_and_for_whom(capsys, monkeypatch, two_places):
+    monkeypatch.setattr("sys.argv", ["find_tickets.py"])
     monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(SettingError, match="names no cluster"):
         start_tensorflow("multi-worker")
-    assert "waiting until all workers of TF_CONFIG are started" in capsys.readouterr().err
+    assert capsys.readouterr().err == "", "of what cannot work there is nothing to wait for"
+    monkeypatch.setenv("TF_CONFIG", two_places()[1])
+    monkeypatch.setattr(meet_cluster, "__defaults__", (0.5,))
+    with pytest.raises(SettingError, match=r"Not all workers .* Missing: 127\.0\.0\.1:\d+\. Start"):
+        start_tensorflow("multi-worker")
+    waiting = "find_tickets.py: waiting until all workers of TF_CONFIG are started\n"
+    assert capsys.readouterr().err == waiting
 
 
 def test_a_path_in_brackets_is_printed_as_it_is(monkeypatch):
