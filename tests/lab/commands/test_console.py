@@ -1,5 +1,6 @@
 import io
 import os
+import subprocess
 import sys
 import warnings
 
@@ -56,6 +57,55 @@ def test_errors_of_tensorflow_that_can_be_mended_are_one_line(name, message, cap
     assert status_of(getattr(tf.errors, name)(None, None, "a\nlong\nstory")) == 1
     written = capsys.readouterr().err
     assert message in written and written.count("\n") == 1
+
+
+def test_a_full_disk_is_not_told_as_a_full_memory(capsys):
+    import tensorflow as tf
+
+    for words in ("writer/x; No space left on device", "Disk quota exceeded"):
+        assert status_of(tf.errors.ResourceExhaustedError(None, None, words)) == 1
+        written = capsys.readouterr().err
+        assert "No space left on the disk. Finished rounds are kept" in written
+        assert "emory" not in written and written.count("\n") == 1
+
+
+SURROUNDED = """
+import os, sys
+from tf_tickets.lab.commands.console import exit_with_one_line, new_console, print_line
+from tf_tickets.lab.commands.console import start_tensorflow
+def main():
+    start_tensorflow()
+    import keras, matplotlib.pyplot
+    print_line(new_console(), f"caf\\xe9 \\udcff {keras.config.image_data_format()}")
+    print(keras.backend.backend(), keras.config.floatx(), keras.layers.Dense(1).dtype)
+    open(os.environ["CHECKED"], "w").write(f"{keras.backend.backend()} {sys.stdout.fileno()}")
+exit_with_one_line(main)
+"""
+KERAS_JSON = '{"backend": "jax", "image_data_format": "channels_first", "floatx": "float64"}'
+
+
+@pytest.mark.parametrize(
+    ("redirection", "slow"),
+    [
+        ("2>&1", False),
+        pytest.param(">&-", True, marks=pytest.mark.slow),
+        pytest.param("2>&-", True, marks=pytest.mark.slow),
+        pytest.param("<&- >&- 2>&-", True, marks=pytest.mark.slow),
+    ],
+)
+def test_whatever_surrounds_a_command(redirection, slow, tmp_path):
+    (tmp_path / "keras.json").write_text(KERAS_JSON)
+    checked = tmp_path / "checked"
+    env = {"PATH": os.environ["PATH"], "KERAS_HOME": str(tmp_path), "CHECKED": str(checked)}
+    env |= {"KERAS_BACKEND": "nonsense", "MPLBACKEND": "nonsense", "LC_ALL": "POSIX"}
+    env |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+    command = ["sh", "-c", f'"$0" -c "$1" {redirection}', sys.executable, SURROUNDED]
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200)
+    assert ran.returncode == 0, (ran.stdout, ran.stderr)
+    assert checked.read_text() == "tensorflow 1"
+    if not slow:
+        expected = "caf\\xe9 \\udcff channels_last\ntensorflow float32 float32\n"
+        assert ran.stdout == expected
 
 
 def test_a_reader_of_stdout_who_has_left_is_no_error(capfd):
