@@ -71,7 +71,7 @@ def _study(data_dir: str | None) -> tuple[pathlib.Path, _Folder]:
             "`data_dir` must be the folder of PNG or JPEG files that the data set images is made "
             "of. Received: data_dir=None"
         )
-    path = pathlib.Path(data_dir).expanduser().resolve()
+    path = pathlib.Path(os.path.expanduser(data_dir)).resolve()
     try:
         found = sorted(_walk(path, ""), key=lambda file: os.fsencode(file.name))
     except OSError as error:
