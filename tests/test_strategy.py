@@ -1,7 +1,9 @@
 """Devices and processes that train together; the processes are real ones, on loopback."""
 
+import concurrent.futures
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -52,6 +54,10 @@ def test_an_unknown_strategy_is_refused():
         (
             json.dumps({"cluster": {"worker": ["localhost", 5]}, "task": WORKER}),
             "has 'localhost' among the addresses of worker, which is no host:port",
+        ),
+        (
+            json.dumps({"cluster": {"worker": ["a:1", "b:65536"]}, "task": WORKER}),
+            "has 'b:65536' among the addresses of worker",
         ),
         (
             json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
@@ -369,3 +375,28 @@ def test_a_batch_has_equal_parts():
     recipe = tt.lab.resolve("linear-ae", "digits", batch_size=5)
     with pytest.raises(tt.SettingError, match=r"must be a multiple of 2\. Received: batch_size=5"):
         tt.lab.Experiment(recipe, limit=8, strategy=types.SimpleNamespace(num_replicas_in_sync=2))
+
+
+def test_workers_meet_whoever_comes_first(two_places):
+    """Each in a thread, which is as good as a process to a socket."""
+    addresses = json.loads(two_places()[0])["cluster"]["worker"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(strategy.meet, addresses, 0, 60)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            first.result(timeout=0.5)
+        pool.submit(strategy.meet, addresses, 1, 60).result()
+        first.result()
+
+
+def test_a_worker_that_does_not_come_is_named(two_places):
+    addresses = json.loads(two_places()[0])["cluster"]["worker"]
+    with pytest.raises(tt.SettingError, match=f"in 0.5 seconds. Missing: {addresses[1]}. Start"):
+        strategy.meet([addresses[0], addresses[1]], 0, 0.5)
+    with pytest.raises(tt.SettingError, match=r"Missing: no such name:1\. Start"):
+        strategy.meet([addresses[0], "no such name:1"], 0, 0.1)
+    port = addresses[0].rpartition(":")[2]
+    with (
+        socket.create_server(("", int(port))),
+        pytest.raises(tt.SettingError, match=r"cannot take its place in TF_CONFIG \(Address"),
+    ):
+        strategy.meet(addresses, 0, 1)

@@ -72,7 +72,20 @@ def meet_cluster(seconds: float = _WAIT_SECONDS) -> None:
     Raises:
         SettingError: if this process cannot listen at its port, or a worker did not come.
     """
-    addresses, own = _places(json.loads(os.environ["TF_CONFIG"]))
+    meet(*_places(json.loads(os.environ["TF_CONFIG"])), seconds)
+
+
+def meet(addresses: Sequence[str], own: int, seconds: float) -> None:
+    """Wait until each of several processes has told all others of itself, and heard of them.
+
+    Args:
+        addresses: "host:port" of all processes, the same in each of them.
+        own: which of them this process is.
+        seconds: after which the wait ends.
+
+    Raises:
+        SettingError: as `meet_cluster` does.
+    """
     missing = set(range(len(addresses))) - {own}
     told, end = set(), time.monotonic() + seconds
     with _listening(_port(addresses[own])) as server:
@@ -117,7 +130,7 @@ def _tell(address, own) -> bool:
     try:
         with socket.create_connection((host, _port(address)), timeout=1) as connection:
             connection.sendall(f"{own}\n".encode())
-    except OSError:
+    except (OSError, UnicodeError):  # nobody there, or no such name
         return False
     return True
 
@@ -230,7 +243,8 @@ def check_cluster() -> None:
         if not isinstance(listed, list):
             _refuse(f"has no list of addresses as {job}, but {listed!r}")
     for job, address in everywhere:
-        if not (isinstance(address, str) and _ADDRESS.fullmatch(address)):
+        is_address = isinstance(address, str) and _ADDRESS.fullmatch(address)
+        if not (is_address and 0 < _port(address) < 2**16):
             _refuse(f"has {address!r} among the addresses of {job}, which is no host:port")
     if not 0 <= place[1] < len(addresses):
         _refuse(f"has no {place[0]} {place[1]}, but {len(addresses)} of that type")
