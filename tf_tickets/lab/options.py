@@ -59,10 +59,10 @@ def _check(field, value):
     choices, bounds = field.metadata.get("choices"), field.metadata.get("bounds", {})
     if value is None:
         return
-    if choices and value not in choices:
-        refuse(field.name, f"must be one of {', '.join(map(str, choices))}", value)
     if isinstance(value, str):
         _check_text(field.name, value)
+    if choices and value not in choices:
+        refuse(field.name, f"must be one of {', '.join(map(str, choices))}", value)
     if isinstance(value, float) and not math.isfinite(value):
         refuse(field.name, "must be a finite number", value)
     if isinstance(value, int) and not -_MOST <= value <= _MOST:
