@@ -154,7 +154,9 @@ def places(content, path=()):
             yield from places(content[key], (*path, key))
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize(
+    "config", [CONFIGS[1], *(pytest.param(each, marks=pytest.mark.slow) for each in CONFIGS)]
+)
 def test_nonsense_anywhere_in_a_config_is_taken_or_one_line(config, tmp_path):
     path = tmp_path / "config.json"
     for *within, key in places(config.to_dict()):
