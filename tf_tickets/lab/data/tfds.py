@@ -120,6 +120,7 @@ def _one_line_errors(name: str, folder: pathlib.Path):
         TypeError,  # or with another value than a description
         ValueError,
         AttributeError,
+        AssertionError,
         RecursionError,
         tf.errors.OpError,  # a missing, truncated or damaged record file
         ParseError,
