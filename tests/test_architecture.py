@@ -93,6 +93,8 @@ def foreign_private_names(source):
     own = set(names_defined_in(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if ast.unparse(node) == "os._exit":  # which Python documents
+                continue
             if not is_own(node) and node.attr not in own:
                 yield node.attr
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("attr"):

@@ -1,7 +1,9 @@
 """Devices and processes that train together; the processes are real ones, on loopback."""
 
+import concurrent.futures
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -42,6 +44,21 @@ def test_an_unknown_strategy_is_refused():
             json.dumps({"cluster": CLUSTER, "task": {**WORKER, "index": 2}}),
             "has no worker 2, but 2 of that type",
         ),
+        ("[5]", "names no cluster and no task in it"),
+        ("[" * 100_000, "names no cluster and no task in it"),
+        (json.dumps({"cluster": [], "task": WORKER}), "names no cluster and no task in it"),
+        (
+            json.dumps({"cluster": {"worker": "localhost:1"}, "task": WORKER}),
+            "has no list of addresses as worker, but 'localhost:1'",
+        ),
+        (
+            json.dumps({"cluster": {"worker": ["localhost", 5]}, "task": WORKER}),
+            "has 'localhost' among the addresses of worker, which is no host:port",
+        ),
+        (
+            json.dumps({"cluster": {"worker": ["a:1", "b:65536"]}, "task": WORKER}),
+            "has 'b:65536' among the addresses of worker",
+        ),
         (
             json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
             "makes this process a ps",
@@ -56,7 +73,8 @@ def test_multi_worker_wants_a_place_in_a_cluster(config, message, monkeypatch):
         tt.resolve_strategy("multi-worker")
     # The example that it shows is one that it would take.
     example = str(caught.value).split("TF_CONFIG='")[1].split("'")[0]
-    strategy._check_cluster(example)
+    monkeypatch.setenv("TF_CONFIG", example)
+    strategy.check_cluster()
 
 
 @pytest.mark.parametrize(
@@ -357,3 +375,28 @@ def test_a_batch_has_equal_parts():
     recipe = tt.lab.resolve("linear-ae", "digits", batch_size=5)
     with pytest.raises(tt.SettingError, match=r"must be a multiple of 2\. Received: batch_size=5"):
         tt.lab.Experiment(recipe, limit=8, strategy=types.SimpleNamespace(num_replicas_in_sync=2))
+
+
+def test_workers_meet_whoever_comes_first(two_places):
+    """Each in a thread, which is as good as a process to a socket."""
+    addresses = json.loads(two_places()[0])["cluster"]["worker"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(strategy.meet, addresses, 0, 60)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            first.result(timeout=0.5)
+        pool.submit(strategy.meet, addresses, 1, 60).result()
+        first.result()
+
+
+def test_a_worker_that_does_not_come_is_named(two_places):
+    addresses = json.loads(two_places()[0])["cluster"]["worker"]
+    with pytest.raises(tt.SettingError, match=f"in 0.5 seconds. Missing: {addresses[1]}. Start"):
+        strategy.meet([addresses[0], addresses[1]], 0, 0.5)
+    with pytest.raises(tt.SettingError, match=r"Missing: no such name:1\. Start"):
+        strategy.meet([addresses[0], "no such name:1"], 0, 0.1)
+    port = addresses[0].rpartition(":")[2]
+    with (
+        socket.create_server(("", int(port))),
+        pytest.raises(tt.SettingError, match=r"cannot take its place in TF_CONFIG \(Address"),
+    ):
+        strategy.meet(addresses, 0, 1)

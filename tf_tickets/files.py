@@ -40,7 +40,7 @@ def write_whole_folder(path):
         path.with_name(f".{path.name}.{state}") for state in ("partial", "replaced")
     )
     for left_over in (partial, replaced):
-        shutil.rmtree(left_over, ignore_errors=True)
+        remove(left_over)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -48,13 +48,26 @@ def write_whole_folder(path):
             if file.is_file():
                 with open(file, "rb") as opened:
                     os.fsync(opened.fileno())
-        if path.exists():
+        if os.path.lexists(path):
             os.rename(path, replaced)  # whole: removing it in place would show half of it
         os.rename(partial, path)
     finally:
         for left_over in (partial, replaced):
-            shutil.rmtree(left_over, ignore_errors=True)
+            remove(left_over)
     _sync_folder(path.parent)
+
+
+def remove(path) -> None:
+    """Remove a folder with all that is in it, a file, or a link and not what it leads to.
+
+    What is not there, or cannot be removed, is left to whoever writes in its place.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def sha256_of(path) -> str:
@@ -92,16 +105,27 @@ def read_sealed_json(path) -> dict:
     Raises:
         FileError: if the file is missing, cannot be read, or was changed since; it is named.
     """
-    try:
-        content = json.loads(pathlib.Path(path).read_bytes())
-        seal = content.pop("sha256")
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise FileError(f"{path} is damaged: it is not the JSON that was written.") from error
+    content = read_json(path)
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise FileError(f"{path} is damaged: it is not the JSON that was written.")
+    seal = content.pop("sha256")
     if seal != sha256_of_json(content):
         raise FileError(f"{path} is damaged: its content does not match its SHA-256.")
     return content
+
+
+def read_json(path):
+    """Return the value in a JSON file.
+
+    Raises:
+        FileError: if the file is missing, cannot be read, or holds no JSON; it is named.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:  # not JSON, no text, or nested too deeply
+        raise FileError(f"{path} is damaged: it is not the JSON that was written.") from error
 
 
 def _sync_folder(path):

@@ -1,7 +1,11 @@
 """Which devices and machines train together, and which process speaks for all of them."""
 
+import contextlib
 import json
 import os
+import re
+import socket
+import time
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -11,6 +15,7 @@ from tf_tickets.files import sha256_of_json
 
 NAMES = ("none", "mirrored", "multi-worker")
 
+_ADDRESS = re.compile(r"\S+:\d{1,5}")
 _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
     '"task": {"type": "worker", "index": 0}}'
@@ -37,7 +42,7 @@ def resolve_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy(
             [device.name for device in tf.config.list_logical_devices(kind)]
         )
-    _check_cluster(os.environ.get("TF_CONFIG"))
+    check_cluster()
     try:
         return MultiWorkerStrategy()
     except RuntimeError as error:  # TensorFlow settles its devices when it is first used
@@ -50,6 +55,96 @@ def resolve_strategy(name: str) -> tf.distribute.Strategy:
             f"This process cannot take its place in TF_CONFIG ({error.message}). Give it an "
             "address of this machine, and a port that is free."
         ) from error
+
+
+# As long as TensorFlow waits, which neither Ctrl-C nor SIGTERM can end.
+_WAIT_SECONDS = 600
+
+
+def meet_cluster(seconds: float = _WAIT_SECONDS) -> None:
+    """Wait until all workers of TF_CONFIG are started, each of which has to call this.
+
+    TensorFlow waits for them itself, but in native code that hears no signal and names nobody.
+
+    Args:
+        seconds: after which the wait ends.
+
+    Raises:
+        SettingError: if this process cannot listen at its port, or a worker did not come.
+    """
+    meet(*_places(json.loads(os.environ["TF_CONFIG"])), seconds)
+
+
+def meet(addresses: Sequence[str], own: int, seconds: float) -> None:
+    """Wait until each of several processes has told all others of itself, and heard of them.
+
+    Args:
+        addresses: "host:port" of all processes, the same in each of them.
+        own: which of them this process is.
+        seconds: after which the wait ends.
+
+    Raises:
+        SettingError: as `meet_cluster` does.
+    """
+    missing = set(range(len(addresses))) - {own}
+    told, end = set(), time.monotonic() + seconds
+    with _listening(_port(addresses[own])) as server:
+        while missing or len(told) < len(addresses) - 1:
+            if time.monotonic() > end:
+                names = ", ".join(addresses[n] for n in sorted(missing) or range(len(addresses)))
+                raise SettingError(
+                    f"Not all workers of TF_CONFIG have come in {seconds:g} seconds. Missing: "
+                    f"{names}. Start each of them, with the same cluster."
+                )
+            told |= {n for n in range(len(addresses)) if n != own and _tell(addresses[n], own)}
+            missing -= _heard(server)
+
+
+def _places(config) -> tuple[list[str], int]:
+    """Return the addresses of those that train together, and which of them this process is."""
+    jobs, task = config["cluster"], config["task"]
+    places = [(job, n) for job in ("chief", "worker") for n in range(len(jobs.get(job, ())))]
+    own = places.index((task["type"], int(task["index"])))
+    return [jobs[job][n] for job, n in places], own
+
+
+def _port(address) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _listening(port) -> socket.socket:
+    try:
+        server = socket.create_server(("", port))
+    except OSError as error:
+        raise SettingError(
+            f"This process cannot take its place in TF_CONFIG ({error.strerror}). Give it an "
+            "address of this machine, and a port that is free."
+        ) from error
+    server.settimeout(0.2)
+    return server
+
+
+def _tell(address, own) -> bool:
+    """Tell a worker that this one is there; return whether it listens."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        with socket.create_connection((host, _port(address)), timeout=1) as connection:
+            connection.sendall(f"{own}\n".encode())
+    except (OSError, UnicodeError):  # nobody there, or no such name
+        return False
+    return True
+
+
+def _heard(server) -> set[int]:
+    """Return the workers that have told of themselves until now."""
+    heard = set()
+    with contextlib.suppress(TimeoutError):
+        while True:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError, ValueError):  # whoever else calls
+                connection.settimeout(1)
+                heard.add(int(connection.recv(16)))
+    return heard
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -127,8 +222,13 @@ class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):
         return tf.nest.map_structure(reduce_one, value)
 
 
-def _check_cluster(text):
-    """Refuse a TF_CONFIG that TensorFlow would take for a single process, or stumble over."""
+def check_cluster() -> None:
+    """Refuse a TF_CONFIG that TensorFlow would take for a single process, or stumble over.
+
+    Raises:
+        SettingError: if it names no place for this process, or addresses that are none.
+    """
+    text = os.environ.get("TF_CONFIG")
     if not text:
         _refuse("is not set")
     try:
@@ -136,8 +236,16 @@ def _check_cluster(text):
         task = config["task"]
         jobs, place = config["cluster"], (task["type"], int(task["index"]))
         addresses = jobs[place[0]]
-    except (ValueError, KeyError, TypeError) as error:
+        everywhere = [(job, address) for job, listed in jobs.items() for address in listed]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         _refuse(f"names no cluster and no task in it ({type(error).__name__}: {error})")
+    for job, listed in jobs.items():
+        if not isinstance(listed, list):
+            _refuse(f"has no list of addresses as {job}, but {listed!r}")
+    for job, address in everywhere:
+        is_address = isinstance(address, str) and _ADDRESS.fullmatch(address)
+        if not (is_address and 0 < _port(address) < 2**16):
+            _refuse(f"has {address!r} among the addresses of {job}, which is no host:port")
     if not 0 <= place[1] < len(addresses):
         _refuse(f"has no {place[0]} {place[1]}, but {len(addresses)} of that type")
     if place[0] not in ("chief", "worker"):

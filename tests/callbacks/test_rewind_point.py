@@ -172,3 +172,9 @@ def test_of_several_workers_the_chief_alone_writes(tmp_path, monkeypatch):
     rewind = tt.callbacks.RewindPoint(2, tmp_path / "rewind.safetensors")
     fit(dense_net(), rewind)
     assert rewind.weights and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), "x", None, -0.5, 1j, [1]])
+def test_a_step_that_is_no_whole_number_is_named(step):
+    with pytest.raises(tt.SettingError, match=r"`step` must be a whole number.*Received: step="):
+        tt.callbacks.RewindPoint(step)

@@ -1,6 +1,7 @@
 """A config is plain names and numbers: checked, hashed, pickled, and JSON both ways."""
 
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -135,9 +136,41 @@ def test_a_config_is_read_from_its_file(tmp_path):
     assert read_config(tmp_path / "plain.json") == CONFIGS[2]
     with pytest.raises(FileError, match="Cannot read"):
         read_config(tmp_path / "absent.json")
-    (tmp_path / "broken.json").write_text("[")
-    with pytest.raises(FileError, match=r"broken\.json is not the JSON of a run's config"):
-        read_config(tmp_path / "broken.json")
+    for broken in ("[", "[]", "3", "[" * 100_000, '{"extensions": 3}', '{"extensions": [[]]}'):
+        (tmp_path / "broken.json").write_text(broken)
+        with pytest.raises(FileError, match=r"broken\.json is not the JSON of a run's config"):
+            read_config(tmp_path / "broken.json")
+
+
+NONSENSE = (None, True, -1, 10**30, 0.5, math.inf, math.nan)
+NONSENSE += ("x", "a\nb", "\udcff", [], [[]], {}, [0, 0])
+
+
+def places(content, path=()):
+    """Yield the path of every value in JSON."""
+    for key in content if isinstance(content, dict) else range(len(content)):
+        yield (*path, key)
+        if isinstance(content[key], dict | list):
+            yield from places(content[key], (*path, key))
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIGS[1], *(pytest.param(each, marks=pytest.mark.slow) for each in CONFIGS)]
+)
+def test_nonsense_anywhere_in_a_config_is_taken_or_one_line(config, tmp_path):
+    path = tmp_path / "config.json"
+    for *within, key in places(config.to_dict()):
+        for nonsense in NONSENSE:
+            content = config.to_dict()
+            place = content
+            for each in within:
+                place = place[each]
+            place[key] = nonsense
+            path.write_text(json.dumps(content))
+            try:
+                read_config(path)
+            except (FileError, SettingError) as error:
+                assert "\n" not in str(error), (within, key, nonsense)
 
 
 def test_an_extension_is_run_once_and_one_that_fails_is_named(tmp_path):

@@ -14,6 +14,7 @@ class Sizes(Options):
     rate: float = option(0.5, "fraction", above=0, below=1)
     share: float = option(1.0, "fraction", at_most=1)
     names: tuple[str, ...] = option(("a",), "letters", choices=("a", "b"))
+    place: str = option("here", "a folder")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,12 @@ class Sizes(Options):
         ({"rate": None}, "`rate` must be float. Received: rate=None"),
         ({"names": ("a", 3)}, r"`names` must be tuple\[str, \.\.\.\]"),
         ({"names": "a"}, r"`names` must be tuple"),
+        ({"width": 2**31}, "`width` must be at most 2147483647. Received: width=2147483648"),
+        ({"width": 10**5000}, "Received: width=one of 16610 bits"),
+        ({"rate": -(10**400)}, "`rate` must be at most 2147483647"),
+        ({"place": "a\nb"}, r"`place` must be one line of text. Received: place='a\\nb'"),
+        ({"place": "a\u2028b"}, "must be one line of text"),
+        ({"place": "a\udcffb"}, r"`place` must be text in UTF-8. Received: place='a\\udcffb'"),
         ({"names": ("a", "c")}, r"`names` must be one of a, b\. Received: names=c"),
     ],
 )

@@ -1,4 +1,5 @@
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -250,3 +251,29 @@ def test_scores_are_of_kernels_not_of_a_model():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(SettingError, match=r"must be kernels, as tt\.prunable\(model\) returns"):
         magnitude_scores(model)
+
+
+@pytest.mark.parametrize(
+    ("score", "received"),
+    [
+        ([1.0, 2.0], "list"),
+        (3.0, "float"),
+        (np.ones(2, complex), "complex128"),
+        (np.array(["a", "b"]), "<U1"),
+        (np.array([None, 1.0]), "object"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_score_is_named(score, received):
+    within = Masks({"k": np.ones(2, bool)})
+    for masks in (None, within):
+        with pytest.raises(SettingError, match=f"NumPy array .* Received for k: {received}"):
+            global_masks({"k": score}, 0.5, masks)
+    with pytest.raises(SettingError, match=f"Received for k: {received}"):
+        pooled_masks({"k": score}, 0.5, within, [{"k"}])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32", "uint8", ml_dtypes.bfloat16])
+def test_real_numbers_of_any_type_are_scores(dtype):
+    masks = global_masks({"k": np.array([3, 1, 2, 0]).astype(dtype)}, 0.5)
+    assert masks["k"].tolist() == [True, False, True, False]

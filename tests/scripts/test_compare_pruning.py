@@ -165,3 +165,22 @@ def test_a_way_that_fails_ends_it_with_its_reason(run_here, assert_refused, tmp_
     ran = run_here("--limit", 8, "--width", 4, "--output", tmp_path, **SCRIPT)
     assert_refused(ran, 2, "--batch-size")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model linear-ae", "linear_ae has no batch or group normalisation with a scale"),
+        ("--model vae --width 2 --rounds 90", "Choose fewer rounds or a lower rate."),
+    ],
+)
+def test_what_one_way_cannot_do_is_refused_before_anything_is_prepared(
+    words, message, run_here, assert_refused, monkeypatch, tmp_path
+):
+    def prepare(*_):
+        raise AssertionError("A run is about to be prepared")
+
+    monkeypatch.setattr("tf_tickets.lab.job.prepare", prepare)
+    options = {"script": "compare_pruning.py"}
+    assert_refused(run_here(*words.split(), "--output", tmp_path, **options), 2, message)
+    assert not list(tmp_path.iterdir())

@@ -178,19 +178,41 @@ def test_a_flipped_byte_in_any_kind_of_file_is_found_and_mended(
     run = pathlib.Path(shutil.copytree(uninterrupted, tmp_path / uninterrupted.name))
     stage = run / "seed-0" / "round-02" / "winning"
     kinds = sorted(stage.iterdir()) + sorted((run / "export").rglob("*.pb"))
+    kinds += [run / name for name in ("run.json", "config.json", "results.jsonl")]
     assert {file.name for file in kinds} >= {"done.json", "result.json", "ticket.safetensors"}
     for file in kinds:
         flip(file)
     again = run_here(*OPTIONS["vae"], "--output", tmp_path)
     assert "winning" in again.stderr and "damaged" in again.stderr
+    assert "run.json is damaged" in again.stderr and "It is written anew" in again.stderr
     assert outcome_of(again)["run"] == str(run)
     assert bits(run) == bits(uninterrupted)
     assert results(run) == results(uninterrupted)
 
 
-def flip(file):
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bit_flipped_in_every_file_at_once_is_mended(
+    seed, run_here, outcome_of, uninterrupted, tmp_path
+):
+    run = pathlib.Path(shutil.copytree(uninterrupted, tmp_path / uninterrupted.name))
+    whole = {name: (run / name).read_bytes() for name in ("run.json", "config.json")}
+    random = np.random.default_rng(seed)
+    for file in sorted(run.rglob("*")):
+        if file.is_file() and file.stat().st_size and "tensorboard" not in file.parts:
+            flip(file, random.integers(file.stat().st_size), 1 << random.integers(8))
+    ran = run_here(*OPTIONS["vae"], "--output", tmp_path)
+    assert outcome_of(ran)["run"] == str(run)
+    assert "Traceback" not in ran.stderr and ran.stderr.count("damaged") >= 5
+    assert bits(run) == bits(uninterrupted)
+    assert results(run) == results(uninterrupted)
+    assert {name: (run / name).read_bytes() for name in whole} == whole
+
+
+def flip(file, place=None, bit=4):
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 4
+    content[len(content) // 2 if place is None else place] ^= bit
     file.write_bytes(content)
 
 

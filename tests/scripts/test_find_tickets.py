@@ -468,6 +468,8 @@ SHORT = "--limit 64 --width 2"
             2,
             "argument --rewind-step: must be at most 1, as a training has 2 steps. Received: 2\n",
         ),
+        ("--width 2 --rounds 9999", 2, "The last round leaves no weight: choose fewer --rounds."),
+        ("--width 2 --method snip --rounds 60", 2, "of which none may be emptied. Choose fewer"),
         ("--limit 16 --width 2 --batch-size 32", 2, "--batch-size"),
         (
             f"{SHORT} --model sngan --critic-steps 5 --batch-size 16",

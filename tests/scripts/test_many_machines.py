@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -123,3 +124,19 @@ def test_a_strategy_that_cannot_work_is_refused(run_here, assert_refused, monkey
     monkeypatch.delenv("TF_CONFIG", raising=False)
     ran = run_here(*METHODS["imp"], "--strategy", "multi-worker", "--output", tmp_path)
     assert_refused(ran, 2, "needs TF_CONFIG, which is not set")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_wait_for_a_worker_that_nobody_starts_can_be_ended(
+    number, status, start_script, two_places, tmp_path
+):
+    words = [*METHODS["imp"], "--strategy", "multi-worker", "--output", tmp_path / "new"]
+    process = start_script(*words, forked=False, TF_CONFIG=two_places()[1])
+    waiting = "find_tickets.py: waiting until all workers of TF_CONFIG are started\n"
+    assert process.stderr.readline() == waiting
+    process.send_signal(number)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (status, "")
+    assert error.count("\n") == 1 and "run the same command again" in error
+    assert not (tmp_path / "new").exists()

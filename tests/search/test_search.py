@@ -1031,3 +1031,56 @@ def test_a_search_runs_on_layers_without_names(tmp_path):
             (path,) = folder.path.glob("**/winning/ticket.safetensors")
         assert [record["arm"] for record in records] == ["dense", "winning", "random"]
         assert list(tt.Ticket.load(path).masks) == ["dense/kernel", "dense_1/kernel"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("of", ["evaluate", "watch", "test"])
+def test_a_metric_that_is_not_finite_is_a_collapse(tmp_path, value, of, monkeypatch):
+    """Nothing is pruned on it, be it at the end or on the way."""
+    answer = {"loss": value}
+    options = {"evaluate": {}, "watch": {"watch": lambda model: answer, "evaluations": 3}}
+    options["test"] = {"test": lambda model: (answer, {})}
+    if of == "evaluate":
+        monkeypatch.setattr(f"{__name__}.evaluate", lambda model: (answer, {}))
+    records, _ = search(tmp_path / "run", rounds=1, arms=(), **options[of])
+    dense, winning = records
+    assert f"Training diverged: its loss is {value}." == dense["collapsed"]
+    assert winning["collapsed"].startswith("Not trained: seed-0/round-00/dense collapsed")
+    assert dense["metrics"] == winning["metrics"] == {}
+
+
+@pytest.mark.parametrize("answer", [None, 0.5, {"loss": 1.0}, ({"loss": "a"}, {}), ([0.5], {})])
+def test_an_evaluation_that_is_no_metrics_is_named(tmp_path, answer, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.evaluate", lambda model: answer)
+    with pytest.raises(SettingError, match="`evaluate` must return"):
+        search(tmp_path / "run", rounds=1, arms=())
+
+
+def test_metrics_of_numpy_and_tensorflow_are_numbers(tmp_path, monkeypatch):
+    metrics = {"loss": np.float32(0.5), "score": tf.constant(2.0), "count": np.int64(3)}
+    monkeypatch.setattr(f"{__name__}.evaluate", lambda model: (metrics, {}))
+    records, path = search(tmp_path / "run", rounds=1, arms=())
+    assert records[0]["metrics"] == {"loss": 0.5, "score": 2.0, "count": 3.0}
+    assert tt.read_results(path / "results.jsonl") == records
+
+
+@pytest.mark.parametrize("seeds", [[], [0, 0], [-1], [0.5], ["a"], None, 3, [True, 1]])
+def test_seeds_that_are_none_are_named(tmp_path, seeds):
+    with pytest.raises(SettingError, match="`seeds` must be different whole numbers"):
+        search(tmp_path / "run", seeds=seeds)
+
+
+def test_seeds_of_numpy_are_seeds(tmp_path):
+    records, _ = search(tmp_path / "run", seeds=np.arange(2), rounds=1, arms=())
+    assert records.seeds == (0, 1)
+
+
+@pytest.mark.parametrize("rounds", [200, 10**8])
+def test_rounds_that_leave_nothing_are_refused_at_once(rounds):
+    with pytest.raises(SettingError, match=f"Received: rounds={rounds}, at whose end"):
+        make_search(rounds=rounds)
+
+
+def test_the_verdict_on_nothing_is_refused():
+    with pytest.raises(SettingError, match="no record of the dense arm"):
+        tt.search.judge([], "loss")

@@ -255,3 +255,35 @@ def test_a_restored_normalization_normalises_by_what_was_restored():
     np.testing.assert_allclose(second(INPUTS), first(INPUTS), rtol=1e-6)
     losses = [each.evaluate(INPUTS, TARGETS, verbose=0) for each in (first, second)]
     assert losses[0] == pytest.approx(losses[1]) and losses[1] != before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_weights_of_another_precision_are_not_cast_in_silence(dtype):
+    model = build()
+    snapshot, before = take_snapshot(model), take_snapshot(model)
+    name = "first/kernel"
+    snapshot[name] = snapshot[name].astype(dtype)
+    if dtype == "float64":
+        snapshot[name][0, 0] = 0.1
+        message = f"{name} is float32 in the model and float64 in the weights"
+        with pytest.raises(SettingError, match=message):
+            restore_snapshot(model, snapshot)
+        assert bits(take_snapshot(model)) == bits(before), "nothing was set before it was seen"
+        snapshot[name] = before[name].astype("float64")
+        snapshot[name][0, 0] = np.nan
+    restore_snapshot(model, snapshot)  # float32 holds all of these values
+    found = take_snapshot(model)[name]
+    np.testing.assert_array_equal(found, np.asarray(snapshot[name], "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_model_of_16_bits_refuses_weights_of_32(dtype):
+    model = keras.Sequential([keras.Input((6,)), L.Dense(4, name="first", dtype=dtype)])
+    weights = {name: value.astype("float32") for name, value in take_snapshot(model).items()}
+    restore_snapshot(model, weights)
+    weights["first/kernel"] = weights["first/kernel"] + np.float32(1e-6)
+    with pytest.raises(SettingError, match=f"{dtype} in the model and float32 in the weights"):
+        restore_snapshot(model, weights)
+    weights["first/kernel"][:] = 1e30
+    with pytest.raises(SettingError, match=dtype):
+        restore_snapshot(model, weights)

@@ -1,4 +1,5 @@
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -117,6 +118,12 @@ def test_every_mask_has_weights_of_its_shape():
         Ticket(masks, {"other": np.ones((2, 3))}, {})
     with pytest.raises(SettingError, match=r"no weights of shape \(2, 3\) for k"):
         Ticket(masks, {"k": np.ones((3, 2))}, {})
+
+
+@pytest.mark.parametrize("masks", [{"k": np.ones(2)}, {"k": np.ones(2, bool)}, None, [1]])
+def test_what_are_no_masks_make_no_ticket(masks):
+    with pytest.raises(SettingError, match=r"`masks` must be tt\.Masks"):
+        Ticket(masks, {"k": np.ones(2)}, {})
 
 
 def test_saving_and_loading_is_exact(tmp_path):
@@ -336,6 +343,8 @@ def test_a_huge_shape_allocates_nothing(tmp_path):
     paths = [
         forge(tmp_path / "mask", masks={"k": [10**7, 10**4]}),
         forge(tmp_path / "overflow", masks={"k": [2**61, 8]}),
+        forge(tmp_path / "infinity", masks={"k": [math.inf]}),
+        forge(tmp_path / "nan", masks={"k": [math.nan, 2]}),
     ]
     header = json.dumps(
         {"whole:k": {"dtype": "F32", "shape": [10**11], "data_offsets": [0, 4 * 10**11]}}
@@ -356,7 +365,7 @@ def test_a_huge_shape_allocates_nothing(tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *paths, bomb], capture_output=True, text=True
     )
-    assert process.stdout.split() == ["refused"] * 3, process.stderr[-2000:]
+    assert process.stdout.split() == ["refused"] * 5, process.stderr[-2000:]
 
 
 def test_the_file_can_be_read_without_this_package(tmp_path):

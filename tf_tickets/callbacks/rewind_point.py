@@ -1,5 +1,6 @@
 """Keeping the weights of one step of a training, to rewind to."""
 
+import numbers
 import pathlib
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
@@ -45,8 +46,10 @@ class RewindPoint(TrainingCallback):
 
     def __init__(self, step: int, path=None):
         super().__init__()
-        if step < 0 or int(step) != step:
-            raise SettingError(f"`step` must be a whole number, at least 0. Received: step={step}")
+        if not isinstance(step, numbers.Real) or step < 0 or step % 1 != 0:  # NaN is not 0
+            raise SettingError(
+                f"`step` must be a whole number, at least 0. Received: step={step!r}"
+            )
         self.step = step
         self.weights = None
         self._of_model = None

@@ -49,7 +49,7 @@ def _records(plan, records):
     made = list(records.values())
     wanted = [s for s in plan.stages if s in records and plan.is_wanted(s, made)]
     found = [records[stage] for stage in wanted]
-    plan.folder.write_results(found)
+    plan.folder.write_results()
     return Records(found)
 
 
@@ -180,7 +180,7 @@ class _Execution:
         except Exception as error:
             self._error = self._error or error
         else:
-            self._plans[running.item.plan].folder.write_results([record])
+            self._plans[running.item.plan].folder.write_results()
             self._end(running.item, seconds)
 
     def _make_again(self, running, lost):

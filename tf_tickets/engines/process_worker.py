@@ -7,7 +7,7 @@ import threading
 
 from tf_tickets.engines.resources import use_gpu, use_threads
 from tf_tickets.engines.workroom import Workroom
-from tf_tickets.quiet import quiet_start
+from tf_tickets.quiet import load_tensorflow, quiet_start
 from tf_tickets.runs.folder import RunFolder
 
 _room = Workroom()
@@ -29,6 +29,7 @@ def begin(pipe, threads: int | None, gpu: int | None, workers_per_gpu: int) -> N
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_gpu(gpu, workers_per_gpu)
     with quiet_start():
+        load_tensorflow()
         import tensorflow as tf
 
         if threads is not None:

@@ -82,7 +82,8 @@ class _Slot:
         self._pool = concurrent.futures.ProcessPoolExecutor(
             1, _CONTEXT, process_worker.begin, (theirs, threads, gpu, workers_per_gpu)
         )
-        self._pid = self._pool.submit(os.getpid)
+        with _out_of_reach_of_ctrl_c():
+            self._pid = self._pool.submit(os.getpid)
         self._order: Order | None = None
         self.is_broken = False
 
@@ -116,6 +117,16 @@ class _Slot:
                 os.kill(self._pid.result(timeout=60), signal.SIGKILL)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pipe.close()
+
+
+@contextlib.contextmanager
+def _out_of_reach_of_ctrl_c():
+    """Let a process begin with Ctrl-C blocked, which would be a traceback among its imports."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _translated(inner, lost):

@@ -8,6 +8,7 @@ import tempfile
 from tf_tickets.engines.resources import use_threads
 from tf_tickets.engines.workroom import Workroom
 from tf_tickets.files import write_whole_folder
+from tf_tickets.quiet import load_tensorflow
 from tf_tickets.runs.folder import RunFolder
 
 
@@ -23,6 +24,7 @@ class RayWorker:
             import os
 
             os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        load_tensorflow()
         self._room = Workroom()
         self._reported = collections.deque()
         self._place = tempfile.TemporaryDirectory(prefix="tf_tickets-")

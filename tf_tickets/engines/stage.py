@@ -3,7 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import numbers
 from collections.abc import Sequence
+
+from tf_tickets.errors import SettingError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +70,23 @@ class Observer:
 
     def stage_ends(self, stage: Stage, record: dict) -> None:
         """A stage is done, now or by an earlier run; `record` is its line of results.jsonl."""
+
+
+def checked_seeds(seeds: Sequence[int]) -> list[int]:
+    """Return the seeds of a search; SettingError unless they are different whole numbers, one or
+    more.
+    """
+    try:
+        listed = list(seeds)
+        good = all(isinstance(s, numbers.Integral) and s >= 0 for s in listed)
+    except TypeError:
+        listed, good = [], False
+    if not good or not listed or len(set(listed)) < len(listed):
+        raise SettingError(
+            "`seeds` must be different whole numbers, at least 0, and one at least: each repeats "
+            f"the search. Received: seeds={seeds!r}"
+        )
+    return [int(seed) for seed in listed]
 
 
 def derived_seed(*parts) -> int:

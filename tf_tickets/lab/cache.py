@@ -22,11 +22,7 @@ def in_cache_folder(
     Raises:
         FileError: if the folder cannot be read or written.
     """
-    if cache_dir is None:
-        user_cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        default = pathlib.Path(user_cache) / "tf_tickets"
-        cache_dir = os.environ.get("TF_TICKETS_CACHE") or default
-    folder = pathlib.Path(cache_dir)
+    folder = pathlib.Path(_default_folder(what) if cache_dir is None else cache_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -34,4 +30,18 @@ def in_cache_folder(
         raise FileError(
             f"Cannot keep {what} in {folder}: {error.strerror or error}. Set the environment "
             "variable TF_TICKETS_CACHE to a folder that can be written, with some room."
+        ) from error
+
+
+def _default_folder(what) -> pathlib.Path:
+    if os.environ.get("TF_TICKETS_CACHE"):
+        return pathlib.Path(os.environ["TF_TICKETS_CACHE"])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return pathlib.Path(os.environ["XDG_CACHE_HOME"]) / "tf_tickets"
+    try:
+        return pathlib.Path.home() / ".cache" / "tf_tickets"
+    except RuntimeError as error:  # neither HOME nor a user of that number
+        raise FileError(
+            f"There is no home folder to keep {what} in. Set the environment variable "
+            "TF_TICKETS_CACHE to a folder that can be written, with some room."
         ) from error

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class Data(Options):
         None, "the images to train on: a name, or images for a folder of files (default: digits)"
     )
     image_size: int | None = option(
-        None, "height and width in pixels (default: by recipe)", at_least=1
+        None, "height and width in pixels (default: by recipe)", at_least=1, at_most=2048
     )
     limit: int | None = option(
         None,
@@ -134,6 +135,7 @@ class RunConfig(Options):
         "threads of each training, on which its bits depend (default: an equal share of the "
         "processors; a run that goes on keeps its own)",
         at_least=1,
+        at_most=1000,
     )
     network: Mapping = dataclasses.field(default_factory=dict)
     extensions: tuple[str, ...] = ()
@@ -247,11 +249,12 @@ def read_config(path) -> RunConfig:
     path = path / CONFIG if path.is_dir() else path
     try:
         content = _config_in(json.loads(path.read_text()))
+        extensions = [os.fspath(each) for each in content.get("extensions", ())]
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise FileError(f"{path} is not the JSON of a run's config.") from error
-    load_extensions(content.get("extensions", ()))
+    load_extensions(extensions)
     return RunConfig.from_dict(content)
 
 

@@ -22,8 +22,9 @@ class EngineOptions(Options):
         None,
         "trainings side by side (default: as many as there is work and room for)",
         at_least=1,
+        at_most=1000,
     )
-    workers_per_gpu: int = option(1, "trainings that share a GPU", at_least=1)
+    workers_per_gpu: int = option(1, "trainings that share a GPU", at_least=1, at_most=1000)
     address: str | None = option(
         None, "of a Ray cluster, such as auto or 10.0.0.1:6379 (default: a cluster on this machine)"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from tf_tickets import engines
-from tf_tickets.errors import DivergedError
+from tf_tickets.errors import DivergedError, FileError
 from tf_tickets.files import sha256_of
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.description import commit, differences, machine, versions
@@ -18,16 +18,17 @@ from tf_tickets.lab.judging import judging_plan
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.precision import dtype_policy
-from tf_tickets.lab.prepared import Prepared, prepare
+from tf_tickets.lab.prepared import Prepared, check, prepare
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
 from tf_tickets.lab.workshop import Workshop
 from tf_tickets.runs import paths
-from tf_tickets.runs.folder import RunFolder, find_run, read_origin, read_settings
+from tf_tickets.runs.folder import RunFolder, find_run, read_origin
 from tf_tickets.runs.shared import shared_folder
 from tf_tickets.strategy import is_chief
 
 HERE = EngineOptions(engine="here")
+_MOST_THREADS = 1001  # one more than can be asked for
 
 
 def run(config: RunConfig, output="saved_models", engine: EngineOptions = HERE) -> Run:
@@ -101,8 +102,10 @@ class Job:
         settings = identity(prepared.config, prepared.experiment)
         recipe, method = prepared.experiment.recipe, prepared.config.method
         name = method.run_name(recipe.model, recipe.dataset)
-        found = None if prepared.config.threads else find_run(output, name, settings, "threads")
-        self.threads = read_settings(found)["threads"] if found else threads
+        found = None
+        if not prepared.config.threads:
+            found = find_run(output, name, settings, "threads", range(1, _MOST_THREADS))
+        self.threads = found["threads"] if found else threads
         settings["threads"] = self.threads
         origin = {
             "config": prepared.asked.to_dict(),
@@ -119,7 +122,10 @@ class Job:
     def _notes_of_machine(self):
         if not (self.folder.path / paths.RUN).exists():
             return []
-        changed = differences(read_origin(self.folder.path)["machine"])
+        try:
+            changed = differences(read_origin(self.folder.path).get("machine", {}))
+        except FileError:  # entering the folder mends it or says so
+            return []
         return [f"{change}: what is trained now may have other bits" for change in changed]
 
     @property
@@ -202,6 +208,9 @@ def prepare_all(
         configs, output, engine: as `execute` takes them.
         strategy: the TensorFlow strategy that the configs name, if it had to be made before.
     """
+    if len(configs) > 1:  # of which none is prepared if another cannot work
+        for config in configs:
+            check(config, strategy)
     prepared = [prepare(config, strategy) for config in configs]
     return [Job(each, output, _threads(each, engine, prepared)) for each in prepared]
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-import numbers
 import types
 import typing
 from collections.abc import Sequence
 
 from tf_tickets.errors import SettingError
+
+# Of whole numbers, whatever else an option says: what 32 bits hold.
+_MOST = 2**31 - 1
 
 _BOUNDS = {
     "at_least": (lambda value, bound: value >= bound, "at least"),
@@ -57,14 +59,33 @@ def _check(field, value):
     choices, bounds = field.metadata.get("choices"), field.metadata.get("bounds", {})
     if value is None:
         return
+    if isinstance(value, str):
+        _check_text(field.name, value)
     if choices and value not in choices:
         refuse(field.name, f"must be one of {', '.join(map(str, choices))}", value)
-    if isinstance(value, numbers.Real) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         refuse(field.name, "must be a finite number", value)
+    if isinstance(value, int) and not -_MOST <= value <= _MOST:
+        refuse(field.name, f"must be at most {_MOST}", _shortened(value))
     for name, bound in bounds.items():
         fits, words = _BOUNDS[name]
         if not fits(value, bound):
             refuse(field.name, f"must be {words} {bound}", value)
+
+
+def _check_text(name, value):
+    """Refuse what cannot be printed on one line, or is no text: TensorFlow takes no other paths."""
+    if value != "".join(value.splitlines()):
+        refuse(name, "must be one line of text", ascii(value))
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        refuse(name, "must be text in UTF-8", ascii(value))
+
+
+def _shortened(value: int) -> str:
+    # Python refuses to write integers of thousands of digits.
+    return str(value) if abs(value) < 10**40 else f"one of {value.bit_length()} bits"
 
 
 def _is_of_type(value, annotation):

@@ -54,15 +54,8 @@ def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) ->
         SettingError: if a value cannot work.
         FileError: if the data cannot be had.
     """
-    load_extensions(asked.extensions)
-    config = asked.method.completed(asked)
-    strategy = strategy or resolve_strategy(config.strategy)
-    recipe = recipe_of(config)
-    metric = metric_of(config, recipe)
-    with dtype_policy("float32"):
-        # To be refused now, not after minutes in which the metrics' classifier is trained.
-        shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
-        config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
+    strategy = strategy or resolve_strategy(asked.strategy)
+    config, recipe, metric = check(asked, strategy)
     experiment = Experiment(
         recipe,
         config.data.limit,
@@ -80,6 +73,26 @@ def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) ->
     with dtype_policy(experiment.recipe.precision):
         search = fitted.method.search(experiment, fitted)
     return Prepared(asked, fitted, experiment, search, metric, notes, trial)
+
+
+def check(
+    asked: RunConfig, strategy: tf.distribute.Strategy | None = None
+) -> tuple[RunConfig, Recipe, str]:
+    """Return a config with all that its method decides, its recipe, and the metric that decides.
+
+    What cannot work is refused here, before data is loaded and minutes go into the metrics'
+    classifier. Arguments and errors are those of `prepare`.
+    """
+    load_extensions(asked.extensions)
+    # Before anything else uses TensorFlow.
+    strategy = strategy or resolve_strategy(asked.strategy)
+    config = asked.method.completed(asked)
+    recipe = recipe_of(config)
+    metric = metric_of(config, recipe)
+    with dtype_policy("float32"):
+        shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
+        config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
+    return config, recipe, metric
 
 
 def _trial_of(experiment) -> Trial | None:

@@ -30,14 +30,14 @@ class Registry(Mapping):
         return card
 
     def __getitem__(self, name):
-        if name not in self._cards:
+        if name not in self:
             raise SettingError(
                 f"Unknown {self.kind} {name!r}. Choose one of: {', '.join(self._cards)}."
             )
         return self._cards[name]
 
     def __contains__(self, name):
-        return name in self._cards
+        return isinstance(name, str) and name in self._cards  # a list could not be looked for
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cards)

@@ -45,7 +45,7 @@ class Run:
             config, metric = content["config"], content["metric"]
         except OSError as error:
             raise FileError(f"{path} holds no run: it has no {paths.CONFIG}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FileError(f"{path / paths.CONFIG} is damaged: {error}.") from error
         load_extensions(config.get("extensions", ()))
         return cls(path, RunConfig.from_dict(config), metric)

@@ -21,9 +21,13 @@ def check_rounds(schedule: PruningSchedule, rounds: int) -> None:
     """Refuse a round in which nothing is due: it would train the masks of the one before again.
 
     Raises:
-        SettingError: if there is such a round, or `schedule` is no `PruningSchedule`.
+        SettingError: if there is such a round, the last one leaves nothing, or `schedule` is no
+            `PruningSchedule`.
     """
     check_schedule(schedule)
+    _check_leaves_some(schedule, rounds)
+    if isinstance(schedule, IterativeSparsity) and rounds <= schedule.rounds:
+        return  # which is due in each
     for number in range(1, rounds + 1):
         if not schedule(number)[0]:
             raise SettingError(
@@ -31,6 +35,15 @@ def check_rounds(schedule: PruningSchedule, rounds: int) -> None:
                 f"Received one that prunes nothing in round {number}. Choose its first and last "
                 "step and its frequency so that all rounds are due, or other `rounds`."
             )
+
+
+def _check_leaves_some(schedule, rounds):
+    sparsity = float(schedule(rounds)[1])
+    if sparsity >= 1:
+        raise SettingError(
+            f"`rounds` must be so few that the last leaves a weight. Received: rounds={rounds}, "
+            f"at whose end the schedule has a sparsity of {sparsity:g}."
+        )
 
 
 class IterativeSparsity(PruningSchedule):

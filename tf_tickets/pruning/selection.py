@@ -67,6 +67,7 @@ def pooled_masks(
     Raises:
         SettingError, DivergedError: as `global_masks` does.
     """
+    _check_arrays(scores)
     check_same_variables(scores, within, "The scores and the masks to stay within")
     pruned = {}
     for pool in pools:
@@ -113,7 +114,8 @@ def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None
     """Raise unless there are scores, all finite, of the variables that `within` has masks for.
 
     Raises:
-        SettingError: if there are none or they are no mapping, or `within` is of other variables.
+        SettingError: if there are none, they are no mapping or no arrays of real numbers, or
+            `within` is of other variables.
         DivergedError: if a score is NaN or infinite.
     """
     if not isinstance(scores, Mapping):
@@ -123,12 +125,23 @@ def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None
         )
     if not scores:
         raise SettingError("There are no scores to choose weights by.")
+    _check_arrays(scores)
     if within is not None:
         check_same_variables(scores, within, "The scores and the masks to stay within")
     for name, score in scores.items():
         # The extremes show a NaN or an infinity at a fraction of the cost of `isfinite` on it all.
         if score.size and not (np.isfinite(score.max()) and np.isfinite(score.min())):
             raise DivergedError(f"A score of {name} is NaN or infinite: nothing was pruned on it.")
+
+
+def _check_arrays(scores):
+    for name, score in scores.items():
+        dtype = getattr(score, "dtype", None)
+        if not isinstance(score, np.ndarray) or not np.can_cast(dtype, np.float64):
+            raise SettingError(
+                "A score must be a NumPy array of real numbers, shaped like its variable. "
+                f"Received for {name}: {dtype or type(score).__name__}"
+            )
 
 
 def num_kept_of(sparsity: float, pool: int, num_variables: int) -> int:

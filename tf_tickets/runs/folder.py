@@ -1,17 +1,21 @@
 """A run folder: finished stages that stay whole, and one process at a time."""
 
 import contextlib
+import glob
 import json
+import os
 import pathlib
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import filelock
 
 from tf_tickets.errors import FileError
 from tf_tickets.files import (
+    read_json,
     read_sealed_json,
+    remove,
     sha256_of,
     sha256_of_json,
     write_sealed_json,
@@ -19,7 +23,7 @@ from tf_tickets.files import (
     write_whole_folder,
 )
 from tf_tickets.runs.paths import DONE, LOCK, RESULTS, RUN
-from tf_tickets.runs.records import Records, read_results
+from tf_tickets.runs.stages import as_line, checked_sources, hashes, read_records, seal_files
 
 
 class RunFolder:
@@ -30,7 +34,7 @@ class RunFolder:
     broken off, or whose files were damaged, is mended by running the same command again.
 
         run.json          every setting that changes the result, and who made the run
-        results.jsonl     one line per evaluated ticket, rewritten whole after every stage
+        results.jsonl     one line per evaluated ticket, made of the stages anew after each of them
         seed-0/...        the stages
 
     Args:
@@ -53,7 +57,7 @@ class RunFolder:
     @classmethod
     def named(cls, parent, name: str, settings: dict, origin: dict | None = None) -> "RunFolder":
         """Return the folder for these settings within `parent`: a readable name and a hash."""
-        path = pathlib.Path(parent) / f"{name}-{sha256_of_json(settings)[:8]}"
+        path = pathlib.Path(parent) / f"{name}-{_short_hash(settings)}"
         return cls(path, settings, origin)
 
     def __enter__(self):
@@ -86,25 +90,45 @@ class RunFolder:
                 partial.unlink()
 
     def _check_settings(self):
-        path = self.path / RUN
-        if not path.exists():
-            write_sealed_json(path, {"settings": self.settings, "origin": self._origin})
+        if not (self.path / RUN).exists():
+            self._write_settings()
         try:
-            found = read_sealed_json(path)
+            found = read_settings(self.path)
         except FileError as error:
-            raise FileError(
-                f"{error} Choose another folder, or delete the file if the folder's stages are "
-                "of these settings."
-            ) from error
-        if found["settings"] != self.settings:
+            if not self._is_known_by_other_signs():
+                raise FileError(
+                    f"{error} Choose another folder, or delete the file if the folder's stages are "
+                    "of these settings."
+                ) from error
+            warnings.warn(f"{error} It is written anew, as it is of these settings.", stacklevel=3)
+            self._write_settings()
+            found = self.settings
+        if found != self.settings:
             raise FileError(
                 f"{self.path} holds a run of other settings (see its run.json). "
                 "Choose another folder."
             )
 
+    def _write_settings(self):
+        path = self.path / RUN
+        write_sealed_json(path, {"settings": self.settings, "origin": self._origin})
+
+    def _is_known_by_other_signs(self) -> bool:
+        """Return whether a folder with a damaged run.json is of these settings all the same.
+
+        Its name has their hash, or it is the rest of the file that is damaged.
+        """
+        if self.path.name.endswith(f"-{_short_hash(self.settings)}"):
+            return True
+        try:
+            content = read_json(self.path / RUN)
+        except FileError:
+            return False
+        return isinstance(content, dict) and content.get("settings") == self.settings
+
     def copied_to(self, path) -> "RunFolder":
         """Return a run folder at another path that begins with the stages that are done here."""
-        for done in self._seal_files():
+        for done in seal_files(self.path):
             stage = done.parent.relative_to(self.path)
             shutil.copytree(done.parent, pathlib.Path(path) / stage)
         return RunFolder(path, self.settings, self._origin)
@@ -114,14 +138,9 @@ class RunFolder:
         """The SHA-256 of the settings and of all stages that are done."""
         seals = {
             file.parent.relative_to(self.path).as_posix(): sha256_of(file)
-            for file in self._seal_files()
+            for file in seal_files(self.path)
         }
         return sha256_of_json({"settings": self.settings, "stages": seals})
-
-    def _seal_files(self):
-        files = sorted(self.path.rglob(DONE))
-        # What is being written, or was by a killed process, has a dot before its name.
-        return [f for f in files if not any(p[0] == "." for p in f.relative_to(self.path).parts)]
 
     @contextlib.contextmanager
     def stage(self, name: str, made_from=()):
@@ -135,79 +154,47 @@ class RunFolder:
             yield folder
             write_sealed_json(
                 folder / DONE,
-                {"files": _hashes(folder), "made_from": self._seals(made_from)},
+                {"files": hashes(folder), "made_from": self._seals(made_from)},
             )
 
     def is_done(self, name: str, made_from=()) -> bool:
         """Return whether a stage is there, undamaged, and made from the stages as they are now.
 
-        One that is not is removed, and named in a warning if it is damaged: a flipped bit or a
-        missing file.
+        One that is not is removed, and named in a warning if it is damaged: a flipped bit, a
+        missing file, or a file or a link that leads nowhere in its place.
         """
         folder = self.path / name
-        if not folder.exists():
+        if not os.path.lexists(folder):
             return False
         try:
-            up_to_date = _checked_sources(folder) == self._seals(made_from)
+            up_to_date = checked_sources(folder) == self._seals(made_from)
         except FileError as error:
             warnings.warn(f"{error} The stage {name} is made again.", stacklevel=2)
             up_to_date = False
         if not up_to_date:
-            shutil.rmtree(folder)
+            remove(folder)
         return up_to_date
 
     def _seals(self, stages):
         return {stage: sha256_of(self.path / stage / DONE) for stage in stages}
 
-    def write_results(self, records: Sequence[dict]) -> None:
-        """Put one line for each record into results.jsonl, in place of an older one of its stage.
+    def write_results(self) -> None:
+        """Write results.jsonl anew: a line for each finished stage that is a training's.
 
-        Lines of other stages stay: a run that asks for less, or is broken off, loses none. So do
-        fields that the new record lacks, and in `judged` all ways of judging.
+        So a run that asks for less, or is broken off, loses none, and a damaged file is mended. A
+        stage whose record is damaged is removed with a warning, as by `is_done`.
         """
-        path = self.path / RESULTS
-        try:
-            known = read_results(path)
-        except FileError:  # not there yet, or damaged: the stages hold all of it
-            known = Records()
-        by_stage = {}
-        for record in [*known, *records]:
-            key = (record["seed"], record["round"], record["arm"])
-            by_stage[key] = _merged(by_stage.get(key, {}), record)
-        lines = [json.dumps(record) + "\n" for record in _in_order(by_stage.values())]
-        write_whole(path, "".join(lines).encode())
+        lines = map(as_line, read_records(self.path, self._remove_damaged))
+        write_whole(self.path / RESULTS, "".join(lines).encode())
+
+    def _remove_damaged(self, stage, error):
+        name = stage.relative_to(self.path).as_posix()
+        warnings.warn(f"{error} The stage {name} is removed; it can be made again.", stacklevel=4)
+        remove(stage)
 
 
-def _merged(old, new):
-    judged = {**old.get("judged", {}), **new.get("judged", {})}
-    return {**old, **new, **({"judged": judged} if judged else {})}
-
-
-def _in_order(records):
-    """Return records by seed and round, dense first, then the ticket before its controls.
-
-    Their names in reverse are in that order, which needs no list of arms.
-    """
-    by_arm = sorted(records, key=lambda r: r["arm"], reverse=True)
-    return sorted(by_arm, key=lambda r: (r["seed"], r["round"], r["arm"] != "dense"))
-
-
-def _checked_sources(folder):
-    """Return the seals of the stages that one was made from, its own files being as sealed."""
-    done = read_sealed_json(folder / DONE)
-    found = _hashes(folder)
-    for file in {**done["files"], **found}:
-        if done["files"].get(file) != found.get(file):
-            raise FileError(f"{folder / file} is damaged: its SHA-256 is not that in done.json.")
-    return done["made_from"]
-
-
-def _hashes(folder):
-    return {
-        file.relative_to(folder).as_posix(): sha256_of(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file != folder / DONE
-    }
+def _short_hash(settings) -> str:
+    return sha256_of_json(settings)[:8]
 
 
 def read_settings(path) -> dict:
@@ -222,23 +209,27 @@ def read_settings(path) -> dict:
     return _read_run(path)["settings"]
 
 
-def find_run(parent, name: str, settings: dict, apart_from: str) -> pathlib.Path | None:
-    """Return the folder of a run of the same settings apart from one, or None if there is none.
+def find_run(
+    parent, name: str, settings: dict, apart_from: str, guesses: Iterable = ()
+) -> dict | None:
+    """Return the settings of a run that has these apart from one, or None if there is none.
 
     Args:
         parent: the folder that holds run folders.
         name: what they are called, before a hash.
         settings: that have to be the same.
         apart_from: the name of the setting that may be any. It is not in `settings`.
+        guesses: what its value may be if run.json is damaged: the hash in the folder's name tells.
     """
     wanted = json.loads(json.dumps(settings))
-    for path in sorted(pathlib.Path(parent).glob(f"{name}-*")):
+    for path in sorted(pathlib.Path(parent).glob(f"{glob.escape(name)}-*")):
         try:
             found = read_settings(path)
-        except FileError:  # damaged: entering it will say so
-            continue
-        if found.pop(apart_from, None) is not None and found == wanted:
-            return path
+        except FileError:  # entering it will say so
+            guessed = ({**wanted, apart_from: guess} for guess in guesses)
+            found = next((g for g in guessed if path.name == f"{name}-{_short_hash(g)}"), {})
+        if found.get(apart_from) is not None and found == {**wanted, apart_from: found[apart_from]}:
+            return found
     return None
 
 
@@ -258,4 +249,7 @@ def _read_run(path):
     path = pathlib.Path(path) / RUN
     if not path.exists():
         raise FileError(f"{path.parent} holds no run: it has no run.json.")
-    return read_sealed_json(path)
+    content = read_sealed_json(path)
+    if not all(isinstance(content.get(name), dict) for name in ("settings", "origin")):
+        raise FileError(f"{path} is damaged: it does not say of which settings the run is.")
+    return content

@@ -8,6 +8,9 @@ import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.runs.paths import RESULTS
+from tf_tickets.runs.stages import as_line, is_record, key_of, read_records
+
+_MEND = "The command that made the run writes it anew when it is run again."
 
 
 def mean(values: Iterable[float]) -> float:
@@ -63,15 +66,15 @@ class Records(Sequence):
 
     @classmethod
     def read(cls, folder) -> "Records":
-        """Return the records of the run in a folder.
+        """Return the records of the run in a folder, from its finished stages.
 
         Args:
-            folder: the run folder.
+            folder: the run folder, or one with a results.jsonl and no stages.
 
         Raises:
-            FileError: if it has no results.jsonl, or a line of it is no JSON; the message names it.
+            FileError: if there is neither, or a stage or a line is damaged; the message names it.
         """
-        return read_results(pathlib.Path(folder) / RESULTS)
+        return cls(read_records(folder)) or read_results(pathlib.Path(folder) / RESULTS)
 
     def __len__(self):
         return len(self._records)
@@ -209,15 +212,23 @@ def read_results(path) -> Records:
     """Return the records of a results.jsonl, in its order.
 
     Args:
-        path: the file.
+        path: the file. If the stages of the run are beside it, each line is compared with its own.
 
     Raises:
-        FileError: if the file is missing or a line is no JSON; the message names it.
+        FileError: if the file is missing, a line is no record, or is not what its stage says; the
+            message names it.
     """
+    path = pathlib.Path(path)
     try:
-        lines = pathlib.Path(path).read_text().splitlines()
-        return Records(json.loads(line) for line in lines)
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise FileError(f"{path} is damaged: a line of it is no JSON.") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is damaged: a line of it is no JSON. {_MEND}") from error
+    if not all(map(is_record, records)) or len(set(map(key_of, records))) < len(records):
+        raise FileError(f"{path} is damaged: a line of it is no record, or is there twice. {_MEND}")
+    # As text, in which NaN equals itself.
+    of_stages = {as_line(record) for record in read_records(path.parent)}
+    if of_stages and not {as_line(record) for record in records} <= of_stages:
+        raise FileError(f"{path} is damaged: a line of it is not what its stage says. {_MEND}")
+    return Records(records)

@@ -14,7 +14,7 @@ from tf_tickets.channels.slim import slim
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
 from tf_tickets.engines.plan import Make, Plan
-from tf_tickets.engines.stage import Observer, Stage, derived_seed
+from tf_tickets.engines.stage import Observer, Stage, checked_seeds, derived_seed
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
@@ -112,6 +112,7 @@ class EarlyBirdSearch:
 
     def plan(self, seeds, folder, observers=()) -> Plan:
         """Return what is to be made; arguments as of `run`."""
+        seeds = checked_seeds(seeds)
         workshop = functools.partial(self._workshop, seeds[0])
         return Plan(folder, list(self._stages(seeds)), self._sources, workshop, observers=observers)
 

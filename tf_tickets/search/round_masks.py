@@ -70,11 +70,7 @@ class _Scheduled:
     def check(self, bench, seed, rounds):
         """Raise SettingError unless the last round leaves enough weights."""
         sparsity = float(self.schedule_of(seed)(rounds)[1])
-        sizes = {name: num_values([kernel]) for name, kernel in bench.kernels.items()}
-        try:
-            check_pools(sparsity, sizes, self._pools(bench))
-        except SettingError as error:
-            raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+        check_leaves_enough(bench.model, bench.kernels, sparsity, self.pool)
 
     def num_kept(self, bench, stage):
         """Return how many weights the schedule lets a round keep."""
@@ -86,17 +82,40 @@ class _Scheduled:
 
     def _pools(self, bench) -> list[set]:
         """Return the names of the variables that are ranked together, for each ranking."""
-        if self.pool != "component":
-            return pools_by(self.pool, bench.kernels)
-        components = named_components(bench.model)
-        names = set(bench.kernels.names)
-        pools = [set(prunable(bench.model, each).names) & names for each in components]
-        if set().union(*pools) != names:
-            raise SettingError(
-                "`pool` can be 'component' only if all that may be pruned is in one of the model's "
-                f"components; {bench.model.name} has: {', '.join(components) or 'none'}."
-            )
-        return [pool for pool in pools if pool]
+        return _pools_of(bench.model, bench.kernels, self.pool)
+
+
+def check_leaves_enough(model, kernels, sparsity: float, pool: str) -> None:
+    """Raise SettingError if a sparsity leaves a pool fewer weights than it has kernels.
+
+    Args:
+        model: that is pruned.
+        kernels: what may be pruned of it, as `prunable` returns it.
+        sparsity: of the last round.
+        pool: as `ByMagnitude` takes it.
+    """
+    if sparsity >= 1:
+        raise SettingError("The last round leaves no weight: choose fewer `rounds`.")
+    sizes = {name: num_values([kernel]) for name, kernel in kernels.items()}
+    try:
+        check_pools(sparsity, sizes, _pools_of(model, kernels, pool))
+    except SettingError as error:
+        raise SettingError(f"{error} Choose fewer rounds or a lower rate.") from error
+
+
+def _pools_of(model, kernels, pool) -> list[set]:
+    """Return the names of the kernels that are ranked together, for each ranking."""
+    if pool != "component":
+        return pools_by(pool, kernels)
+    components = named_components(model)
+    names = set(kernels.names)
+    pools = [set(prunable(model, each).names) & names for each in components]
+    if set().union(*pools) != names:
+        raise SettingError(
+            "`pool` can be 'component' only if all that may be pruned is in one of the model's "
+            f"components; {model.name} has: {', '.join(components) or 'none'}."
+        )
+    return [each for each in pools if each]
 
 
 class ByMagnitude(_Scheduled):

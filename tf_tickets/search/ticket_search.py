@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
 from tf_tickets.engines.plan import Make, Plan
-from tf_tickets.engines.stage import Observer, Stage, derived_seed
+from tf_tickets.engines.stage import Observer, Stage, checked_seeds, derived_seed
 from tf_tickets.errors import SettingError, check_count
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
@@ -123,14 +123,16 @@ class TicketSearch:
         for `ticket`. Everything else goes on.
 
         Raises:
-            SettingError: if the last round would leave fewer weights than there are kernels,
-                `starts` names no component of the model, or the shuffled arm would start pruned
-                weights from what has been trained without them.
+            SettingError: if `seeds` are none or not different whole numbers, the last round would
+                leave fewer weights than there are kernels, `starts` names no component of the
+                model, or the shuffled arm would start pruned weights from what has been trained
+                without them.
         """
         return execute([self.plan(seeds, folder, observers)], engine)[0]
 
     def plan(self, seeds, folder, observers=()) -> Plan:
         """Return what is to be made; arguments as of `run`."""
+        seeds = checked_seeds(seeds)
         workshop = functools.partial(self._workshop, seeds[0])
         return Plan(folder, list(self._stages(seeds)), self.sources, workshop, observers=observers)
 

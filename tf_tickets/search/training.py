@@ -1,6 +1,7 @@
 """One training of a search: its steps, its time, and its metrics on the way."""
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tf_tickets.costs.memory import peak_memory_bytes
 from tf_tickets.engines.stage import Stage
-from tf_tickets.errors import DivergedError
+from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.names import variable_names
 from tf_tickets.optimizers import optimizers_of
 from tf_tickets.search.convergence import converged_metrics
@@ -54,21 +55,23 @@ class Training:
         """Train a model, which need not be that of the steps before, and evaluate when it is due.
 
         Raises:
-            DivergedError: if a weight becomes NaN or infinite.
+            DivergedError: if a weight or a metric becomes NaN or infinite.
+            SettingError: if the task evaluates to something else than metrics.
         """
         while self._due and self._due[0] <= last_step:
             self.advance(model, self._due.pop(0))
             with self.counted("evaluation"):
-                self.curve.append({"step": self.step, "metrics": self._evaluate(model)})
+                metrics = self._evaluate(model)
+            self.curve.append({"step": self.step, "metrics": metrics})
         self.advance(model, last_step)
 
     def _evaluate(self, model) -> dict:
         task = self._task
         if self._due and task.watch:
-            return task.watch(model)
-        metrics, self._protocol = task.evaluate(model)
+            return _finite_metrics("watch", task.watch(model))
+        metrics, self._protocol = _pair("evaluate", task.evaluate(model))
         if task.test and not self._due:
-            test_metrics, test_protocol = task.test(model)
+            test_metrics, test_protocol = _pair("test", task.test(model))
             self._test = {"test_metrics": test_metrics, "test_protocol": test_protocol}
         return metrics
 
@@ -128,6 +131,33 @@ class Training:
             "evaluation_seconds": round(self._seconds["evaluation"], 3),
             "peak_memory_bytes": peak_memory_bytes(),
         }
+
+
+def _pair(name, answer) -> tuple[dict, dict]:
+    """Return the metrics and the protocol that a task's `evaluate` or `test` has answered."""
+    if not (isinstance(answer, tuple | list) and len(answer) == 2):
+        raise SettingError(
+            f"`{name}` must return a pair, (metrics: name -> float, protocol: dict). "
+            f"Received: {answer!r}"
+        )
+    return _finite_metrics(name, answer[0]), answer[1]
+
+
+def _finite_metrics(name, metrics) -> dict[str, float]:
+    """Return metrics as Python's floats, which JSON can hold."""
+    try:
+        found = {str(metric): float(value) for metric, value in metrics.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SettingError(
+            f"`{name}` must return metrics, name -> float. Received: {metrics!r}"
+        ) from error
+    for metric, value in found.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"Training diverged: its {metric} is {value}. Nothing was pruned on it, and what "
+                "was found before is kept. Try a lower learning rate, a larger batch, or float32."
+            )
+    return found
 
 
 def built_optimizers(model: keras.Model) -> dict[str, np.ndarray]:

@@ -46,7 +46,8 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
 
     Raises:
         SettingError: if the snapshot is of another model, or of one whose layers have adapted to
-            something else; the message names the first difference.
+            something else, or a value has no equal in the type of its variable; the message names
+            the first difference.
     """
     snapshot = under_names(model, snapshot)
     _check_adapted(model, snapshot)
@@ -59,9 +60,27 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
         model.name,
     )
     for name, variable in variables.items():
+        _check_same_bits(name, snapshot[name], variable.dtype)
+    for name, variable in variables.items():
         variable.assign(snapshot[name])
     if update_constants(model):
         retrace(model, answers=True)  # a trace holds constants as they were
+
+
+def _check_same_bits(name, value, dtype):
+    """Refuse a value that another type would change: float64 in float32, or float32 in 16 bits."""
+    value = np.asarray(value)
+    if value.dtype.name == dtype:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = value.astype(dtype).astype(value.dtype)
+    same = (kept == value) | ((kept != kept) & (value != value))  # NaN is kept as NaN
+    if not same.all():
+        raise SettingError(
+            f"These weights are for a model of another precision: {name} is {dtype} in the model "
+            f"and {value.dtype.name} in the weights, whose bits it cannot hold. Build the model "
+            f"with the dtype {value.dtype.name}."
+        )
 
 
 def check_same_shapes(expected: dict, received: dict, model_name: str) -> None:

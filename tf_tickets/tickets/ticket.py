@@ -28,7 +28,7 @@ class Ticket:
         config: how the ticket was found; anything that JSON can hold.
 
     Raises:
-        SettingError: if a mask has no weights of its shape.
+        SettingError: if `masks` are no Masks, or a mask has no weights of its shape.
 
     Example:
         ticket = tt.Ticket.load("winning_ticket/ticket.safetensors")
@@ -38,6 +38,11 @@ class Ticket:
     """
 
     def __init__(self, masks: Masks, weights: Mapping[str, np.ndarray], config: Mapping):
+        if not isinstance(masks, Masks):
+            raise SettingError(
+                "`masks` must be tt.Masks, bool arrays by variable name, such as "
+                f"tt.Masks({{name: array > 0}}). Received: {type(masks).__name__}"
+            )
         self.masks = masks
         self.config = dict(config)
         # In C order, which is how they are written.
@@ -66,7 +71,8 @@ class Ticket:
             model: a built model of the same architecture, whose variables have the same names.
 
         Raises:
-            SettingError: if the model has other variables or shapes; the message names the first.
+            SettingError: if the model has other variables or shapes, or a dtype that cannot hold
+                these bits; the message names the first.
         """
         restore_snapshot(model, self.weights)
 
@@ -120,7 +126,7 @@ class Ticket:
             for name in header["bfloat16"]:
                 weights[name] = weights[name].view("bfloat16")
             return cls(Masks(masks), weights, header["config"])
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise FileError(f"{path} is no ticket that this version can read: {error}.") from error
 
 

@@ -1,5 +1,6 @@
 import io
 import os
+import subprocess
 import sys
 import warnings
 
@@ -14,6 +15,7 @@ from tf_tickets.lab.commands.console import (
     quiet_start,
     start_tensorflow,
 )
+from tf_tickets.strategy import meet_cluster
 
 
 def status_of(error):
@@ -57,6 +59,55 @@ def test_errors_of_tensorflow_that_can_be_mended_are_one_line(name, message, cap
     assert message in written and written.count("\n") == 1
 
 
+def test_a_full_disk_is_not_told_as_a_full_memory(capsys):
+    import tensorflow as tf
+
+    for words in ("writer/x; No space left on device", "Disk quota exceeded"):
+        assert status_of(tf.errors.ResourceExhaustedError(None, None, words)) == 1
+        written = capsys.readouterr().err
+        assert "No space left on the disk. Finished rounds are kept" in written
+        assert "emory" not in written and written.count("\n") == 1
+
+
+SURROUNDED = """
+import os, sys
+from tf_tickets.lab.commands.console import exit_with_one_line, new_console, print_line
+from tf_tickets.lab.commands.console import start_tensorflow
+def main():
+    start_tensorflow()
+    import keras, matplotlib.pyplot
+    print_line(new_console(), f"caf\\xe9 \\udcff {keras.config.image_data_format()}")
+    print(keras.backend.backend(), keras.config.floatx(), keras.layers.Dense(1).dtype)
+    open(os.environ["CHECKED"], "w").write(f"{keras.backend.backend()} {sys.stdout.fileno()}")
+exit_with_one_line(main)
+"""
+KERAS_JSON = '{"backend": "jax", "image_data_format": "channels_first", "floatx": "float64"}'
+
+
+@pytest.mark.parametrize(
+    ("redirection", "slow"),
+    [
+        ("2>&1", False),
+        pytest.param(">&-", True, marks=pytest.mark.slow),
+        pytest.param("2>&-", True, marks=pytest.mark.slow),
+        pytest.param("<&- >&- 2>&-", True, marks=pytest.mark.slow),
+    ],
+)
+def test_whatever_surrounds_a_command(redirection, slow, tmp_path):
+    (tmp_path / "keras.json").write_text(KERAS_JSON)
+    checked = tmp_path / "checked"
+    env = {"PATH": os.environ["PATH"], "KERAS_HOME": str(tmp_path), "CHECKED": str(checked)}
+    env |= {"KERAS_BACKEND": "nonsense", "MPLBACKEND": "nonsense", "LC_ALL": "POSIX"}
+    env |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+    command = ["sh", "-c", f'"$0" -c "$1" {redirection}', sys.executable, SURROUNDED]
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200)
+    assert ran.returncode == 0, (ran.stdout, ran.stderr)
+    assert checked.read_text() == "tensorflow 1"
+    if not slow:
+        expected = "caf\\xe9 \\udcff channels_last\ntensorflow float32 float32\n"
+        assert ran.stdout == expected
+
+
 def test_a_reader_of_stdout_who_has_left_is_no_error(capfd):
     """In a process of its own, as stdout is closed for good."""
     program = "from tf_tickets.lab.commands.console import exit_with_one_line\n"
@@ -94,12 +145,19 @@ def test_tensorflow_is_started_with_the_strategy_and_warnings_of_one_line(capsys
     assert capsys.readouterr().err == "find_tickets.py: warning: a stage is damaged\n"
 
 
-def test_a_worker_says_that_it_waits(capsys, monkeypatch):
+def test_a_worker_says_that_it_waits_and_for_whom(capsys, monkeypatch, two_places):
+    monkeypatch.setattr("sys.argv", ["find_tickets.py"])
     monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(SettingError, match="names no cluster"):
         start_tensorflow("multi-worker")
-    assert "waiting until all workers of TF_CONFIG are started" in capsys.readouterr().err
+    assert capsys.readouterr().err == "", "of what cannot work there is nothing to wait for"
+    monkeypatch.setenv("TF_CONFIG", two_places()[1])
+    monkeypatch.setattr(meet_cluster, "__defaults__", (0.5,))
+    with pytest.raises(SettingError, match=r"Not all workers .* Missing: 127\.0\.0\.1:\d+\. Start"):
+        start_tensorflow("multi-worker")
+    waiting = "find_tickets.py: waiting until all workers of TF_CONFIG are started\n"
+    assert capsys.readouterr().err == waiting
 
 
 def test_a_path_in_brackets_is_printed_as_it_is(monkeypatch):

@@ -251,7 +251,11 @@ def test_data_that_cannot_be_downloaded_is_one_line(name, tmp_path, offline):
 
 @needs_real_data
 @pytest.mark.parametrize(
-    "damage", ["truncated", "flipped", "no records", "bad description", "no description"]
+    "damage",
+    [
+        *("truncated", "flipped", "no records", "bad description", "no description"),
+        *("a list as description", "a nested description", "another description"),
+    ],
 )
 def test_damaged_data_is_one_line(damage, tmp_path, offline):
     shutil.copytree(REAL_DATA / "mnist", tmp_path / "mnist")
@@ -272,6 +276,12 @@ def test_damaged_data_is_one_line(damage, tmp_path, offline):
         records.unlink()
     elif damage == "bad description":
         description.write_text('{"a":')
+    elif damage == "a list as description":
+        description.write_text("[]")
+    elif damage == "a nested description":
+        description.write_text("[" * 100_000)
+    elif damage == "another description":
+        description.write_text('{"splits": [{"shardLengths": "x"}], "name": 3}')
     else:
         description.unlink()
     with pytest.raises(FileError, match="mnist") as caught:

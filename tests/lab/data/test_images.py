@@ -1,5 +1,6 @@
 """Folders of images made up here: sizes, colours, classes, splits, and what can be wrong."""
 
+import contextlib
 import os
 import shutil
 
@@ -175,10 +176,26 @@ def test_few_images_are_in_all_splits(tmp_path, number):
 @pytest.mark.parametrize("mode", ["L", "LA"])
 def test_grey_files_have_one_channel(tmp_path, mode):
     fill(tmp_path, 6, mode=mode)
-    train, *_ = load_all(tmp_path)
+    with told_of_transparency(mode == "LA"):
+        train, *_ = load_all(tmp_path)
     assert train.image_shape == (8, 8, 1)
     save(tmp_path, "colour.jpg")
-    assert {part.image_shape for part in load_all(tmp_path)} == {(8, 8, 3)}
+    with told_of_transparency(mode == "LA"):
+        assert {part.image_shape for part in load_all(tmp_path)} == {(8, 8, 3)}
+
+
+def told_of_transparency(is_told):
+    return pytest.warns(UserWarning, match="transparent") if is_told else contextlib.nullcontext()
+
+
+def test_transparency_is_told_of_once(tmp_path):
+    fill(tmp_path, 4)
+    for number in (1, 2):
+        save(tmp_path, f"clear{number}.png", mode="RGBA", seed=number)
+    PIL.Image.new("P", (9, 9)).save(tmp_path / "clear3.png", transparency=0)
+    with pytest.warns(UserWarning, match="3 images in .*, such as clear1.png: there") as told:
+        load_all(tmp_path)
+    assert len(told) == 1 and "\n" not in str(told[0].message)
 
 
 @pytest.mark.parametrize("mode", ["1", "I;16", "P", "CMYK", "RGBA"])
@@ -197,7 +214,8 @@ def test_other_kinds_of_pixels(tmp_path, mode):
     assert image.mode == mode
     for number in range(3):
         image.save(tmp_path / (f"{number}.jpg" if mode == "CMYK" else f"{number}.png"), quality=100)
-    train, *_ = load_all(tmp_path, 16)
+    with told_of_transparency(mode == "RGBA"):
+        train, *_ = load_all(tmp_path, 16)
     assert train.image_shape[-1] == (1 if mode in ("1", "I;16") else 3)
     close = np.abs(train.stored[0].numpy().astype(int) - half[None, :, :, None]) <= 6
     assert close.all()

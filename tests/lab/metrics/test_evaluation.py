@@ -506,7 +506,7 @@ def break_generator(model):
     ("damage", "name"),
     [
         (break_generator, "its discriminator_loss is nan"),
-        (break_samples, "Frechet distance is not finite"),
+        (break_samples, "its sample_deviation is nan"),
     ],
 )
 def test_a_gan_that_has_diverged_is_refused_by_the_metric(tiny, extractor, damage, name):
@@ -546,3 +546,50 @@ def test_the_direction_of_every_metric(tiny, extractor, inception):
     assert set(METRICS) == directed | choose_no_model
     higher = {metric.name for metric in METRICS.values() if metric.higher_is_better}
     assert higher == {"classifier_score", "inception_score", "classifier_accuracy"}
+
+
+class OfOtherImages(VAE):
+    """What it makes is changed by a function, as a card of one's own may do."""
+
+    def __init__(self, sample=None, reconstruct=None):
+        super().__init__()
+        self.changes = {"sample": sample, "reconstruct": reconstruct}
+
+    def sample(self, num_images, seed):
+        return self._changed("sample", super().sample(num_images, seed))
+
+    def reconstruct(self, images):
+        return self._changed("reconstruct", super().reconstruct(images))
+
+    def _changed(self, method, images):
+        return self.changes[method](images) if self.changes[method] else images
+
+
+@pytest.mark.parametrize("method", ["sample", "reconstruct"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images[..., :1], r"must have the shape \(n, 8, 8, 3\). Received: \(30, 8"),
+        (lambda images: images[:, :4], r"Received: \(30, 4, 8, 3\)"),
+        (lambda images: images[1:], "was asked for 30 images. Received: 29"),
+        (lambda images: images[:0], "nothing to look at"),
+        (lambda images: tf.cast(images, tf.int32), "Received: int32"),
+    ],
+)
+def test_images_that_are_not_those_asked_for_are_refused(tiny, method, change, message):
+    with pytest.raises(SettingError, match=f"{method}.*{message}"):
+        Evaluator(tiny[1])(OfOtherImages(**{method: change}))
+
+
+def test_8_bits_that_a_model_makes_are_judged_as_their_floats(tiny, extractor):
+    def to_bytes(images):
+        return tf.saturate_cast(tf.round((images + 1) * 127.5), tf.uint8)
+
+    def to_bytes_and_back(images):
+        return tf.cast(to_bytes(images), tf.float32) / 127.5 - 1
+
+    found = []
+    for change in (to_bytes, to_bytes_and_back):
+        keras.utils.set_random_seed(0)
+        found.append(Evaluator(tiny[1], [extractor])(OfOtherImages(change, change))[0])
+    assert found[0] == pytest.approx(found[1], rel=1e-6)

@@ -158,6 +158,18 @@ def test_the_cache_folder(tiny, tmp_path, short_training, monkeypatch, variable,
     assert kept_file(tmp_path / folder)
 
 
+def test_without_a_home_the_way_out_is_named(tiny, monkeypatch):
+    for variable in ("TF_TICKETS_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def unknown_user(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown_user)
+    with pytest.raises(FileError, match=r"no home folder to keep the classifier in\. Set .*CACHE"):
+        load_classifier(tiny[0])
+
+
 def test_a_cache_folder_that_cannot_be_used_is_named(tiny, tmp_path, short_training, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileError, match=r"Cannot keep the classifier in .*file.*TF_TICKETS_CACHE"):

@@ -104,3 +104,29 @@ def test_features_that_are_not_finite_are_named(value):
 def test_one_image_has_no_covariance():
     with pytest.raises(SettingError, match=r"at least 2 images. Received: 1"):
         frechet_distance(moments_of(np.ones((1, 3))), moments_of(np.ones((5, 3))))
+
+
+@pytest.mark.parametrize("features", [np.zeros(3), np.zeros((4, 1)), np.zeros((4, 3, 1))])
+def test_features_of_another_shape_are_no_rows(features):
+    """One number would be taken for each of three features, by broadcasting."""
+    with pytest.raises(SettingError, match=r"take features of shape \(n, 3\). Received: shape"):
+        Moments(3).update(features)
+
+
+def test_moments_of_other_features_cannot_be_compared():
+    moments = [moments_of(np.eye(size)) for size in (2, 3)]
+    with pytest.raises(SettingError, match=r"the same features\. Received: 2 and 3"):
+        frechet_distance(*moments)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e100, 1e200])
+def test_features_that_overflow_are_no_distance_of_zero(scale):
+    near = moments_of(np.eye(3))
+    far = Moments(3)
+    far.update(scale * np.eye(3))
+    if scale < 1e150:
+        assert frechet_distance(near, far) == pytest.approx(scale**2, rel=0.5)
+        return
+    with pytest.raises(DivergedError, match="not finite"):
+        frechet_distance(near, far)

@@ -117,3 +117,14 @@ def test_features_that_are_not_finite_are_named(value):
         kernel_distance(good, bad)
     with pytest.raises(DivergedError, match="features of the real images hold NaN"):
         kernel_distance(bad, good)
+
+
+@pytest.mark.filterwarnings("error")
+def test_features_whose_kernel_overflows_have_no_distance():
+    with pytest.raises(DivergedError, match="features are too large"):
+        kernel_distance(np.full((3, 2), 1e120), np.zeros((3, 2)))
+
+
+def test_features_without_rows_are_refused():
+    with pytest.raises(SettingError, match=r"Received: \(4,\) and \(4,\)"):
+        kernel_distance(np.zeros(4), np.zeros(4))

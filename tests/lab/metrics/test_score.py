@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics.score import classifier_score, score_splits
 
 
@@ -55,3 +55,22 @@ def test_few_images_make_few_parts_of_two_or_more(num_images, num_parts):
 def test_no_part_is_no_score():
     with pytest.raises(SettingError, match=r"`num_splits` must be 1 or more. Received: 0"):
         classifier_score(np.zeros((4, 2)), num_splits=0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e3, 1e30, 1e308])
+def test_classes_of_probability_zero_leave_the_score_right(scale):
+    assert classifier_score([[scale, -scale, 0]] * 2) == pytest.approx(1)
+    assert classifier_score(scale * np.eye(3), num_splits=1) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_have_no_score(value):
+    with pytest.raises(DivergedError, match="its logits are NaN or infinite"):
+        classifier_score([[0.0, 1.0], [value, 0.0]])
+
+
+@pytest.mark.parametrize("logits", [np.zeros((0, 3)), np.zeros(3), np.zeros((2, 2, 2))])
+def test_without_images_there_is_no_score(logits):
+    with pytest.raises(SettingError, match="a row for each image"):
+        classifier_score(logits)

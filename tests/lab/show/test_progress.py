@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 from tf_tickets.engines import Observer, Progress, Stage
+from tf_tickets.errors import FileError
 from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
 
 DENSE, WINNING = Stage(0, 0, "dense"), Stage(0, 1, "winning")
@@ -204,3 +205,26 @@ def test_a_line_says_if_a_training_collapsed_or_was_none(record, how):
     watching.stage_begins(DENSE)
     watching.stage_ends(DENSE, record)
     assert written.getvalue() == f"seed 0 round 0/0 dense: {how}, 0 left\n"
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    log = TensorBoardLog(tmp_path / "file")
+    log.search_begins([DENSE])
+    with pytest.raises(FileError, match=r"Cannot write the TensorBoard log in .*file: ") as refused:
+        run(log)
+    assert "\n" not in str(refused.value) and "run the same command again" in str(refused.value)
+
+
+@pytest.mark.parametrize("moment", ["stage_goes_on", "stage_ends"])
+def test_a_full_disk_is_named(tmp_path, moment, monkeypatch):
+    log = TensorBoardLog(tmp_path)
+    log.stage_begins(DENSE)
+
+    def no_room(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "events; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "scalar", no_room)
+    told = Progress(4, {"loss": 1.0}) if moment == "stage_goes_on" else RECORD
+    with pytest.raises(FileError, match=r"TensorBoard log in .*No space left.*make room"):
+        getattr(log, moment)(DENSE, told)

@@ -1,9 +1,8 @@
 """`tf-tickets find`, `compare` and `transfer`: the scripts, wherever the package is installed."""
 
-import importlib
 import sys
 
-from tf_tickets.lab.commands.console import exit_with_one_line
+from tf_tickets.lab.commands.console import run_command
 
 COMMANDS = ("find", "compare", "transfer")
 
@@ -16,9 +15,8 @@ def main():
         usage = f"usage: tf-tickets {{{','.join(COMMANDS)}}} [options]"
         print(usage, file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 2)
-    command = importlib.import_module(f"tf_tickets.lab.commands.{word}")
     sys.argv = [f"tf-tickets {word}", *sys.argv[2:]]
-    exit_with_one_line(command.main)
+    run_command(word)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import rich.console
 
-from tf_tickets.lab.commands.console import print_line
+from tf_tickets.lab.commands.console import print_line, signals
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.engine_options import EngineOptions
 
@@ -35,6 +35,8 @@ def make(
             each["data"].pop("data_dir")  # may be a matter of the machine
         check_agreement(strategy, asked, "Give all the same options.")
     jobs = job.prepare_all(configs, output, engine, strategy)
+    signals.listen()
+    signals.has_begun = True
     if not jobs[0].is_chief:
         job.make(jobs, engine)
         return []

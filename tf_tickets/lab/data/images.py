@@ -19,6 +19,7 @@ _LEFT_OUT = (".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".ppm",
 _SHARES = {"test": 0.15, "validation": 0.15, "classifier": 0.2}
 # Of more bytes than this the names and sizes alone are the identity: to read all takes minutes.
 _HASHED_BYTES = 10**9
+_TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
@@ -70,7 +71,7 @@ def _study(data_dir: str | None) -> tuple[pathlib.Path, _Folder]:
             "`data_dir` must be the folder of PNG or JPEG files that the data set images is made "
             "of. Received: data_dir=None"
         )
-    path = pathlib.Path(data_dir).expanduser().resolve()
+    path = pathlib.Path(os.path.expanduser(data_dir)).resolve()
     try:
         found = sorted(_walk(path, ""), key=lambda file: os.fsencode(file.name))
     except OSError as error:
@@ -112,7 +113,13 @@ def _study_files(path: pathlib.Path, found: tuple[_File, ...]) -> _Folder:
             f"a classifier: {path} holds {len(files)} PNG or JPEG files. Give another folder as "
             "`data_dir`."
         )
-    channels, identity = _read_headers(path, files)
+    channels, identity, transparent = _read_headers(path, files)
+    if transparent:
+        warnings.warn(
+            f"{len(transparent)} images in {path} can be transparent in places, such as "
+            f"{transparent[0].name}: there they are read in the colours that transparency hides.",
+            stacklevel=2,
+        )
     # By their names, so that the first images of a split are of all classes.
     splits = {name: sorted(split, key=lambda f: f.hash[16:]) for name, split in splits.items()}
     return _Folder(
@@ -175,11 +182,13 @@ def _warn(path, files, fault):
         )
 
 
-def _read_headers(path: pathlib.Path, files: Sequence[_File]) -> tuple[int, str]:
-    """Return the channels, 1 if all images are grey and else 3, and a digest of the content."""
+def _read_headers(path: pathlib.Path, files: Sequence[_File]) -> tuple[int, str, list[_File]]:
+    """Return the channels, 1 if all images are grey and else 3, a digest of the content, and the
+    files that have transparency.
+    """
     reads_all = sum(file.num_bytes for file in files) < _HASHED_BYTES
     digest = hashlib.sha256()
-    channels = 1
+    channels, transparent = 1, []
     for file in files:
         digest.update(os.fsencode(file.name) + b"\0%d\0" % file.num_bytes)
         source = path / file.name
@@ -187,8 +196,10 @@ def _read_headers(path: pathlib.Path, files: Sequence[_File]) -> tuple[int, str]
             content = _content_of(source)
             digest.update(content)
             source = io.BytesIO(content)
-        channels = max(channels, _channels_of(source, path / file.name))
-    return channels, digest.hexdigest()[:12]
+        of_file, is_transparent = _look_at_pixels(source, path / file.name)
+        channels = max(channels, of_file)
+        transparent += [file] if is_transparent else []
+    return channels, digest.hexdigest()[:12], transparent
 
 
 def _content_of(path: pathlib.Path) -> bytes:
@@ -198,13 +209,15 @@ def _content_of(path: pathlib.Path) -> bytes:
         raise _unreadable(path, error.strerror) from error
 
 
-def _channels_of(source, path: pathlib.Path) -> int:
+def _look_at_pixels(source, path: pathlib.Path) -> tuple[int, bool]:
+    """Return the channels of an image, and whether it has transparency."""
     import PIL.Image
 
     failures = (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError)
     try:
         with PIL.Image.open(source, formats=("PNG", "JPEG")) as image:
-            return 1 if image.mode in _GREY_MODES else 3
+            transparent = image.mode in _TRANSPARENT_MODES or "transparency" in image.info
+            return 1 if image.mode in _GREY_MODES else 3, transparent
     except failures as error:
         raise _unreadable(path, getattr(error, "strerror", None)) from error
 

@@ -53,9 +53,8 @@ def _read(name, channels, host, attribute, splits, split, size, limit, data_dir)
     def to_square(images, labels):
         return square(images, size), labels
 
-    folder = pathlib.Path(
-        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    ).expanduser()
+    place = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    folder = pathlib.Path(os.path.expanduser(place))  # of whom there is no home, as it is
     with _one_line_errors(name, folder):
         stream = _open(name, splits[split][0], folder, host, attribute)
         num_available = int(stream.cardinality())
@@ -118,6 +117,11 @@ def _one_line_errors(name: str, folder: pathlib.Path):
     failures = (
         OSError,  # no network, no such folder, no permission, no space
         KeyError,  # a prepared folder without its description
+        TypeError,  # or with another value than a description
+        ValueError,
+        AttributeError,
+        AssertionError,
+        RecursionError,
         tf.errors.OpError,  # a missing, truncated or damaged record file
         ParseError,
         download.DownloadError,

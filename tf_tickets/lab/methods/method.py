@@ -120,7 +120,7 @@ def is_of_no_dense_layer(kernel) -> bool:
 class MaskingMethod(Method):
     """What methods have in common that mask weights round by round."""
 
-    rounds: int = option(20, "pruning rounds after the dense one", at_least=1)
+    rounds: int = option(20, "pruning rounds after the dense one", at_least=1, at_most=10_000)
     rate: float = option(
         0.2, "fraction of the remaining weights that a round prunes", above=0, below=1
     )
@@ -178,13 +178,20 @@ class MaskingMethod(Method):
             refuse("random_redraws", expected, self.random_redraws)
 
     def check_model(self, model, config):
-        """Raise SettingError if dense layers are to be skipped and none or no other is there."""
-        if not self.skip_dense:
-            return
+        """Raise SettingError if the last round leaves too few weights, or if dense layers are to be
+        skipped and none or no other is there.
+        """
         from tf_tickets.pruning.prunable import prunable
+        from tf_tickets.search.round_masks import check_leaves_enough
 
         component = None if self.component == "all" else self.component
         kernels = prunable(model, component)
+        if self.skip_dense:
+            self._check_skipped(kernels, component, config)
+        sparsity = float(self.schedule()(self.num_rounds)[1])
+        check_leaves_enough(model, prunable(model, self.scope), sparsity, self.pool)
+
+    def _check_skipped(self, kernels, component, config):
         skipped = [kernel for kernel in kernels if not is_of_no_dense_layer(kernel)]
         if len(skipped) in (0, len(kernels)):
             what = "none but dense layers" if skipped else "no dense layer"

@@ -5,9 +5,9 @@ import pathlib
 from tf_tickets.errors import FileError
 from tf_tickets.lab.options import refuse
 from tf_tickets.lab.recipes import Recipe
-from tf_tickets.runs import paths
 from tf_tickets.runs.folder import read_origin, read_settings
 from tf_tickets.runs.records import Records, collapsed
+from tf_tickets.runs.stages import read_records
 
 
 class SourceRun:
@@ -33,13 +33,15 @@ class SourceRun:
         self.settings = read_settings(self.path)
         if "component" not in self.settings.get("method", {}):
             refuse("source", "must be a run of find_tickets.py that prunes weights", path)
-        self.recipe = Recipe(**self.settings["recipe"])
-        self.limit = read_origin(self.path)["config"]["data"]["limit"]
+        try:
+            self.recipe = Recipe(**self.settings["recipe"])
+            self.limit = read_origin(self.path)["config"]["data"]["limit"]
+        except (KeyError, TypeError) as error:
+            raise FileError(f"{self.path} holds no run that this version can read.") from error
         self.records = self._read_records()
 
     def _read_records(self):
-        there = (self.path / paths.RESULTS).exists()
-        records = Records.read(self.path).where(arm="winning") if there else []
+        records = Records(read_records(self.path)).where(arm="winning")
         if not records:
             raise FileError(
                 f"{self.path} has no finished round. Let find_tickets.py go on with it."

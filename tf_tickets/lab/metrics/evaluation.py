@@ -17,6 +17,7 @@ from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.collapse import PixelDeviation
 from tf_tickets.lab.metrics.evidence import Evidence, ImageEvidence, ReconstructionEvidence
 from tf_tickets.lab.metrics.features import FeatureExtractor
+from tf_tickets.lab.metrics.images import float_images
 from tf_tickets.protocols import Reconstructs, Samples
 
 # A model whose losses or reconstructions are not finite has diverged, whatever its samples are:
@@ -71,7 +72,8 @@ class Evaluator:
         seed: of the samples and of all else that is random in an evaluation.
 
     Raises:
-        SettingError: if `num_samples` or `batch_size` is too small.
+        SettingError: if `num_samples` or `batch_size` is too small; when called, if the model
+            makes other images than it was asked for.
         DivergedError: when called, if a metric is NaN or infinite; the message names it.
     """
 
@@ -189,7 +191,7 @@ class Evaluator:
         judged = seen.new(most)
         reconstructions = ReconstructionEvidence()
         for images, labels in self._batches:
-            reconstructed = reconstruct(images)
+            reconstructed = self._checked(reconstruct(images), len(images), "reconstruct")
             error = float(tf.reduce_sum(tf.math.squared_difference(reconstructed, images)))
             reconstructions.add(reconstructed, images, labels, error)
             if most or is_judged:
@@ -206,7 +208,7 @@ class Evaluator:
 
             @tf.function(jit_compile=False, reduce_retracing=True)
             def reconstruct(images):
-                return tf.cast(model_reference().reconstruct(images), tf.float32)
+                return model_reference().reconstruct(images)
 
             self._reconstructors[model] = reconstruct
         return self._reconstructors[model]
@@ -216,11 +218,22 @@ class Evaluator:
         sizes = _batch_sizes(self._num_samples, self._batch_size)
         seeds = np.random.default_rng(self._seed).integers(2**31, size=len(sizes))
         for size, seed in zip(sizes, seeds, strict=True):
-            images = model.sample(size, int(seed))
+            images = self._checked(model.sample(size, int(seed)), size, "sample")
             deviation.update(images)
             for each in judged.values():
                 each.add(images)
         seen.deviation = deviation.mean
+
+    def _checked(self, images, count: int, method: str) -> tf.Tensor:
+        """Return images that a model made as float32; of another shape they would be compared,
+        by broadcasting or after resizing, without a word.
+        """
+        images = float_images(images, self._real.image_shape, f"The images of `{method}`")
+        if len(images) != count:
+            raise SettingError(
+                f"`{method}` was asked for {count} images. Received: {len(images)} of them."
+            )
+        return images
 
     def _protocol(self, generated: str, num_generated: int, measured) -> dict:
         of_metrics = {}
@@ -291,7 +304,7 @@ def _computed(measured: Sequence[Metric], evidence: Mapping) -> dict[str, float]
             if metric.of in turn:
                 seen = evidence.get(metric.features, of_any)
                 metrics[metric.name] = float(metric.compute(seen))
-        _check_finite(metrics)
+                _check_finite(metric.name, metrics[metric.name])
     return metrics
 
 
@@ -300,13 +313,11 @@ def _batch_sizes(count: int, batch_size: int) -> list[int]:
     return [batch_size] * full + [rest] * (rest > 0)
 
 
-def _check_finite(metrics: dict[str, float]):
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"The model has diverged: its {name} is {value}. Try a lower learning "
-                "rate, or float32."
-            )
+def _check_finite(name: str, value: float):
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"The model has diverged: its {name} is {value}. Try a lower learning rate, or float32."
+        )
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import hashlib
 import os
 import pathlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import filelock
 import numpy as np
@@ -21,6 +21,7 @@ from tf_tickets.errors import FileError, SettingError
 from tf_tickets.files import sha256_of, sha256_of_json, write_whole
 from tf_tickets.lab.cache import in_cache_folder
 from tf_tickets.lab.metrics import classifier
+from tf_tickets.lab.metrics.images import float_images
 
 _DIGEST_LENGTH = 16
 _INCEPTION_HINT = "Give `inception` a local SavedModel folder, or leave it out and get fcd."
@@ -36,6 +37,8 @@ class FeatureExtractor:
         num_features: d.
         batch_size: how many images pass through the network at once.
         image_size: the side to which the network resizes images, or None if it does not.
+        image_shape: the height, width and channels of images that it takes; None where any will do.
+        channels: those that it takes, if they are several; None for all.
     """
 
     def __init__(
@@ -47,24 +50,43 @@ class FeatureExtractor:
         num_features: int,
         batch_size: int,
         image_size: int | None = None,
+        image_shape: tuple[int | None, int | None, int | None] = (None, None, None),
+        channels: Sequence[int] | None = None,
     ):
         self.kind = kind
         self.digest = digest
         self.num_features = num_features
         self.image_size = image_size
+        self._image_shape = image_shape
+        self._channels = channels
         self._batch_size = batch_size
         self._run = tf.function(network, jit_compile=False, reduce_retracing=True)
 
     def __call__(self, images) -> tuple[np.ndarray, np.ndarray]:
-        """Return features (n, d) and logits (n, classes) of images (n, h, w, c) in [-1, 1].
+        """Return features (n, d) and logits (n, classes) of images (n, h, w, c).
 
-        The height, width and channels are those of the first call; only n may differ.
+        They are floats in [-1, 1], or uint8 from 0 to 255. NaN and infinity pass through.
+
+        Raises:
+            SettingError: if there are none, or they are of a shape or kind that it does not take.
+
+        Warns:
+            UserWarning: if floats look like 0 to 255.
         """
-        images = tf.cast(images, tf.float32)
+        images = float_images(images, self._image_shape)
+        self._check_channels(images.shape[-1])
         starts = range(0, len(images), self._batch_size)
         batches = [self._run(images[start : start + self._batch_size]) for start in starts]
         features, logits = zip(*batches, strict=True)
         return np.concatenate(features), np.concatenate(logits)
+
+    def _check_channels(self, channels):
+        if self._channels is not None and channels not in self._channels:
+            expected = " or ".join(map(str, self._channels))
+            raise SettingError(
+                f"The {self.kind} network takes images of {expected} channels. Received: "
+                f"{channels}. Leave out what is no colour, such as transparency."
+            )
 
 
 def load_classifier(
@@ -113,6 +135,7 @@ def load_classifier(
         digest=_digest(content),
         num_features=network.output_shape[0][-1],
         batch_size=512,
+        image_shape=train.image_shape,
     )
 
 
@@ -145,6 +168,7 @@ def load_inception(address: str | os.PathLike) -> FeatureExtractor:
     """Return the features of the Inception network that TF-GAN computes FID and IS with.
 
     Images of any size are resized to 299 x 299, bilinearly; grey ones are repeated to 3 channels.
+    Those of other channels, such as RGBA, are refused.
 
     Args:
         address: a local SavedModel folder or a TF-Hub address, such as TF-GAN's own:
@@ -180,6 +204,7 @@ def load_inception(address: str | os.PathLike) -> FeatureExtractor:
         num_features=features.shape[-1],
         batch_size=32,
         image_size=size,
+        channels=(1, 3),
     )
 
 

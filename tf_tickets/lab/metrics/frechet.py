@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets.errors import DivergedError
+from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.moments import Moments
 
@@ -19,8 +19,8 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
         generated: those of as many generated images, by the same network.
 
     Raises:
-        SettingError: if either has seen fewer than two images.
-        DivergedError: if features were NaN or infinite.
+        SettingError: if either has seen fewer than two images, or they are of other features.
+        DivergedError: if features were NaN or infinite, or so large that the distance is.
 
     Source: Heusel et al., 2017, arXiv:1706.08500; the trace is TF-GAN's `trace_sqrt_product`.
     """
@@ -28,6 +28,11 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
 
     from tf_tickets import interop
 
+    if real.mean.shape != generated.mean.shape:
+        raise SettingError(
+            "A Frechet distance needs moments of the same features. Received: "
+            f"{len(real.mean)} and {len(generated.mean)} of them."
+        )
     for name, moments in (("real", real), ("generated", generated)):
         if not np.all(np.isfinite(moments.covariance)):
             raise DivergedError(
@@ -42,7 +47,10 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
         *tf.constant(covariances / scale)
     )
     spread = np.sum(traces) - 2 * float(root)
-    shift = np.sum(np.square(real.mean - generated.mean))
+    with np.errstate(over="ignore"):
+        shift = np.sum(np.square(real.mean - generated.mean))
+    if not np.isfinite(shift + spread):
+        raise DivergedError("The Frechet distance is not finite: the features are too large.")
     # Rounding can leave a set's distance to itself a little below zero, which no distance is.
     return max(float(shift + spread), 0.0)
 

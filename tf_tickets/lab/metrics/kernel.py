@@ -1,6 +1,7 @@
 """The kernel distance between two sets of images: unbiased, so it fits few images too."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,7 +27,7 @@ def kernel_distance(real, generated) -> float:
 
     Raises:
         SettingError: if there are fewer than two images, or not as many of either kind.
-        DivergedError: if features are NaN or infinite.
+        DivergedError: if features are NaN or infinite, or so large that the distance is.
 
     Source: Binkowski et al., 2018, arXiv:1801.01401; the blocks are TF-GAN's, after Zaremba et
     al., 2013, arXiv:1307.1954.
@@ -36,7 +37,7 @@ def kernel_distance(real, generated) -> float:
     from tf_tickets import interop
 
     real, generated = np.asarray(real), np.asarray(generated)
-    if real.shape != generated.shape or len(real) < 2:
+    if real.ndim != 2 or real.shape != generated.shape or len(real) < 2:
         raise SettingError(
             "A kernel distance needs features (n, d) of as many real as generated images, and at "
             f"least 2 of each. Received: {real.shape} and {generated.shape}."
@@ -50,7 +51,10 @@ def kernel_distance(real, generated) -> float:
     distance = interop.classifier_metrics().kernel_classifier_distance_from_activations
     with _no_deprecation_warnings():
         # In float32, large products would cancel to a distance that is mostly rounding.
-        return float(distance(tf.constant(real), tf.constant(generated), dtype=tf.float64))
+        found = float(distance(tf.constant(real), tf.constant(generated), dtype=tf.float64))
+    if not math.isfinite(found):
+        raise DivergedError("The kernel distance is not finite: the features are too large.")
+    return found
 
 
 @contextlib.contextmanager

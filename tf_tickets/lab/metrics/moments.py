@@ -38,12 +38,21 @@ class Moments:
         return self._scatter / (self.count - 1)
 
     def update(self, features):
-        """Add the images whose features are the rows of `features`, shape (n, d)."""
+        """Add the images whose features are the rows of `features`, shape (n, d).
+
+        Raises:
+            SettingError: if they are of another shape.
+        """
         features = np.asarray(features, dtype=np.float64)
+        if features.ndim != 2 or features.shape[1] != len(self.mean):
+            raise SettingError(
+                f"Moments of {len(self.mean)} features take features of shape (n, "
+                f"{len(self.mean)}). Received: shape {features.shape}."
+            )
         if len(features) == 0:
             return
         # Infinity minus infinity needs no warning here: `frechet_distance` refuses the result.
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             mean = features.mean(axis=0)
             centred = features - mean
             scatter = centred.T @ centred

@@ -4,6 +4,10 @@ import numpy as np
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.metrics.card import Metric
+from tf_tickets.lab.metrics.finite import check_finite, check_rows
+
+# What is less likely than e^-600 counts as that: a class of probability 0 would have no logarithm.
+_LOWEST = -600
 
 
 def score_splits(num_images: int, num_splits: int = 10) -> int:
@@ -30,7 +34,8 @@ def classifier_score(logits, num_splits: int = 10) -> float:
         num_splits: into how many parts the images are split; the papers' scores are of 10.
 
     Raises:
-        SettingError: if `num_splits` is below 1.
+        SettingError: if `num_splits` is below 1, or there is no image.
+        DivergedError: if logits are NaN or infinite.
 
     Source: Salimans et al., 2016, arXiv:1606.03498; each part's score is computed by TF-GAN.
     """
@@ -40,7 +45,12 @@ def classifier_score(logits, num_splits: int = 10) -> float:
 
     if num_splits < 1:
         raise SettingError(f"`num_splits` must be 1 or more. Received: {num_splits}.")
-    logits = np.asarray(logits, dtype=np.float64)
+    logits = check_rows(logits, "`logits`").astype(np.float64)
+    check_finite(logits, "logits")
+    with np.errstate(over="ignore"):
+        below = logits - logits.max(axis=1, keepdims=True)
+    if below.min() < _LOWEST:
+        logits = np.maximum(below, _LOWEST)
     score = interop.classifier_metrics().classifier_score_from_logits
     parts = np.array_split(logits, score_splits(len(logits), num_splits))
     return float(np.mean([float(score(tf.constant(part))) for part in parts]))

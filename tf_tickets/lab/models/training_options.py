@@ -31,7 +31,7 @@ class Training(Options):
         ("auto", "mixed", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     width: int | None = option(
-        None, "filters of the outermost layers (default: by recipe)", at_least=1
+        None, "filters of the outermost layers (default: by recipe)", at_least=1, at_most=4096
     )
 
     learning_rate_decay: str | None = option(

@@ -1,5 +1,6 @@
 """What is seen of searches while they run: a progress bar, and TensorBoard logs."""
 
+import contextlib
 import pathlib
 import shutil
 
@@ -8,6 +9,7 @@ import rich.progress
 import tensorflow as tf
 
 from tf_tickets.engines import Observer, Progress, Stage
+from tf_tickets.errors import FileError
 from tf_tickets.runs.records import collapsed
 
 
@@ -145,6 +147,9 @@ class TensorBoardLog(Observer):
 
     Args:
         folder: for the event files; `tensorboard --logdir` takes it.
+
+    Raises:
+        FileError: when told of a stage, if the log cannot be written.
     """
 
     def __init__(self, folder):
@@ -157,13 +162,14 @@ class TensorBoardLog(Observer):
             self._writers.pop(stage).close()
         folder = self._folder / "losses" / stage.name
         shutil.rmtree(folder, ignore_errors=True)
-        self._writers[stage] = tf.summary.create_file_writer(str(folder))
+        with self._faults_named():
+            self._writers[stage] = tf.summary.create_file_writer(str(folder))
         self._steps[stage] = 0
 
     def stage_goes_on(self, stage, progress: Progress):
         """Log the losses of an epoch at the step it ended with; rewinding begins within one."""
         self._steps[stage] += progress.steps
-        with self._writers[stage].as_default(step=self._steps[stage]):
+        with self._faults_named(), self._writers[stage].as_default(step=self._steps[stage]):
             for name, value in (progress.losses or {}).items():
                 tf.summary.scalar(name, value)
 
@@ -171,11 +177,24 @@ class TensorBoardLog(Observer):
         """Log the metrics of a training that was made now; an earlier run has logged its own."""
         if stage not in self._writers:
             return
-        self._writers.pop(stage).close()
         rounds = self._folder / "rounds" / f"seed-{stage.seed}" / stage.arm
-        writer = tf.summary.create_file_writer(str(rounds))
-        with writer.as_default(step=stage.round):
-            tf.summary.scalar("weight_sparsity", record["weight_sparsity"])
-            for name, value in record["metrics"].items():
-                tf.summary.scalar(name, value)
-        writer.close()
+        with self._faults_named():
+            self._writers.pop(stage).close()
+            writer = tf.summary.create_file_writer(str(rounds))
+            with writer.as_default(step=stage.round):
+                tf.summary.scalar("weight_sparsity", record["weight_sparsity"])
+                for name, value in record["metrics"].items():
+                    tf.summary.scalar(name, value)
+            writer.close()
+
+    @contextlib.contextmanager
+    def _faults_named(self):
+        """Name the file in what TensorFlow would call exhausted, as it calls a full memory too."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = " ".join(str(error.message).split())[-200:]
+            raise FileError(
+                f"Cannot write the TensorBoard log in {self._folder}: {reason}. Finished rounds "
+                "are kept; make room, or remove what is in the way, and run the same command again."
+            ) from error
