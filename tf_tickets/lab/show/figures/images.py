@@ -23,7 +23,10 @@ _MOST_ROUNDS = 5
 
 
 def image_grid(
-    rows: Sequence[tuple[str, np.ndarray]], path, title: str = "Images by sparsity"
+    rows: Sequence[tuple[str, np.ndarray]],
+    path,
+    title: str = "Images by sparsity",
+    boxed: int | None = None,
 ) -> "matplotlib.figure.Figure":
     """Draw labelled rows of images, as a PNG file.
 
@@ -32,6 +35,7 @@ def image_grid(
             are of one size. Shorter rows end in white.
         path: the file to write; an existing one is replaced whole.
         title: what stands above.
+        boxed: the place of the row that is framed, if one is.
 
     Returns:
         The `matplotlib.figure.Figure` that was written.
@@ -57,9 +61,21 @@ def image_grid(
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    if boxed is not None:
+        _frame_row(axes, canvas.shape, len(rows), boxed)
     figure.text(0.1 / total[0], 1 - 0.3 / total[1], title, fontsize=13, va="center")
     save(figure, path)
     return figure
+
+
+def _frame_row(axes, canvas_shape, num_rows, place):
+    from matplotlib.patches import Rectangle
+
+    height, width, _ = canvas_shape
+    each = (height + 1) / num_rows  # with the gap below
+    corner = (-0.5, place * each - 0.5)
+    box = Rectangle(corner, width, each, fill=False, color=ARMS["winning"].color, linewidth=3)
+    axes.add_patch(box).set_clip_on(False)
 
 
 def _tile(rows):
@@ -85,13 +101,31 @@ def _applies(run):
 
 
 def _draw(run, path):
-    rows = [("real", read_strip(run.path / REAL))]
-    found = run.verdict.comparison
-    for record in _illustrated(_pictured(run), found and found.round):
-        rows.append((_label(record), read_strip(_pictures(run, record))))
     kinds = [record["protocol"].get("generated") for record in run.records]
     kind = next(filter(None, kinds))  # samples or reconstructions
-    image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+    draw_rounds(run, path, f"{subject(run)}: {kind} by sparsity")
+
+
+def draw_rounds(run, path, title: str, arms: Sequence[str] = tuple(ARMS)) -> None:
+    """Draw images of a run by sparsity, the row of its winning ticket or candidate in a frame.
+
+    Args:
+        run: a `Run`.
+        path: the file to write; an existing one is replaced whole.
+        title: what stands above.
+        arms: of which there are rows, beside dense.
+
+    Raises:
+        FileError: if a picture of the run cannot be read, or the figure not be written.
+    """
+    found = run.verdict.comparison
+    rows, boxed = [("real", read_strip(run.path / REAL))], None
+    for record in _illustrated(_pictured(run), found and found.round):
+        if record["arm"] in ("dense", *arms):
+            if found and (record["round"], record["arm"]) == (found.round, found.arm):
+                boxed = len(rows)
+            rows.append((_label(record), read_strip(_pictures(run, record))))
+    image_grid(rows, path, title, boxed)
 
 
 def _pictured(run):
