@@ -15,7 +15,7 @@ class Scale:
     """How large the runs of a paper are.
 
     Attributes:
-        name: of the option `--scale`.
+        name: such as "smoke" or "paper".
         title: what is trained, in words.
         data: the paper's data set -> what stands in for it, or itself.
         seeds: of every search.
