@@ -1,11 +1,11 @@
-"""`tf-tickets find`, `compare` and `transfer`: the scripts, wherever the package is installed."""
+"""`tf-tickets find`, `compare`, `transfer` and `page`: the scripts, wherever the package is installed."""
 
 import importlib
 import sys
 
 from tf_tickets.lab.commands.console import exit_with_one_line
 
-COMMANDS = ("find", "compare", "transfer")
+COMMANDS = ("find", "compare", "transfer", "page")
 
 
 def main():

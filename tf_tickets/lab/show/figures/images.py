@@ -1,6 +1,7 @@
 """Images by sparsity: rows of pictures, the real ones first."""
 
 import math
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -80,18 +81,38 @@ def _tile(rows):
     return canvas, [top + (height - 1) / 2 for top in tops]
 
 
+def strips_of(run) -> list[tuple[str, pathlib.Path]]:
+    """Return the strips of a run that a figure shows, each with a label; none if it has none.
+
+    The real images, then the first seed's dense network and all arms of a few rounds.
+
+    Args:
+        run: a `Run`.
+    """
+    if not _applies(run):
+        return []
+    found = run.verdict.comparison
+    shown = _illustrated(_pictured(run), found and found.round)
+    strips = [(_label(record), _pictures(run, record)) for record in shown]
+    return [("real", run.path / REAL), *strips]
+
+
+def kind_of(run) -> str:
+    """Return what the pictures of a run are: samples or reconstructions.
+
+    Args:
+        run: a `Run`.
+    """
+    return next(filter(None, (record["protocol"].get("generated") for record in run.records)))
+
+
 def _applies(run):
     return bool(_pictured(run)) and (run.path / REAL).exists()
 
 
 def _draw(run, path):
-    rows = [("real", read_strip(run.path / REAL))]
-    found = run.verdict.comparison
-    for record in _illustrated(_pictured(run), found and found.round):
-        rows.append((_label(record), read_strip(_pictures(run, record))))
-    kinds = [record["protocol"].get("generated") for record in run.records]
-    kind = next(filter(None, kinds))  # samples or reconstructions
-    image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+    rows = [(label, read_strip(strip)) for label, strip in strips_of(run)]
+    image_grid(rows, path, title=f"{subject(run)}: {kind_of(run)} by sparsity")
 
 
 def _pictured(run):
