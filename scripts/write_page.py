@@ -1,4 +1,4 @@
-"""Write the page of runs anew: `python scripts/write_page.py saved_models/RUN [saved_models/RUN ...]`.
+"""Write the page of runs anew: `python scripts/write_page.py saved_models/RUN`.
 
 The same command is `tf-tickets page` after an installation.
 """

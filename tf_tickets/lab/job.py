@@ -148,8 +148,7 @@ class Job:
             yield EnteredJob(self, folder, watcher)
 
     def finish(self, folder: RunFolder) -> None:
-        """Write what is seen of a run: real pictures, the ticket that is kept, figures, the
-        page."""
+        """Write what is seen of a run: real pictures, the ticket it keeps, figures, the page."""
         experiment, run = self.prepared.experiment, self.run
         write_strip(experiment.real_pictures(), folder.path / paths.REAL)
         if run.why_worthless:

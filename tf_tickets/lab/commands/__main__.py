@@ -1,4 +1,4 @@
-"""`tf-tickets find`, `compare`, `transfer` and `page`: the scripts, wherever the package is installed."""
+"""`tf-tickets find`, `compare`, `transfer`, `page`: the scripts, wherever this is installed."""
 
 import importlib
 import sys

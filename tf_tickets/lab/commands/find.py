@@ -2,8 +2,8 @@
 
 Trains the dense network, then prunes, rewinds and retrains it round by round, beside a random
 control, for several seeds. `--method` chooses other ways of pruning. Ends with a table, a page,
-figures, a saved ticket and a small SavedModel in a run folder. If the command is broken off, the same command
-goes on where it stopped.
+figures, a saved ticket and a small SavedModel in a run folder. If the command is broken off, the
+same command goes on where it stopped.
 """
 
 import dataclasses

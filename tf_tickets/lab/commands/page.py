@@ -1,4 +1,4 @@
-"""Write the page of runs anew: `python scripts/write_page.py saved_models/RUN [saved_models/RUN ...]`.
+"""Write the page of runs anew: `python scripts/write_page.py saved_models/RUN`.
 
 A page is one HTML file in the run folder, `page.html`, made from that folder alone: the verdict,
 curves to point at, tables, images, settings, costs and the command that repeats the run. Every run

@@ -2,7 +2,8 @@
 
 Takes the tickets that a VAE's decoder found to the generator of a GAN, or those of a generator to
 a decoder, round by round, with the rest of the other model dense. Ends with a table, a page and
-figures of all arms in a run folder. If the command is broken off, the same command goes on where it stopped.
+figures of all arms in a run folder. If the command is broken off, the same command goes on where it
+stopped.
 """
 
 import sys
