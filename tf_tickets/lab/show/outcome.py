@@ -28,6 +28,8 @@ def sentences(run) -> list[str]:
         run: a `Run`, which is a view of a run folder.
     """
     told = [_headline(run)]
+    if run.verdict.kind == CANDIDATE:
+        told.append("Its means match dense and beat random, but the seeds do not rule out chance.")
     if run.verdict.comparison:
         told += [_values(run), _against_dense(run), _against_random(run)]
     if any(comparison.on_par is not None for comparison in run.verdict.comparisons):
@@ -73,10 +75,7 @@ def _headline(run):
     if run.verdict.kind == WINNING_TICKET:
         return f"Winning {kind}: {_place(found)} {seen}."
     if run.verdict.kind == CANDIDATE:
-        return (
-            f"Candidate, not yet a winning {kind}: {_place(found)} {seen}. Its means match dense "
-            "and beat random, but the seeds do not rule out chance."
-        )
+        return f"Candidate, not yet a winning {kind}: {_place(found)} {seen}."
     if run.chosen.random is None:
         return f"Without the random arm no {kind} can be said to win {seen}."
     return (

@@ -44,7 +44,8 @@ def make_run(
         record["metrics"]["classifier_accuracy"] = 0.5 + 0.01 * record["round"]
         if change:
             change(record)
-        _write_stage(path / record["ticket"].rpartition("/")[0], record)
+        if record["seed"] == 0:  # whose pictures and tickets are shown
+            _write_stage(path / record["ticket"].rpartition("/")[0], record)
     write_strip(np.ones((10, 8, 8, 1)), path / "real.png")
     (path / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     (path / "figures").mkdir()

@@ -90,7 +90,7 @@ def test_a_run_whose_dense_trainings_all_collapsed_is_refused(tmp_path):
             record.update(metrics={}, curve=[], collapsed="a weight is NaN")
 
     run = run_folder.make_run(tmp_path, change=change)
-    with pytest.raises(FileError, match="nothing to show: .* a weight is NaN"):
+    with pytest.raises(FileError, match=r"nothing to show: .* a weight is NaN"):
         write_page(run)
 
 

@@ -115,7 +115,7 @@ def _luminance(color):
 
 # Of all charts; the page gives the variables their values, for the light and for the dark.
 CONFIG = {
-    "background": None,
+    "background": "transparent",
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {
