@@ -13,9 +13,10 @@ from tf_tickets.lab.show.page.charts import (
     training_chart,
     training_points,
 )
-from tf_tickets.lab.show.page.document import Drawing, Picture
+from tf_tickets.lab.show.page.document import Drawing, Fold, Numbers, Picture
 from tf_tickets.lab.show.stopping import stops_of, was_watched
 from tf_tickets.lab.show.styles import metric_card
+from tf_tickets.lab.show.tables import Table
 from tf_tickets.runs import paths
 from tf_tickets.runs.records import Records, mean
 
@@ -91,7 +92,7 @@ def _key(record):
 
 
 def layer_drawing(run) -> list:
-    """Return the chart of what each layer of the chosen ticket has lost; none without its file.
+    """Return what each layer of the chosen ticket has lost, as chart and table; none without it.
 
     Args:
         run: a `Run`.
@@ -114,11 +115,22 @@ def layer_drawing(run) -> list:
         f"{_extremes(points)}."
     )
     caption = f"{which}. The dashed line: all {what} together."
-    return [Drawing("layers", layer_chart(points, what, shows), caption)]
+    drawing = Drawing("layers", layer_chart(points, what, shows), caption)
+    return [drawing, Fold("The same as a table", [Numbers(_layer_table(points, what))])]
+
+
+def _layer_table(points, what):
+    rows = [
+        (p["layer"], f"{p['total']:,}", f"{p['kept']:,}", f"{100 * p['sparsity']:.2f} %")
+        for p in points
+    ]
+    return Table(f"{what} of each layer", ("", "all", "kept", "removed"), tuple(rows))
 
 
 def _extremes(points):
     least, most = (pick(points, key=lambda point: point["sparsity"]) for pick in (min, max))
+    if least["sparsity"] == most["sparsity"]:
+        return f"{100 * most['sparsity']:.1f} % each"
     return (
         f"from {100 * least['sparsity']:.1f} % ({least['layer']}) "
         f"to {100 * most['sparsity']:.1f} % ({most['layer']})"
