@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_tickets.lab.commands import __main__, compare, find, reproduce, transfer
+from tf_tickets.lab.commands import __main__, compare, find, page, reproduce, transfer
 
 ROOT = pathlib.Path(__file__).parents[3]
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": (compare, "compare_pruning.py"),
     "transfer": (transfer, "transfer_ticket.py"),
     "reproduce": (reproduce, "reproduce.py"),
+    "page": (page, "write_page.py"),
 }
 
 
@@ -27,7 +28,7 @@ def called(monkeypatch):
     return lines
 
 
-def test_the_commands_are_these():
+def test_there_is_no_other_command():
     assert set(__main__.COMMANDS) == COMMANDS.keys()
 
 
@@ -55,7 +56,7 @@ def test_without_a_command_it_says_which_there_are(words, status, called, monkey
         __main__.main()
     out, error = capsys.readouterr()
     assert stopped.value.code == status and not called
-    usage = "usage: tf-tickets {find,compare,transfer,reproduce} [options]\n"
+    usage = "usage: tf-tickets {find,compare,transfer,reproduce,page} [options]\n"
     assert (out, error) == ((usage, "") if status == 0 else ("", usage))
 
 

@@ -1,11 +1,11 @@
-"""`tf-tickets find`, `compare`, `transfer`, `reproduce`: the scripts, once installed."""
+"""`tf-tickets find`, `compare`, `transfer`, `reproduce`, `page`: the scripts, once installed."""
 
 import importlib
 import sys
 
 from tf_tickets.lab.commands.console import exit_with_one_line
 
-COMMANDS = ("find", "compare", "transfer", "reproduce")
+COMMANDS = ("find", "compare", "transfer", "reproduce", "page")
 
 
 def main():

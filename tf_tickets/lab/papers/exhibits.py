@@ -151,9 +151,9 @@ class Grid(Exhibit):
 
     def write(self, runs, folder, scale):
         """Draw the rows."""
-        from tf_tickets.lab.show.figures.images import draw_rounds
+        from tf_tickets.lab.show.figures.images import draw_strips
 
-        draw_rounds(runs[self.study], folder / f"{self.name}.png", self.title, self.arms)
+        draw_strips(runs[self.study], folder / f"{self.name}.png", self.title, self.arms)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Images by sparsity: rows of pictures, the real ones first."""
 
 import math
+import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -96,18 +97,60 @@ def _tile(rows):
     return canvas, [top + (height - 1) / 2 for top in tops]
 
 
+class Strip(NamedTuple):
+    """A row of pictures: its label, its file, and whether it is of the ticket that was found."""
+
+    label: str
+    path: pathlib.Path
+    is_found: bool = False
+
+
+def strips_of(run, arms: Sequence[str] = tuple(ARMS)) -> list[Strip]:
+    """Return the strips of a run that a figure shows; none if it has none.
+
+    The real images, then the first seed's dense network and the arms of a few rounds.
+
+    Args:
+        run: a `Run`.
+        arms: of which there are strips, beside dense.
+    """
+    if not _applies(run):
+        return []
+    found = run.verdict.comparison
+    shown = _illustrated(_pictured(run), found and found.round)
+    return [
+        Strip("real", run.path / REAL),
+        *(
+            Strip(_label(record), _pictures(run, record), _is_of(record, found))
+            for record in shown
+            if record["arm"] in ("dense", *arms)
+        ),
+    ]
+
+
+def _is_of(record, found):
+    return bool(found) and (record["round"], record["arm"]) == (found.round, found.arm)
+
+
+def kind_of(run) -> str:
+    """Return what the pictures of a run are: samples or reconstructions.
+
+    Args:
+        run: a `Run`.
+    """
+    return next(filter(None, (record["protocol"].get("generated") for record in run.records)))
+
+
 def _applies(run):
     return bool(_pictured(run)) and (run.path / REAL).exists()
 
 
 def _draw(run, path):
-    kinds = [record["protocol"].get("generated") for record in run.records]
-    kind = next(filter(None, kinds))  # samples or reconstructions
-    draw_rounds(run, path, f"{subject(run)}: {kind} by sparsity")
+    draw_strips(run, path, f"{subject(run)}: {kind_of(run)} by sparsity")
 
 
-def draw_rounds(run, path, title: str, arms: Sequence[str] = tuple(ARMS)) -> None:
-    """Draw images of a run by sparsity, the row of its winning ticket or candidate in a frame.
+def draw_strips(run, path, title: str, arms: Sequence[str] = tuple(ARMS)) -> None:
+    """Draw images of a run by sparsity, those of its winning ticket or candidate in a frame.
 
     Args:
         run: a `Run`.
@@ -118,13 +161,9 @@ def draw_rounds(run, path, title: str, arms: Sequence[str] = tuple(ARMS)) -> Non
     Raises:
         FileError: if a picture of the run cannot be read, or the figure not be written.
     """
-    found = run.verdict.comparison
-    rows, boxed = [("real", read_strip(run.path / REAL))], None
-    for record in _illustrated(_pictured(run), found and found.round):
-        if record["arm"] in ("dense", *arms):
-            if found and (record["round"], record["arm"]) == (found.round, found.arm):
-                boxed = len(rows)
-            rows.append((_label(record), read_strip(_pictures(run, record))))
+    strips = strips_of(run, arms)
+    rows = [(strip.label, read_strip(strip.path)) for strip in strips]
+    boxed = next((place for place, strip in enumerate(strips) if strip.is_found), None)
     image_grid(rows, path, title, boxed)
 
 
