@@ -86,7 +86,7 @@ def test_runs_are_made_once_and_shared_and_every_exhibit_is_drawn(make, tmp_path
     assert names(done.folder) == [
         "claims.json",
         *("figure-1.json", "figure-1.png", "figure-2.json", "figure-2.png", "figure-3.png"),
-        *("table-1.json", "table-1.md"),
+        *("page.html", "table-1.json", "table-1.md"),
     ]
 
 
@@ -130,3 +130,21 @@ def test_a_table_of_sizes_has_the_papers_numbers_beside_ours(make, tmp_path):
     assert row["params_left"] == round(90 - 80 * found.weight_sparsity)
     table = (done.folder / "table-1.md").read_text()
     assert "| vae | cifar10 | 5,600,000 | 90 | 90.0 % |" in table
+
+
+def test_the_page_has_each_claim_and_each_exhibit_beside_what_the_paper_says(make, tmp_path):
+    done = reproduce(PAPER, PAPER.scales[0], PAPER.exhibits, tmp_path, make)
+    page = (done.folder / "page.html").read_text()
+    assert "Of 3 claims 2 agree with the runs, 1 do not, and 0 are undecided." in page
+    for exhibit in PAPER.exhibits:
+        assert exhibit.title in page and f"The paper: {exhibit.shows}" in page
+    assert page.count('class="drawing') == 3  # a chart for each panel
+    assert "python scripts/reproduce.py someone2020 --all --scale tiny" in page
+    assert page.count("<h1") == 1
+
+
+def test_a_page_of_some_exhibits_says_which_command_made_it(make, tmp_path):
+    done = reproduce(PAPER, PAPER.scales[0], PAPER.chosen(["table-1"]), tmp_path, make)
+    page = (done.folder / "page.html").read_text()
+    assert "reproduce.py someone2020 table-1 --scale tiny" in page
+    assert "Figure 2" not in page

@@ -6,12 +6,30 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from tf_tickets.files import write_whole
+from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.papers.paper import Study
 from tf_tickets.lab.ways import WAYS
+from tf_tickets.runs.records import Records
 
 # What stands in for a metric of Inception's features where there are none.
 _STAND_INS = {"fid": "fcd", "kid": "kcd", "inception_score": "classifier_score"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What became of an exhibit.
+
+    Attributes:
+        picture: the file of the figure; None of a table.
+        tables: a `show.tables.Table` for each table.
+        charts: title, quantity and `Curve`s of `show.page.charts` for each panel that one can point
+            at.
+    """
+
+    picture: pathlib.Path | None = None
+    tables: tuple = ()
+    charts: tuple[tuple[str, str, tuple], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +51,8 @@ class Exhibit:
         """The searches that it needs."""
         raise NotImplementedError
 
-    def write(self, runs: Mapping[Study, object], folder: pathlib.Path, scale) -> None:
-        """Draw it.
+    def write(self, runs: Mapping[Study, object], folder: pathlib.Path, scale) -> Shown:
+        """Draw it, and return what was drawn.
 
         Args:
             runs: study -> its finished `Run`.
@@ -108,9 +126,11 @@ class Curves(Exhibit):
         from tf_tickets.lab.show.figures.panels import draw_panels
 
         drawn = [_drawn(panel, runs) for panel in self.panels]
-        draw_panels(drawn, folder / f"{self.name}.png", self.title)
+        picture = folder / f"{self.name}.png"
+        draw_panels(drawn, picture, self.title)
         content = json.dumps([dataclasses.asdict(panel) for panel in drawn], indent=1)
         write_whole(folder / f"{self.name}.json", content.encode())
+        return Shown(picture, charts=tuple(_chart(panel, runs) for panel in self.panels))
 
 
 def _drawn(panel, runs):
@@ -123,6 +143,19 @@ def _drawn(panel, runs):
         points = points_of(sources[curve.study], curve.arm, quantity, of_network=True)
         lines.append(Line(curve.label, curve.color, curve.marker, points))
     return DrawnPanel(panel.title, quantity, tuple(lines))
+
+
+def _chart(panel, runs):
+    from tf_tickets.lab.show.page.charts.look import Curve as ChartCurve
+
+    sources = {curve.study: _records(panel.quantity, runs[curve.study]) for curve in panel.curves}
+    of_first = Records(sources[panel.curves[0].study])
+    dense = ARMS["dense"]
+    curves = [ChartCurve("dense", dense.label, dense.color, "", of_first.where(arm="dense"))]
+    for curve in panel.curves:
+        records = Records(sources[curve.study]).where(arm=curve.arm)
+        curves.append(ChartCurve(curve.label, curve.label, curve.color, curve.marker, records))
+    return panel.title, measured(panel.quantity, of_first), tuple(curves)
 
 
 def _records(quantity, run):
@@ -153,7 +186,9 @@ class Grid(Exhibit):
         """Draw the rows."""
         from tf_tickets.lab.show.figures.images import draw_strips
 
-        draw_strips(runs[self.study], folder / f"{self.name}.png", self.title, self.arms)
+        picture = folder / f"{self.name}.png"
+        draw_strips(runs[self.study], picture, self.title, self.arms)
+        return Shown(picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,11 +221,13 @@ class Costs(Exhibit):
         rounds = [r for r in scale.compared if self.shown is None or r in self.shown]
         rows = compare(by_way, self.ways, rounds or scale.compared[-1:])
         metric = next(iter(by_way.values())).metric
-        compared_costs(rows, metric, folder / f"{self.name}.png", self.title)
-        text = "\n".join(f"{t.title}\n\n{t.markdown()}" for t in comparison_tables(rows, metric))
+        picture, tables = folder / f"{self.name}.png", comparison_tables(rows, metric)
+        compared_costs(rows, metric, picture, self.title)
+        text = "\n".join(f"{table.title}\n\n{table.markdown()}" for table in tables)
         write_whole(folder / f"{self.name}.md", text.encode())
         content = json.dumps([row.as_dict() for row in rows], indent=1)
         write_whole(folder / f"{self.name}.json", content.encode())
+        return Shown(picture, tuple(tables))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +248,10 @@ class Sizes(Exhibit):
     def write(self, runs, folder, scale):
         """Write the table."""
         rows = [_size_row(study, sparsity, runs[study]) for study, sparsity in self.found]
-        write_whole(folder / f"{self.name}.md", _size_table(rows).markdown().encode())
+        table = _size_table(rows)
+        write_whole(folder / f"{self.name}.md", table.markdown().encode())
         write_whole(folder / f"{self.name}.json", json.dumps(rows, indent=1).encode())
+        return Shown(tables=(table,))
 
 
 def _size_row(study, sparsity, run) -> dict:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from tf_tickets.files import write_whole
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.papers.claims import Finding
-from tf_tickets.lab.papers.exhibits import Costs, Exhibit
+from tf_tickets.lab.papers.exhibits import Costs, Exhibit, Shown
 from tf_tickets.lab.papers.paper import Paper, Study, studies_of
 from tf_tickets.lab.papers.scale import Scale
+from tf_tickets.runs import paths
 
 CLAIMS = "claims.json"
 # Makes the runs of some configs, and returns them in their order.
@@ -24,7 +25,7 @@ class Reproduction:
     Attributes:
         paper, scale: which, and how large.
         folder: of the exhibits; the run folders lie beside it.
-        exhibits: those that were drawn.
+        shown: exhibit's name -> what was drawn, in the order of drawing.
         runs: study -> its `Run`.
         findings: claim -> what the runs say, of each claim that they can decide.
     """
@@ -32,7 +33,7 @@ class Reproduction:
     paper: Paper
     scale: Scale
     folder: pathlib.Path
-    exhibits: tuple[Exhibit, ...]
+    shown: Mapping[str, Shown]
     runs: Mapping[Study, object]
     findings: Mapping[str, Finding]
 
@@ -57,18 +58,22 @@ def reproduce(
         make: makes runs of configs; runs that are whole are only looked at.
         drawn: called after each exhibit.
     """
+    from tf_tickets.lab.papers.page import page_of_paper
+
     folder = pathlib.Path(output) / f"{paper.name}-{scale.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    runs = {}
+    runs, shown = {}, {}
     for exhibit in exhibits:
         missing = [study for study in studies_of([exhibit]) if study not in runs]
         runs |= make_runs(missing, runs, scale, make)
-        exhibit.write(runs, folder, scale)
+        shown[exhibit.name] = exhibit.write(runs, folder, scale)
         drawn(exhibit)
     findings = _findings(paper, exhibits, runs, folder)
     content = {name: dataclasses.asdict(found) for name, found in findings.items()}
     write_whole(folder / CLAIMS, (json.dumps(content, indent=1) + "\n").encode())
-    return Reproduction(paper, scale, folder, tuple(exhibits), runs, findings)
+    made = Reproduction(paper, scale, folder, shown, runs, findings)
+    page_of_paper(made).write(folder / paths.PAGE)
+    return made
 
 
 def make_runs(studies: Sequence[Study], known: Mapping, scale: Scale, make: Make) -> dict:
