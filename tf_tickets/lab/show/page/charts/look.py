@@ -229,8 +229,8 @@ SIZE, SIZE_TO_POINT_AT = 70, 500
 _HEIGHT = 340
 _DATA = "points"
 
-# A logarithm of y is computed, as the type of a scale cannot change: with ticks at 1, 2 and 5.
-_TICKS = [f"{digit * 10.0**power:g}" for power in range(-9, 10) for digit in (1, 2, 5)]
+# A logarithm of y is computed, as the type of a scale cannot change: with ticks at plain numbers.
+_TICKS = [f"{digit * 10.0**power:g}" for power in range(-9, 10) for digit in (1, 1.5, 2, 3, 5, 7)]
 LOG_Y = "log_y"
 
 
