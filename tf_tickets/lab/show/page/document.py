@@ -231,7 +231,7 @@ def _colors(drawings) -> dict[str, str]:
     text = "".join(drawing.json for drawing in drawings)
     return {
         color: in_the_dark(color)
-        for color in sorted(set(re.findall(r"--c[0-9a-f]{6}, (#\w{6})", text)))
+        for color in sorted(set(re.findall(r"-{2}c[0-9a-f]{6}, (#\w{6})", text)))
     }
 
 

@@ -152,7 +152,7 @@ def training_drawing(run) -> list:
         for number, records in Records(r for r in run.records if r["round"]).by("round").items()
     }
     watched = list(dict.fromkeys(name for point in points for name in point["values"]))
-    first = run.metric if run.metric in points[0]["values"] else watched[0]
+    first = run.metric if run.metric in watched else watched[0]
     shows = (
         f"{metric_card(first).title} on validation images against optimizer steps, for the "
         "trainings of one round, beside dense."

@@ -84,7 +84,12 @@ def title_of(run) -> str:
         run: a `Run`.
     """
     of_what = f"{MODELS[run.config.model].title} on {DATASETS[run.config.dataset].title}"
-    return f"{of_what}, with tickets of {MODELS[run.source].title}" if run.source else of_what
+    return of_what if run.source is None else f"{of_what}, with tickets of {_title_of(run.source)}"
+
+
+def _title_of(model):
+    """Return the title of another run's model, or its name if it is of an extension."""
+    return MODELS[model].title if model in MODELS else model
 
 
 def _found(run):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tf_tickets.lab.show.page.charts.look import SIZE_TO_POINT_AT, finished, ink, new_chart
+from tf_tickets.lab.show.page.charts.look import INK, SIZE_TO_POINT_AT, finished, ink, new_chart
 
 # Of Okabe and Ito, in an order that tells neighbours apart.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -21,7 +21,6 @@ def distance_chart(points: Sequence[dict], mask_distance: float, description: st
     """
     import altair as alt
 
-    dark = "var(--ink, #222222)"
     base = new_chart().transform_calculate(
         ticket="format(100 * datum.channel_sparsity, '.4~g') + ' % of channels'",
         said="datum.ticket + ', seed ' + datum.seed + ', step ' + datum.step + ': ' + "
@@ -29,7 +28,7 @@ def distance_chart(points: Sequence[dict], mask_distance: float, description: st
     )
     colors = [ink(color) for color in _COLORS]
     titles = {"ticket": "removed", "step": "step", "distance": "distance", "seed": "seed"}
-    legend = alt.Legend(orient="top", title=None, labelColor=dark, labelFontSize=12)
+    legend = alt.Legend(orient="top", title=None, labelColor=INK, labelFontSize=12)
     line = base.encode(
         x=alt.X("step:Q", axis=alt.Axis(title="optimizer steps", grid=False, tickCount=6)),
         y=alt.Y("distance:Q", axis=alt.Axis(title=None, domain=False, ticks=False, tickCount=6)),
@@ -38,7 +37,7 @@ def distance_chart(points: Sequence[dict], mask_distance: float, description: st
     )
     drawn = line.transform_filter("datum.drawn").mark_point(size=70, filled=True, opacity=1)
     to_point_at = line.mark_point(size=SIZE_TO_POINT_AT, filled=True, opacity=0, aria=False)
-    limit = alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[6, 4], color=dark, aria=False)
+    limit = alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[6, 4], color=INK, aria=False)
     shown = [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
     layers = [
         limit.encode(y=alt.YDatum(mask_distance)),

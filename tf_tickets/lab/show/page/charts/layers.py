@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tf_tickets.lab.show.page.charts.look import finished, ink, new_chart
+from tf_tickets.lab.show.page.charts.look import INK, finished, ink, new_chart
 
 _COLOR = "#0072B2"
 _ROW = 22
@@ -40,9 +40,7 @@ def layer_chart(points: Sequence[dict], what: str = "weights", description: str 
         + [alt.Tooltip("left:N", title="kept")],
         description="said:N",
     )
-    whole = alt.Chart(alt.Data(values=[{}])).mark_rule(
-        strokeDash=[4, 3], color="var(--ink, #222222)", aria=False
-    )
+    whole = alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[4, 3], color=INK, aria=False)
     mean = whole.encode(x=alt.XDatum(1 - kept / total))
     height = max(60, _ROW * len(points))
     return finished([bars, mean], points, description, height=height)

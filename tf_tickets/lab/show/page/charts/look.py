@@ -113,25 +113,36 @@ def _luminance(color):
     return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+def _variable(name, value):
+    """Return a colour that the style of a page decides, as CSS writes it."""
+    return f"var(--{name}, {value})"
+
+
+INK, PAPER = _variable("ink", "#222222"), _variable("paper", "#ffffff")
+_SOFT, _LINE, _GRID = (
+    _variable(name, value)
+    for name, value in (("soft", "#555555"), ("line", "#888888"), ("grid", "#dddddd"))
+)
+
 # Of all charts; the page gives the variables their values, for the light and for the dark.
 CONFIG = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {
-        "labelColor": "var(--ink, #222222)",
-        "titleColor": "var(--ink, #222222)",
-        "gridColor": "var(--grid, #dddddd)",
-        "domainColor": "var(--line, #888888)",
-        "tickColor": "var(--line, #888888)",
+        "labelColor": INK,
+        "titleColor": INK,
+        "gridColor": _GRID,
+        "domainColor": _LINE,
+        "tickColor": _LINE,
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "titlePadding": 8,
     },
     "title": {
-        "color": "var(--ink, #222222)",
-        "subtitleColor": "var(--soft, #555555)",
+        "color": INK,
+        "subtitleColor": _SOFT,
         "anchor": "start",
         "frame": "group",
         "fontSize": 13,
@@ -139,7 +150,7 @@ CONFIG = {
         "subtitleFontSize": 12,
         "offset": 14,
     },
-    "text": {"color": "var(--ink, #222222)", "fontSize": 12},
+    "text": {"color": INK, "fontSize": 12},
 }
 
 
@@ -218,8 +229,8 @@ SIZE, SIZE_TO_POINT_AT = 70, 500
 _HEIGHT = 340
 _DATA = "points"
 
-# A logarithm of y is computed, as the type of a scale cannot change: with ticks at 1, 2 and 5.
-_TICKS = [f"{digit * 10.0**power:g}" for power in range(-9, 10) for digit in (1, 2, 5)]
+# A logarithm of y is computed, as the type of a scale cannot change: with ticks at plain numbers.
+_TICKS = [f"{digit * 10.0**power:g}" for power in range(-9, 10) for digit in (1, 1.5, 2, 3, 5, 7)]
 LOG_Y = "log_y"
 
 

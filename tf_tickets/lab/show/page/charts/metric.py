@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from tf_tickets.lab.show.page.charts.look import (
+    INK,
     LOG_Y,
+    PAPER,
     SIZE,
     SIZE_TO_POINT_AT,
     STAR,
@@ -13,7 +15,6 @@ from tf_tickets.lab.show.page.charts.look import (
     choice,
     color_of,
     finished,
-    ink,
     is_on,
     looked_up,
     metric_titles,
@@ -22,13 +23,12 @@ from tf_tickets.lab.show.page.charts.look import (
     tooltip,
     y_of,
 )
-from tf_tickets.lab.show.styles import GREY, metric_card, percent
+from tf_tickets.lab.show.styles import metric_card, percent
 from tf_tickets.search.verdict import WINNING_TICKET
 
 _MOST_TICKS = 12
 _DIRECTIONS = {True: "higher is better", False: "lower is better", None: ""}
 _IMAGES = {"metrics": "validation", "test_metrics": "test"}
-_INK = "var(--ink, #222222)"
 
 
 def metric_chart(
@@ -58,7 +58,7 @@ def metric_chart(
 
     names = list(dict.fromkeys(point["metric"] for point in points))
     base = new_chart()
-    layers = [*_level(base), *_lines(base, curves, points, x)]
+    layers = [*_level(base, curves), *_lines(base, curves, points, x)]
     if any(point["marked"] for point in points):
         layers += _star(base, curves, points, mark)
     images = [of for of in _IMAGES if any(point["of"] == of for point in points)]
@@ -107,11 +107,9 @@ def _said(curves, x):
     }
 
 
-def _level(base):
+def _level(base, curves):
     """Return a line and a band for each level curve, as wide as the axes."""
-    import altair as alt
-
-    level = base.transform_filter("datum.level").encode(color=alt.ColorValue(ink(GREY)))
+    level = base.transform_filter("datum.level").encode(color=color_of(curves))
     band = level.mark_rect(opacity=0.15, aria=False)
     line = level.mark_rule(strokeDash=[6, 4], strokeWidth=2)
     to_point_at = level.mark_rule(strokeWidth=14, opacity=0, aria=False)
@@ -144,7 +142,7 @@ def _lines(base, curves, points, x):
         to_point_at.encode(y=y_of(), tooltip=shown),
     ]
     if any(point["known"] < point["seeds"] for point in points):
-        layers.append(text.encode(y=y_of(), text="few:N", color=alt.ColorValue(_INK)))
+        layers.append(text.encode(y=y_of(), text="few:N", color=alt.ColorValue(INK)))
     return layers
 
 
@@ -187,10 +185,10 @@ def _star(base, curves, points, mark):
     text = marked.mark_text(align=_align(points, sparsity), dy=-8, aria=False).encode(
         y=alt.value(0),
         text=alt.value(f"{mark}: {percent(sparsity)} %"),
-        color=alt.ColorValue(_INK),
+        color=alt.ColorValue(INK),
     )
     color = color_of(curves)
-    inside = {} if is_won else {"fill": alt.FillValue("var(--paper, #ffffff)")}
+    inside = {} if is_won else {"fill": alt.FillValue(PAPER)}
     shown = tooltip("label", "round", "gone", "value", "of_seeds")
     return [
         marked.mark_rule(strokeDash=[2, 3], aria=False).encode(color=color),

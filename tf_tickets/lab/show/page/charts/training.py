@@ -1,5 +1,6 @@
 """How trainings went: a metric against steps, for one round at a time."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from tf_tickets.lab.show.page.charts.look import (
@@ -56,7 +57,8 @@ def training_chart(
     if len({point["seed"] for point in points}) > 1:
         thin = base.mark_line(strokeWidth=1, opacity=0.35, aria=False)
         layers.insert(0, thin.encode(y=y_of(), detail="seed:N"))
-    shown = f"(indexof({level!r}, datum.curve) >= 0 || datum.round == round) && {is_on(curves)}"
+    in_all = f"indexof({json.dumps(level)}, datum.curve) >= 0"
+    shown = f"({in_all} || datum.round == round) && {is_on(curves)}"
     parameters = [
         choice("metric", "metric", metric_titles(names), first),
         _round(sorted(sparsities), chosen),
