@@ -63,6 +63,16 @@ def test_the_json_says_where_everything_is(finished):
     assert list(verdict["at_tolerances"]) == ["0.05", "0.1", "0.2"]
 
 
+def test_the_page_of_the_run_is_named_first_and_tells_its_numbers(finished):
+    ran, outcome = finished
+    run = pathlib.Path(outcome["run"])
+    named = [line.strip() for line in ran.stdout.splitlines() if line.strip().startswith(str(run))]
+    assert named[0] == str(run / "page.html")
+    text = (run / "page.html").read_text()
+    assert f"{outcome['dense']['reconstruction_loss']:.4g}" in text
+    assert "vegaEmbed" in text and "Linear AE on scikit-learn&#39;s digits" in text
+
+
 def test_the_settings_of_a_run_say_what_decides_its_bits(finished):
     _, outcome = finished
     run = pathlib.Path(outcome["run"])

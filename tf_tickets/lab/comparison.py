@@ -32,11 +32,11 @@ class Row:
         num_collapsed: of how many seeds the training collapsed; one that ended without a finite
             value is not among the values.
         weights: trainable parameters that are kept.
-        training_flops: of the training of one ticket from its first step, those to the rewind point
+        flops: seed -> of the training of one ticket from its first step, those to the rewind point
             among them, and of its pruning.
         search_flops: of all other trainings and pruning that it took to find it.
-        seconds: of all steps of the training of one ticket, at the time that a step of its kind
-            takes: masked, slim or whole.
+        step_seconds: seed -> of all steps of the training of one ticket, at the time that a step of
+            its kind takes: masked, slim or whole.
         search_seconds: of the steps of all other trainings that it took to find it.
         draw_seconds: of finding the masks, scores included, as the run has recorded them; None if
             it has not.
@@ -56,9 +56,9 @@ class Row:
     values: Mapping[int, float]
     num_collapsed: int
     weights: float
-    training_flops: float
+    flops: Mapping[int, float]
     search_flops: float
-    seconds: float
+    step_seconds: Mapping[int, float]
     search_seconds: float
     draw_seconds: float | None
     tracing_seconds: float
@@ -78,6 +78,16 @@ class Row:
         return float(np.mean(list(self.values.values()))) if self.values else math.nan
 
     @property
+    def training_flops(self) -> float:
+        """The mean of `flops`."""
+        return _mean(self.flops.values())
+
+    @property
+    def seconds(self) -> float:
+        """The mean of `step_seconds`."""
+        return _mean(self.step_seconds.values())
+
+    @property
     def spread(self) -> float | None:
         """The metric's standard deviation over the seeds (n - 1), or None of one seed."""
         return deviation(self.values.values())
@@ -85,7 +95,8 @@ class Row:
     def as_dict(self) -> dict:
         """Return the row as JSON can hold it."""
         mean = self.mean if self.values else None
-        return {**dataclasses.asdict(self), "mean": mean, "spread": self.spread}
+        costs = {"training_flops": self.training_flops, "seconds": self.seconds}
+        return {**dataclasses.asdict(self), "mean": mean, "spread": self.spread, **costs}
 
 
 def compare(runs: Mapping[Way, Run], asked: Sequence[str], rounds: Sequence[int]) -> list[Row]:
@@ -155,7 +166,11 @@ def _trained(records) -> Records:
 def _row(name, asked_sparsity, group, records, costs, metric):
     trained = _trained(group)
     whole = [(*costs.to_rewind_point(record), *costs.parts(record)) for record in trained]
-    seconds = [costs.seconds_of(parts) for parts in whole]
+    seeds, seconds = trained.field("seed"), [costs.seconds_of(parts) for parts in whole]
+    flops = [
+        costs.flops_of(parts) + costs.pruning_flops(record)
+        for parts, record in zip(whole, trained, strict=True)
+    ]
     before = [_before(record, records, costs) for record in trained]
     return Row(
         method=name,
@@ -165,12 +180,9 @@ def _row(name, asked_sparsity, group, records, costs, metric):
         values=dict(_values(group, metric)),
         num_collapsed=sum(bool(record.get("collapsed")) for record in group),
         weights=_mean(map(costs.weights, trained)),
-        training_flops=_mean(
-            costs.flops_of(parts) + costs.pruning_flops(record)
-            for parts, record in zip(whole, trained, strict=True)
-        ),
+        flops=dict(zip(seeds, flops, strict=True)),
         search_flops=_mean(flops for flops, _ in before),
-        seconds=_mean(seconds),
+        step_seconds=dict(zip(seeds, seconds, strict=True)),
         search_seconds=_mean(of_search for _, of_search in before),
         draw_seconds=_mean_recorded(trained, "draw_seconds"),
         tracing_seconds=_mean(map(costs.tracing_seconds, trained)),

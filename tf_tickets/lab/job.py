@@ -21,6 +21,7 @@ from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.prepared import Prepared, check, prepare
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
+from tf_tickets.lab.show.page import write_page
 from tf_tickets.lab.workshop import Workshop
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder, find_run, read_origin
@@ -40,7 +41,7 @@ def run(config: RunConfig, output="saved_models", engine: EngineOptions = HERE) 
         engine: where the trainings are made.
 
     Returns:
-        The Run, with its figures drawn, its ticket kept and exported.
+        The Run, with its figures drawn, its page written, its ticket kept and exported.
 
     Raises:
         SettingError: if a value cannot work.
@@ -153,7 +154,7 @@ class Job:
             yield EnteredJob(self, folder, watcher)
 
     def finish(self, folder: RunFolder) -> None:
-        """Write what is seen of a run: real pictures, the ticket that is kept, the figures."""
+        """Write what is seen of a run: real pictures, the ticket it keeps, figures, the page."""
         experiment, run = self.prepared.experiment, self.run
         write_strip(experiment.real_pictures(), folder.path / paths.REAL)
         if run.why_worthless:
@@ -163,6 +164,7 @@ class Job:
                 build, slims = experiment.build_on_one_device, run.config.method.slims
                 keep_ticket(folder, build, run.ticket_stage, slims)
         draw_figures(run)
+        write_page(run)
 
 
 class EnteredJob:

@@ -9,6 +9,7 @@ WINNING_TICKET = "winning_ticket"
 EXPORT = "export"
 SAVED_MODEL = "saved_model"  # in EXPORT
 FIGURES = "figures"
+PAGE = "page.html"
 TENSORBOARD = "tensorboard"
 JUDGED = "judged"  # evaluations of stages by other features
 LOCK = ".lock"

@@ -7,26 +7,28 @@ import sys
 
 import pytest
 
-from tf_tickets.lab.commands import __main__, compare, find, transfer
+from tf_tickets.lab.commands import __main__, compare, find, page, reproduce, transfer
 
 ROOT = pathlib.Path(__file__).parents[3]
 COMMANDS = {
     "find": (find, "find_tickets.py"),
     "compare": (compare, "compare_pruning.py"),
     "transfer": (transfer, "transfer_ticket.py"),
+    "reproduce": (reproduce, "reproduce.py"),
+    "page": (page, "write_page.py"),
 }
 
 
 @pytest.fixture
 def called(monkeypatch):
-    """The command lines that the three commands were called with."""
+    """The command lines that the commands were called with."""
     lines = []
     for name, (command, _) in COMMANDS.items():
         monkeypatch.setattr(command, "main", lambda name=name: lines.append((name, [*sys.argv])))
     return lines
 
 
-def test_there_are_three_commands():
+def test_there_is_no_other_command():
     assert set(__main__.COMMANDS) == COMMANDS.keys()
 
 
@@ -54,7 +56,7 @@ def test_without_a_command_it_says_which_there_are(words, status, called, monkey
         __main__.main()
     out, error = capsys.readouterr()
     assert stopped.value.code == status and not called
-    usage = "usage: tf-tickets {find,compare,transfer} [options]\n"
+    usage = "usage: tf-tickets {find,compare,transfer,reproduce,page} [options]\n"
     assert (out, error) == ((usage, "") if status == 0 else ("", usage))
 
 

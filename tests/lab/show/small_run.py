@@ -38,7 +38,7 @@ def make_run(path, evaluations=1, gan=False, pictures=True, arm="winning", **opt
     """
     records = make_records(arms=(*dict.fromkeys((arm, "winning")), "random"), **options)
     for record in records:
-        _complete(record, evaluations, gan)
+        complete(record, evaluations, gan)
         if pictures:
             stage = path / record["ticket"].rpartition("/")[0]
             stage.mkdir(parents=True)
@@ -73,7 +73,8 @@ def judged(records, arm="winning", path=None):
     )
 
 
-def _complete(record, evaluations, gan):
+def complete(record, evaluations, gan):
+    """Give a record what those of a real run have besides."""
     stage = f"seed-{record['seed']}/round-{record['round']:02d}/{record['arm']}"
     record["ticket"] = f"{stage}/ticket.safetensors"
     record["kept"] = round(1000 * (1 - record["weight_sparsity"]))

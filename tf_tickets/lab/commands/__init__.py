@@ -1,1 +1,1 @@
-"""The commands: find, compare, transfer; each parses, runs and shows."""
+"""The commands: find, compare, transfer, reproduce, page; each parses, runs and shows."""

@@ -1,10 +1,10 @@
-"""`tf-tickets find`, `compare` and `transfer`: the scripts, wherever the package is installed."""
+"""`tf-tickets find`, `compare`, `transfer`, `reproduce`, `page`: the scripts, once installed."""
 
 import sys
 
 from tf_tickets.lab.commands.console import run_command
 
-COMMANDS = ("find", "compare", "transfer")
+COMMANDS = ("find", "compare", "transfer", "reproduce", "page")
 
 
 def main():

@@ -1,9 +1,9 @@
 """Find winning tickets in an autoencoder, VAE or GAN: `python scripts/find_tickets.py --model vae`.
 
 Trains the dense network, then prunes, rewinds and retrains it round by round, beside a random
-control, for several seeds. `--method` chooses other ways of pruning. Ends with a table, figures, a
-saved ticket and a small SavedModel in a run folder. If the command is broken off, the same command
-goes on where it stopped.
+control, for several seeds. `--method` chooses other ways of pruning. Ends with a table, a page,
+figures, a saved ticket and a small SavedModel in a run folder. If the command is broken off, the
+same command goes on where it stopped.
 """
 
 import dataclasses
@@ -37,6 +37,7 @@ def main():
     console = new_console()
     for run in make([config], output.output, console, engine, strategy):
         files = (
+            paths.PAGE,
             paths.RESULTS,
             paths.WINNING_TICKET,
             paths.FIGURES,

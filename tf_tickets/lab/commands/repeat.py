@@ -1,6 +1,7 @@
 """The command that repeats a run, from its config alone."""
 
 import dataclasses
+import re
 import shlex
 
 from tf_tickets.lab.commands.parser import flag_of
@@ -31,6 +32,21 @@ def command_of(config: RunConfig) -> str:
     if config.extensions:
         words += ["--extension", *config.extensions]
     return shlex.join(words)
+
+
+def in_lines(command: str, width: int) -> list[str]:
+    """Return a command line broken before flags, without what continues a line.
+
+    Args:
+        command: as `command_of` returns it.
+        width: of a line; one flag with its values may be longer.
+    """
+    lines = [""]
+    for part in re.split(r" (?=--)", command.strip()):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {part}".strip()
+    return lines
 
 
 def _words_of(group) -> list[str]:

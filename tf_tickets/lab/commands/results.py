@@ -13,13 +13,13 @@ import textwrap
 
 from tf_tickets.errors import SettingError
 from tf_tickets.files import write_whole
-from tf_tickets.lab.commands.repeat import command_of
+from tf_tickets.lab.commands.repeat import command_of, in_lines
 from tf_tickets.lab.config import read_config
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show import outcome
+from tf_tickets.lab.show.making import made_on
 from tf_tickets.lab.show.tables import tables
 from tf_tickets.runs import paths
-from tf_tickets.runs.folder import read_origin
 
 _WIDTH = 100
 
@@ -55,7 +55,16 @@ def block_of(run: Run, images: dict[str, str]) -> str:
     ]
     pictures = [f"![{title}]({address})\n" for title, address in images.items()]
     told = textwrap.fill(outcome.sentence(run), _WIDTH)
-    return "\n".join([command_lines(run.path), _made_on(run), "", f"{told}\n", *shown, *pictures])
+    return "\n".join(
+        [
+            command_lines(run.path),
+            textwrap.fill(made_on(run), _WIDTH),
+            "",
+            f"{told}\n",
+            *shown,
+            *pictures,
+        ]
+    )
 
 
 def command_lines(path) -> str:
@@ -64,25 +73,8 @@ def command_lines(path) -> str:
     Args:
         path: the run folder.
     """
-    lines = [""]
-    for part in re.split(r" (?=--)", command_of(read_config(path)).strip()):
-        if lines[-1] and len(lines[-1]) + len(part) > _WIDTH - 12:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {part}".strip()
+    lines = in_lines(command_of(read_config(path)), _WIDTH - 12)
     return "    " + " \\\n        ".join(lines) + "\n"
-
-
-def _made_on(run) -> str:
-    origin, settings = read_origin(run.path), run.settings
-    machine, versions = origin["machine"], settings["versions"]
-    threads = settings["threads"]
-    each = "one thread" if threads == 1 else f"{threads} threads"
-    return textwrap.fill(
-        f"Made on {machine['cpus']} cores ({machine['processor']}), {each} a training, "
-        f"{settings['recipe']['precision']}, with TensorFlow {versions['tensorflow']} and Keras "
-        f"{versions['keras']}; commit {origin.get('commit') or 'unknown'}.",
-        _WIDTH,
-    )
 
 
 def copied_figures(run: Run, name: str, folder: pathlib.Path) -> dict[str, str]:

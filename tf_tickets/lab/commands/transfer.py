@@ -1,8 +1,9 @@
 """Train a ticket in another model: `python scripts/transfer_ticket.py --from RUN --to dcgan`.
 
 Takes the tickets that a VAE's decoder found to the generator of a GAN, or those of a generator to
-a decoder, round by round, with the rest of the other model dense. Ends with a table and figures of
-all arms in a run folder. If the command is broken off, the same command goes on where it stopped.
+a decoder, round by round, with the rest of the other model dense. Ends with a table, a page and
+figures of all arms in a run folder. If the command is broken off, the same command goes on where it
+stopped.
 """
 
 import sys
@@ -28,4 +29,4 @@ def main():
     start_tensorflow(threads=engine.threads_here(config.threads))
     console = new_console()
     (run,) = make([config], output.output, console, engine)
-    show(run, console, (paths.RESULTS, paths.FIGURES), output.json)
+    show(run, console, (paths.PAGE, paths.RESULTS, paths.FIGURES), output.json)

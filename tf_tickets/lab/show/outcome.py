@@ -18,7 +18,18 @@ def sentence(run) -> str:
     Args:
         run: a `Run`, which is a view of a run folder.
     """
+    return " ".join(sentences(run))
+
+
+def sentences(run) -> list[str]:
+    """Return what a run has found, a sentence or two for each question.
+
+    Args:
+        run: a `Run`, which is a view of a run folder.
+    """
     told = [_headline(run)]
+    if run.verdict.kind == CANDIDATE:
+        told.append("Its means match dense and beat random, but the seeds do not rule out chance.")
     if run.verdict.comparison:
         told += [_values(run), _against_dense(run), _against_random(run)]
     if any(comparison.on_par is not None for comparison in run.verdict.comparisons):
@@ -29,7 +40,33 @@ def sentence(run) -> str:
         told.append(_at_tolerances(run))
     if not run.verdict.comparison and run.arm != "transferred":
         told.append(_kept(run))
-    return " ".join(part for part in told if part)
+    return [part for part in told if part]
+
+
+def one_sentence(run) -> str:
+    """Return what a run has found in one sentence, with the interval of the gap to dense.
+
+    Args:
+        run: a `Run`, which is a view of a run folder.
+    """
+    comparison = run.chosen
+    if comparison.gap is None:
+        return _headline(run)
+    level = _percent(1 - 2 * MATCH_LEVEL)
+    low, high = _gap_interval(comparison)
+    told = f"its {run.metric} is {_change(run.verdict, comparison.gap)} than that of dense"
+    if low is not None:
+        told += f" ({level} interval: {_change(run.verdict, low)} to {_change(run.verdict, high)})"
+    if run.verdict.comparison is None:
+        told = f"of the ticket of {_place(comparison)}, {told.replace('its', 'the', 1)}"
+    return f"{_headline(run).rstrip('.')}; {told}."
+
+
+def _gap_interval(comparison):
+    """Return the two-sided 92 % interval of a gap, whose upper end is the bound that decides."""
+    if comparison.gap_bound is None:
+        return None, None
+    return 2 * comparison.gap - comparison.gap_bound, comparison.gap_bound
 
 
 def _headline(run):
@@ -38,10 +75,7 @@ def _headline(run):
     if run.verdict.kind == WINNING_TICKET:
         return f"Winning {kind}: {_place(found)} {seen}."
     if run.verdict.kind == CANDIDATE:
-        return (
-            f"Candidate, not yet a winning {kind}: {_place(found)} {seen}. Its means match dense "
-            "and beat random, but the seeds do not rule out chance."
-        )
+        return f"Candidate, not yet a winning {kind}: {_place(found)} {seen}."
     if run.chosen.random is None:
         return f"Without the random arm no {kind} can be said to win {seen}."
     return (

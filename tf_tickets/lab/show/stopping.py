@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tf_tickets.lab.show.styles import metric_card
+from tf_tickets.lab.show.styles import EARLY_STOPPING, metric_card
 from tf_tickets.search.early_stopping import (
     early_stopping_steps,
     followed_metric,
@@ -50,6 +50,26 @@ def stops_of(records, metric: str) -> Stops:
     followed = followed_metric(records, metric, directions)
     steps = early_stopping_steps(records, followed, directions[followed], MARGIN)
     return Stops(followed, steps)
+
+
+def stop_records(records, metric: str) -> list[dict]:
+    """Return records whose only metric is the step at which the training could have stopped.
+
+    Args:
+        records: those of a run.
+        metric: the one that decides.
+
+    Raises:
+        SettingError: if no training was watched.
+    """
+    return [
+        {
+            **{name: value for name, value in record.items() if name != "test_metrics"},
+            "metrics": {} if step is None else {EARLY_STOPPING: step},
+            "collapsed": record.get("collapsed") or (step is None and "never reached"),
+        }
+        for record, step in zip(records, stops_of(records, metric).steps, strict=True)
+    ]
 
 
 def _directions(records, metric):

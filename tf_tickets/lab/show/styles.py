@@ -41,10 +41,10 @@ class QuantityCard:
     higher_is_better: bool | None = None
 
 
+EARLY_STOPPING = "early_stopping_step"
+
 _QUANTITIES = {
-    "early_stopping_step": QuantityCard(
-        "early_stopping_step", "Early-stopping step", "optimizer steps"
-    ),
+    EARLY_STOPPING: QuantityCard(EARLY_STOPPING, "Early-stopping step", "optimizer steps"),
 }
 
 

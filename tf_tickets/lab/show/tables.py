@@ -9,7 +9,7 @@ import rich.table
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.show.stopping import stops_of, was_watched
 from tf_tickets.lab.show.words import of_seeds, percent, spread
-from tf_tickets.runs.records import Records
+from tf_tickets.runs.records import Records, mean
 from tf_tickets.search.decision import MATCH_LEVEL
 from tf_tickets.search.pairs import metric_of
 from tf_tickets.search.verdict import Verdict
@@ -161,6 +161,31 @@ def early_stopping_table(records: Sequence[dict], verdict: Verdict, metric: str)
         rows.append((str(comparison.round), percent(comparison.weight_sparsity, 2), *cells))
     title = f"step at which a training is {stops.target}, {of_seeds(stopped.num_seeds)}"
     return Table(title, ("round", "sparsity", *arms), tuple(rows))
+
+
+def metrics_table(records: Sequence[dict]) -> Table:
+    """Return a table with all metrics of each round and arm, on the images that choose.
+
+    Args:
+        records: of all rounds, as `TicketSearch.run` returns them.
+    """
+    records = Records(records)
+    names = records.metrics
+    rows = []
+    for (number, _, arm), group in _by_round_and_arm(records):
+        sparsity = percent(mean(group.field("weight_sparsity")), 2)
+        values = ([(r.get("metrics") or {}).get(name) for r in group] for name in names)
+        rows.append((str(number), sparsity, arm, *map(_of_known, values)))
+    title = f"all metrics, {of_seeds(records.num_seeds)}"
+    return Table(title, ("round", "sparsity", "arm", *names), tuple(rows))
+
+
+def _by_round_and_arm(records):
+    """Return (round, place of the arm among cards, arm) and its records, in this order."""
+    places = {name: place for place, name in enumerate(ARMS)}
+    groups = records.by("round", "arm").items()
+    keyed = [((n, places[arm], arm), group) for (n, arm), group in groups]
+    return sorted(keyed, key=lambda pair: pair[0])
 
 
 def _arms_of(records):

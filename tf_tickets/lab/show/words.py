@@ -32,3 +32,14 @@ def spread(values: Sequence[float], digits: int | None = None) -> str:
     forms = (".4g", ".2g") if digits is None else (f".{digits}f",) * 2
     found = deviation(values)
     return f"{mean(values):{forms[0]}}" + ("" if found is None else f" ± {found:{forms[1]}}")
+
+
+def interval(mean: float, low: float | None, high: float | None) -> str:
+    """Return a mean and its 95 % interval, if it is known.
+
+    Args:
+        mean: such as that of an effect.
+        low, high: the ends of the interval, or None.
+    """
+    bounds = "" if low is None else f" (95 %: {low:.3g} to {high:.3g})"
+    return f"{mean:.3g}{bounds}"

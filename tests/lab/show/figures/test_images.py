@@ -55,7 +55,7 @@ def test_rows_of_unlike_images_are_refused(tmp_path):
 def rows_of(run, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        figure_of_images, "image_grid", lambda rows, path, title: drawn.append((rows, title))
+        figure_of_images, "image_grid", lambda rows, path, title, boxed: drawn.append((rows, title))
     )
     figure_of_images.FIGURE.draw(run, run.path / "x.png")
     ((rows, title),) = drawn

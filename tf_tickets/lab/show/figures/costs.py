@@ -11,6 +11,7 @@ from tf_tickets.lab.show.styles import (
     new_figure,
     save,
 )
+from tf_tickets.runs.records import deviation
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -22,8 +23,8 @@ def compared_costs(rows: Sequence, metric: str, path, title: str) -> "matplotlib
     """Draw ways of pruning by what they cost and are worth, as a PNG file.
 
     Three panels: the metric against the FLOPs of training; these, and the seconds, against the
-    fraction of the weights that is gone. Ways that have several sparsities are lines. The controls
-    of slim tickets are hollow.
+    fraction of the weights that is gone. Bars are one standard deviation over the seeds. Ways that
+    have several sparsities are lines. The controls of slim tickets are hollow.
 
     Args:
         rows: a `comparison.Row` for each way and sparsity.
@@ -70,11 +71,19 @@ def _by_way_and_arm(rows) -> dict[tuple[str, str], list]:
 def _draw_way(panels, rows, style):
     flops = [row.training_flops for row in rows]
     gone = [100 * row.weight_sparsity for row in rows]
-    bars = [row.spread or 0.0 for row in rows]
-    means = [row.mean for row in rows]
-    panels[0].errorbar(flops, means, bars if any(bars) else None, capsize=3, **style)
-    panels[1].plot(gone, flops, **style)
-    panels[2].plot(gone, [row.seconds for row in rows], **style)
+    drawn = (
+        (panels[0], flops, [row.mean for row in rows], [row.spread for row in rows]),
+        (panels[1], gone, flops, [deviation(row.flops.values()) for row in rows]),
+        (
+            panels[2],
+            gone,
+            [row.seconds for row in rows],
+            [deviation(row.step_seconds.values()) for row in rows],
+        ),
+    )
+    for axes, x, means, spreads in drawn:
+        bars = [spread or 0.0 for spread in spreads]
+        axes.errorbar(x, means, bars if any(bars) else None, capsize=3, **style)
 
 
 def _explain(panels, card):

@@ -2,9 +2,8 @@
 
 from tf_tickets.lab.show.figures.figure import Figure, marked, subject
 from tf_tickets.lab.show.figures.metric_curve import metric_against_sparsity
-from tf_tickets.lab.show.stopping import stops_of, was_watched
-
-_QUANTITY = "early_stopping_step"
+from tf_tickets.lab.show.stopping import stop_records, stops_of, was_watched
+from tf_tickets.lab.show.styles import EARLY_STOPPING
 
 
 def _applies(run):
@@ -13,17 +12,9 @@ def _applies(run):
 
 
 def _draw(run, path):
-    stops = stops_of(run.records, run.metric)
-    records = [
-        {
-            **{name: value for name, value in record.items() if name != "test_metrics"},
-            "metrics": {} if step is None else {_QUANTITY: step},
-            "collapsed": record.get("collapsed") or (step is None and "never reached"),
-        }
-        for record, step in zip(run.records, stops.steps, strict=True)
-    ]
-    reached = f"{subject(run)}, {stops.target}"
-    metric_against_sparsity(records, _QUANTITY, path, **marked(run), subject=reached)
+    records = stop_records(run.records, run.metric)
+    reached = f"{subject(run)}, {stops_of(run.records, run.metric).target}"
+    metric_against_sparsity(records, EARLY_STOPPING, path, **marked(run), subject=reached)
 
 
 FIGURE = Figure("early_stopping", _applies, _draw)

@@ -1,8 +1,9 @@
 """Images by sparsity: rows of pictures, the real ones first."""
 
 import math
+import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,10 @@ _MOST_ROUNDS = 5
 
 
 def image_grid(
-    rows: Sequence[tuple[str, np.ndarray]], path, title: str = "Images by sparsity"
+    rows: Sequence[tuple[str, np.ndarray]],
+    path,
+    title: str = "Images by sparsity",
+    boxed: int | None = None,
 ) -> "matplotlib.figure.Figure":
     """Draw labelled rows of images, as a PNG file.
 
@@ -32,6 +36,7 @@ def image_grid(
             are of one size. Shorter rows end in white.
         path: the file to write; an existing one is replaced whole.
         title: what stands above.
+        boxed: the place of the row that is framed, if one is.
 
     Returns:
         The `matplotlib.figure.Figure` that was written.
@@ -57,9 +62,21 @@ def image_grid(
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    if boxed is not None:
+        _frame_row(axes, canvas.shape, len(rows), boxed)
     figure.text(0.1 / total[0], 1 - 0.3 / total[1], title, fontsize=13, va="center")
     save(figure, path)
     return figure
+
+
+def _frame_row(axes, canvas_shape, num_rows, place):
+    from matplotlib.patches import Rectangle
+
+    height, width, _ = canvas_shape
+    each = (height + 1) / num_rows  # with the gap below
+    corner = (-0.5, place * each - 0.5)
+    box = Rectangle(corner, width, each, fill=False, color=ARMS["winning"].color, linewidth=3)
+    axes.add_patch(box).set_clip_on(False)
 
 
 def _tile(rows):
@@ -80,18 +97,74 @@ def _tile(rows):
     return canvas, [top + (height - 1) / 2 for top in tops]
 
 
+class Strip(NamedTuple):
+    """A row of pictures: its label, its file, and whether it is of the ticket that was found."""
+
+    label: str
+    path: pathlib.Path
+    is_found: bool = False
+
+
+def strips_of(run, arms: Sequence[str] = tuple(ARMS)) -> list[Strip]:
+    """Return the strips of a run that a figure shows; none if it has none.
+
+    The real images, then the first seed's dense network and the arms of a few rounds.
+
+    Args:
+        run: a `Run`.
+        arms: of which there are strips, beside dense.
+    """
+    if not _applies(run):
+        return []
+    found = run.verdict.comparison
+    shown = _illustrated(_pictured(run), found and found.round)
+    return [
+        Strip("real", run.path / REAL),
+        *(
+            Strip(_label(record), _pictures(run, record), _is_of(record, found))
+            for record in shown
+            if record["arm"] in ("dense", *arms)
+        ),
+    ]
+
+
+def _is_of(record, found):
+    return bool(found) and (record["round"], record["arm"]) == (found.round, found.arm)
+
+
+def kind_of(run) -> str:
+    """Return what the pictures of a run are: samples or reconstructions.
+
+    Args:
+        run: a `Run`.
+    """
+    return next(filter(None, (record["protocol"].get("generated") for record in run.records)))
+
+
 def _applies(run):
     return bool(_pictured(run)) and (run.path / REAL).exists()
 
 
 def _draw(run, path):
-    rows = [("real", read_strip(run.path / REAL))]
-    found = run.verdict.comparison
-    for record in _illustrated(_pictured(run), found and found.round):
-        rows.append((_label(record), read_strip(_pictures(run, record))))
-    kinds = [record["protocol"].get("generated") for record in run.records]
-    kind = next(filter(None, kinds))  # samples or reconstructions
-    image_grid(rows, path, title=f"{subject(run)}: {kind} by sparsity")
+    draw_strips(run, path, f"{subject(run)}: {kind_of(run)} by sparsity")
+
+
+def draw_strips(run, path, title: str, arms: Sequence[str] = tuple(ARMS)) -> None:
+    """Draw images of a run by sparsity, those of its winning ticket or candidate in a frame.
+
+    Args:
+        run: a `Run`.
+        path: the file to write; an existing one is replaced whole.
+        title: what stands above.
+        arms: of which there are rows, beside dense.
+
+    Raises:
+        FileError: if a picture of the run cannot be read, or the figure not be written.
+    """
+    strips = strips_of(run, arms)
+    rows = [(strip.label, read_strip(strip.path)) for strip in strips]
+    boxed = next((place for place, strip in enumerate(strips) if strip.is_found), None)
+    image_grid(rows, path, title, boxed)
 
 
 def _pictured(run):

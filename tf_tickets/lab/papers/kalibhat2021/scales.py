@@ -1,0 +1,44 @@
+"""How large the runs of the paper are."""
+
+from tf_tickets.lab.config import Data, Judging
+from tf_tickets.lab.papers.kalibhat2021.studies import GANS, VAES
+from tf_tickets.lab.papers.scale import Scale
+
+SMOKE = Scale(
+    "smoke",
+    "the smallest networks, trained for moments on scikit-learn's digits: it shows that all is "
+    "drawn, and nothing of tickets",
+    {
+        "mnist": Data("digits", 8, limit=128),
+        "cifar10": Data("digits", 16, limit=128),
+        "celeb_a": Data("digits", 16, limit=96),
+    },
+    seeds=(0, 1),
+    rounds=2,
+    compared=(1, 2),
+    sizes={
+        "linear-ae": {"epochs": 1, "evaluations": 2},
+        "conv-ae": {"epochs": 1, "evaluations": 2, "width": 4},
+        **{model: {"epochs": 1, "evaluations": 2, "width": 4} for model in VAES},
+        **{
+            model: {"epochs": 1, "evaluations": 2, "width": 4}
+            for model in (*GANS, "dcgan-table2", "dcgan-shared")
+        },
+    },
+)
+
+PAPER = Scale(
+    "paper",
+    "the paper's networks, on CIFAR-10, Celeb-A and MNIST, for a machine with a GPU",
+    {
+        "mnist": Data("mnist", 28),
+        "cifar10": Data("cifar10", 32),
+        "celeb_a": Data("celeb_a", 32),
+    },
+    seeds=(0, 1, 2, 3, 4),
+    rounds=20,
+    compared=(1, 3, 5, 7, 9, 11, 13),
+    judging=Judging(
+        inception="https://tfhub.dev/tensorflow/tfgan/eval/inception/1", num_samples=10_000
+    ),
+)
