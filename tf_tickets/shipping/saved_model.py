@@ -1,13 +1,10 @@
 """A SavedModel of any built Keras model: as it is, or with its zeros left out of the files."""
 
-import math
 import os
 import pathlib
 import re
-import zlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
@@ -15,13 +12,7 @@ from tf_tickets.files import write_whole_folder
 from tf_tickets.keras_internals import built_shapes
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
-
-# What a variable of its own adds to the SavedModel, beside its values; 2600 were measured.
-_VARIABLE_OVERHEAD_BYTES = 2000
-
-# `tf.split` hands out rows as views instead of copies where each row fills 64 bytes.
-_ROW = 16
-
+from tf_tickets.shipping.packed_weights import PackedWeights, worth_packing
 
 def export_saved_model(
     model: keras.Model, path: str | os.PathLike, weights: str = "packed"
@@ -66,7 +57,7 @@ def export_saved_model(
     path = pathlib.Path(path)
     models = {"serving_default": model, **named_components(model)}
     specs = {name: _input_specs(part) for name, part in models.items()}
-    packed = _PackedWeights(_worth_packing(model) if weights == "packed" else [])
+    packed = PackedWeights(worth_packing(model) if weights == "packed" else [])
     signatures = {name: _signature(part, specs[name], packed) for name, part in models.items()}
     # TensorFlow saves what the module leads to: the packed weights, and all that are read as is.
     module = tf.Module()
@@ -94,99 +85,7 @@ def _check_replaceable(path: pathlib.Path) -> None:
         )
 
 
-def _worth_packing(model: keras.Model) -> list[keras.Variable]:
-    """Return the float32 weights that take fewer bytes as nonzero values and gaps."""
-    chosen = []
-    for weight in model.weights:
-        if weight.dtype == "float32":
-            values = weight.numpy()
-            if 5 * np.count_nonzero(values) < values.nbytes + _VARIABLE_OVERHEAD_BYTES:
-                chosen.append(weight)
-    return chosen
-
-
-class _PackedWeights(tf.saved_model.experimental.TrackableResource):
-    """The packed weights, unpacked into one float32 matrix when the SavedModel is loaded.
-
-    It is a resource because TensorFlow runs the initializers of resources at load. The matrix is
-    a variable all the same: a resource ends with the loaded object, while a signature taken from
-    that object keeps its variables alive. There is one matrix for all weights, as each variable
-    and resource takes more bytes than many a layer's values. Kernels come first, each in rows of
-    its own that are read without a copy; then, end to end, what is a vector or fills no rows.
-    """
-
-    def __init__(self, weights: list[keras.Variable]):
-        super().__init__()
-        self._kernels = [weight for weight in weights if _fills_rows(weight)]
-        self._others = [weight for weight in weights if not _fills_rows(weight)]
-        self.weights = self._kernels + self._others
-        self._num_rows = -(-sum(map(_size, self.weights)) // _ROW)
-        flat = [weight.numpy().ravel() for weight in self.weights]
-        planes = _pack(np.concatenate([*flat, np.zeros(0, np.float32)]))
-        self._planes_shape = planes.shape
-        # TensorFlow has no checksum for a constant, but zlib has: damage shows at load.
-        self._compressed = zlib.compress(planes.tobytes())
-        # Saved without a row; the rows come at load.
-        self.matrix = tf.Variable(
-            tf.zeros((0, _ROW)), trainable=False, name="unpacked", shape=(None, _ROW)
-        )
-
-    def _create_resource(self):
-        # A resource has to have a handle; nothing is ever kept under this one.
-        return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=(), shared_name="unpack_at_load")
-
-    def _initialize(self):
-        planes = tf.io.decode_raw(tf.io.decode_compressed(self._compressed, "ZLIB"), tf.uint8)
-        planes = tf.reshape(planes, self._planes_shape)
-        positions = tf.cumsum(tf.cast(planes[0], tf.int64)) - 1
-        values = tf.bitcast(tf.transpose(planes[1:]), tf.float32)
-        size = tf.constant([self._num_rows * _ROW], tf.int64)
-        flat = tf.scatter_nd(positions[:, tf.newaxis], values, size)
-        self.matrix.assign(tf.reshape(flat, (self._num_rows, _ROW)))
-
-    def read(self, model: keras.Model) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """Return those packed weights that `model` holds, each with its unpacked values."""
-        held = {id(weight) for weight in model.weights}
-        if not any(id(weight) in held for weight in self.weights):
-            return []
-        kernel_rows = [_size(weight) // _ROW for weight in self._kernels]
-        *kernels, rest = tf.split(self.matrix, [*kernel_rows, self._num_rows - sum(kernel_rows)])
-        padding = self._num_rows * _ROW - sum(map(_size, self.weights))
-        *others, _ = tf.split(tf.reshape(rest, [-1]), [*map(_size, self._others), padding])
-        return [
-            (weight, values if len(weight.shape) == 1 else tf.reshape(values, weight.shape))
-            for weight, values in zip(self.weights, kernels + others, strict=True)
-            if id(weight) in held
-        ]
-
-
-def _size(weight: keras.Variable) -> int:
-    return math.prod(weight.shape)
-
-
-def _fills_rows(weight: keras.Variable) -> bool:
-    return len(weight.shape) > 1 and _size(weight) % _ROW == 0
-
-
-def _pack(flat: np.ndarray) -> np.ndarray:
-    """Return the nonzero values of a float32 vector, and where they are, as five rows of bytes.
-
-    Row 0 holds the gaps that lead from each nonzero value to the next, the first from position
-    -1. A gap over 255 is crossed in steps of 255, each to a zero that is stored as a value. Rows 1
-    to 4 hold the first to the fourth byte of the values: kept apart, they compress better.
-    """
-    positions = np.flatnonzero(flat)
-    gaps = np.diff(positions, prepend=-1)
-    extra_steps = (gaps - 1) // 255
-    last_steps = np.cumsum(extra_steps + 1) - 1
-    steps = np.full(gaps.size + extra_steps.sum(), 255, np.uint8)
-    steps[last_steps] = gaps - 255 * extra_steps
-    values = np.zeros(steps.size, "<f4")
-    values[last_steps] = flat[positions]
-    return np.vstack([steps, values.view(np.uint8).reshape(-1, 4).T])
-
-
-def _signature(model: keras.Model, specs, packed: _PackedWeights):
+def _signature(model: keras.Model, specs, packed: PackedWeights):
     """Return the traced function that answers as `model` does, reading the packed weights."""
     names = _names("input", specs)
     named_specs = {
