@@ -87,8 +87,8 @@ def _call(model, inputs, read):
     variables = _variables_of(model)
     if not set(scope.state_mapping) <= set(variables):
         raise SettingError(
-            f"{model.name} changes a variable at inference that is no attribute of a layer. Make it "
-            "one."
+            f"{model.name} changes a variable at inference that is no attribute of a layer. "
+            "Make it one."
         )
     after = [(variable, scope.get_current_value(variable)) for variable in variables.values()]
     changed = [pair for pair in after if pair[1] is not before.get(id(pair[0]))]
