@@ -31,6 +31,7 @@ __all__ = [
     "classifier_metrics",
     "generate_m_by_n_mask",
     "inception_metrics",
+    "left_out_of_files",
     "sparsity",
 ]
 
@@ -216,3 +217,13 @@ def inception_metrics() -> types.ModuleType:
     """
     with _pkg_resources():
         return _import_from_tf_gan("tensorflow_gan.python.eval.inception_metrics")
+
+
+def left_out_of_files(tensor):
+    """Return a tensor whose values `tf.saved_model.save` does not write.
+
+    Of each tensor that a saved function captures it makes a constant, unless it takes it for a
+    variable, also of one that a resource makes anew at load.
+    """
+    tensor._should_act_as_resource_variable = True
+    return tensor

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.shipping import saved_model as export
+from tf_tickets.shipping import packed_weights
 from tf_tickets.shipping.saved_model import export_saved_model
 
 layers = keras.layers
@@ -208,7 +208,7 @@ def test_a_vector_and_a_scalar_of_zeros_are_restored(tmp_path):
 def test_packed_values_come_back_from_any_gap(gap):
     flat = np.zeros(12000, np.float32)
     flat[[gap - 1, 2 * gap - 1]] = 1.5, -2.5
-    gaps, *value_bytes = export._pack(flat)
+    gaps, *value_bytes = packed_weights.pack(flat)
     restored = np.zeros_like(flat)
     values = np.ascontiguousarray(np.transpose(value_bytes)).view("<f4").ravel()
     restored[np.cumsum(gaps.astype(np.int64)) - 1] = values
@@ -222,7 +222,7 @@ def test_a_weight_is_packed_only_where_that_saves_bytes():
     first.assign(np.full((100, 100), 0.5))  # full: 50 kB of values and gaps against 40 kB + 2 kB
     second.assign(np.eye(100))
     bias.assign(np.ones(100))  # 500 B against 400 B and a variable of its own
-    packed = export._worth_packing(model)
+    packed = packed_weights.worth_packing(model)
     assert not any(weight is first for weight in packed)
     assert any(weight is second for weight in packed)
     assert any(weight is bias for weight in packed)

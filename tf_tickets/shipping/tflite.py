@@ -1,11 +1,13 @@
 """A TFLite file of any model that can be exported, its zeros left out."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
 import sys
 import tempfile
+import textwrap
 
 import keras
 import tensorflow as tf
@@ -17,7 +19,7 @@ from tf_tickets.shipping.saved_model import export_saved_model
 
 
 def export_tflite(
-    model: keras.Model, path: str | os.PathLike, weights: str = "sparse"
+    model: keras.Model, path: str | os.PathLike, weights: str = "sparse", inputs=None
 ) -> pathlib.Path:
     """Write `model` as a TFLite file for inference and return its path.
 
@@ -45,17 +47,24 @@ def export_tflite(
     thirds of their weights are zero; with the interpreter that comes with TensorFlow for x86 we saw
     no gain from that.
 
+    Layers that upsample to the nearest neighbour are converted to a resizing of images, which gives
+    the same bits for a batch of any size.
+
     Args:
         model: as `export_saved_model` takes it.
         path: the file to write; missing parents are made.
         weights: "sparse" or "dense".
+        inputs: as of `export_saved_model`. One of a fixed batch size, such as
+            `tf.TensorSpec((1, 64))`, also converts recurrent layers that are not unrolled, and
+            whatever else the converter needs all sizes for.
 
     Returns:
         `path`.
 
     Raises:
-        SettingError: as `export_saved_model` does; if `path` has no name; or if TFLite has no
-            operation of its own for something that the model does, which the message names.
+        SettingError: as `export_saved_model` does; if `path` has no name; or if the model cannot be
+            converted: TFLite has no operation of its own for something that it does, or has to know
+            more of the sizes. The message names what.
         FileError: if the file cannot be written.
 
     Example:
@@ -72,8 +81,8 @@ def export_tflite(
     if not path.name:
         raise SettingError(f"`path` must name a file, such as model.tflite. Received: {path}")
     with tempfile.TemporaryDirectory() as folder:
-        with _in_float32(model):
-            saved = export_saved_model(model, pathlib.Path(folder) / "model", weights="dense")
+        with _in_float32(model), _resizing(model):
+            saved = export_saved_model(model, pathlib.Path(folder) / "model", "dense", inputs)
         content = _convert(model.name, saved, sparse=weights == "sparse")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,12 +108,34 @@ def _convert(name, saved_model, sparse) -> bytes:
 def _reason(error) -> str:
     """Return in one line why a conversion failed."""
     missing = re.findall(r"^\s*(?:TF Select|Custom) ops: (.+)$", str(error), flags=re.MULTILINE)
-    if missing:
-        return f"TFLite has no operation of its own for {', '.join(missing)}."
+    names = {name.strip() for line in missing for name in line.split(",")}
+    if foreign := sorted(names - _NEEDING_SIZES):
+        return f"TFLite has no operation of its own for {', '.join(foreign)}."
+    if names:
+        return (
+            f"it knows too little of the sizes of what {', '.join(sorted(names))} is given. "
+            f"{_FIXED_BATCH}"
+        )
     if "TensorListReserve" in str(error):
-        return "it loops over steps of a batch of unknown size. Make recurrent layers unroll=True."
-    first = str(error).strip().splitlines()[0]
-    return first[first.find("'tf.") :] if "'tf." in first else first  # less where in the graph
+        return (
+            "it loops over steps of a batch of unknown size. Make recurrent layers unroll=True, or "
+            f"let the batch be known. {_FIXED_BATCH}"
+        )
+    if found := re.search(r"'tf\.(\w+)' op ([^\n]+)", str(error)):
+        return f"its converter fails: {found[1]} {found[2]}."
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return textwrap.shorten(first.split("loc(")[0], _LONGEST_REASON, placeholder=" ...")
+
+
+# What TFLite has an operation for if it knows the sizes of what it is given.
+_NEEDING_SIZES = {
+    *("Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthwiseConv2dNative"),
+    *("BatchMatMulV2", "MatMul", "FusedBatchNormV3", "ResizeBilinear", "ResizeNearestNeighbor"),
+}
+# Characters of an error: some go on to print a graph.
+_LONGEST_REASON = 240
+
+_FIXED_BATCH = "Give `inputs` with all sizes, such as inputs=tf.TensorSpec((1, 64))."
 
 
 @contextlib.contextmanager
@@ -122,6 +153,60 @@ def _in_float32(model):
     finally:
         for layer, policy in policies:
             layer.dtype_policy = policy
+
+
+@contextlib.contextmanager
+def _resizing(model):
+    """Let layers that repeat rows and columns resize images instead, which gives the same bits.
+
+    Of a tensor that is repeated, in a batch of unknown size, the converter knows no size at all.
+    """
+    kinds = {
+        keras.layers.UpSampling1D: _upsampled_1d,
+        keras.layers.UpSampling2D: _upsampled_2d,
+        keras.layers.UpSampling3D: _upsampled_3d,
+    }
+    layers = [layer for layer in layers_of(model) if type(layer) in kinds and _repeats(layer)]
+    try:
+        for layer in layers:
+            layer.call = functools.partial(kinds[type(layer)], layer)
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _repeats(layer) -> bool:
+    by_rows = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return by_rows and getattr(layer, "interpolation", "nearest") == "nearest"
+
+
+def _upsampled_1d(layer, inputs):
+    return tf.squeeze(_larger(inputs[:, :, tf.newaxis], layer.size, 1), 2)
+
+
+def _upsampled_2d(layer, inputs):
+    return _larger(inputs, *layer.size)
+
+
+def _upsampled_3d(layer, inputs):
+    """Return larger volumes: first their depth, with rows as columns, then each plane."""
+    depth, height, width, channels = _sizes(inputs)
+    by_depth, by_height, by_width = layer.size
+    flat = tf.reshape(inputs, (-1, depth, height * width, channels))
+    planes = tf.reshape(_larger(flat, by_depth, 1), (-1, height, width, channels))
+    shape = (-1, depth * by_depth, height * by_height, width * by_width, channels)
+    return tf.reshape(_larger(planes, by_height, by_width), shape)
+
+
+def _larger(images, by_height, by_width):
+    height, width, _ = _sizes(images)
+    return tf.image.resize(images, (height * by_height, width * by_width), "nearest")
+
+
+def _sizes(tensor) -> list:
+    """Return all sizes but the batch's, as numbers where they are known."""
+    return keras.ops.shape(tensor)[1:]
 
 
 @contextlib.contextmanager
