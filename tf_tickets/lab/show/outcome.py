@@ -114,12 +114,16 @@ def _values(run):
     told = []
     for arm, number, word in arms:
         values = [
-            mean_metrics(run.records, number, arm, of)[run.metric]
+            mean_metrics(run.records, number, arm, of).get(run.metric)
             for of in ("metrics", "test_metrics")[: 1 + bool(run.tested)]
         ]
-        told.append(f"{word} " + " / ".join(f"{value:.4g}" for value in values))
+        told.append(f"{word} " + " / ".join(map(_value, values)))
     where = " on validation / test images" if run.tested else ""
     return f"{run.metric}{where}: {', '.join(told)}."
+
+
+def _value(value):
+    return "none, as all collapsed" if value is None else f"{value:.4g}"
 
 
 def _against_dense(run):
@@ -127,7 +131,7 @@ def _against_dense(run):
     told = _between(run.verdict, found.gap, found.gap_bound)
     if shown := _tested(run):
         told += f"; on test images {_between(run.tested, shown.gap, shown.gap_bound)}"
-    if floor := _floor(run):
+    if (floor := _floor(run)) and found.mean is not None:
         dense = mean_metrics(run.records, 0, "dense")[run.metric]
         told += f"; {(found.mean - dense) / floor:+.2g} times the floor, real against real images"
     tolerance = _percent(run.verdict.tolerance)
@@ -270,6 +274,6 @@ def _ticket(run, found):
         "test_metrics": mean_metrics(run.records, found.round, run.arm, "test_metrics"),
         "worse_than_dense": run.verdict.fraction(found.gap),
         "worse_than_dense_at_most": run.verdict.fraction(found.gap_bound),
-        "change_in_floors": floor and (found.mean - dense) / floor,
+        "change_in_floors": None if None in (floor, found.mean) else (found.mean - dense) / floor,
         "p": found.p,
     }

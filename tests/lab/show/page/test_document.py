@@ -89,7 +89,7 @@ def test_pictures_have_words():
 
 
 def test_a_large_picture_is_compressed():
-    large = png((200, 200), noise=True)
+    large = png((300, 300), noise=True)
     address = embedded.address_of(large)
     assert address.startswith("data:image/webp;") and len(address) < len(large)
 

@@ -1,5 +1,6 @@
 import re
 
+import altair
 import pytest
 
 from tests.lab.show.page import run_folder
@@ -47,6 +48,12 @@ def test_a_page_tells_all_of_a_run(tmp_path):
     assert "python scripts/find_tickets.py --model vae --rounds 3 --seeds 0 1 2" in text
     assert "Made on 2 cores (a processor), one thread a training, float32" in text
     assert str(tmp_path) not in text
+
+
+def test_the_charts_of_a_page_are_those_of_the_schema_of_vega_lite(tmp_path):
+    run = run_folder.early_bird(tmp_path)
+    for spec in drawings(page_of(run)).values():
+        altair.Chart.from_dict(spec, validate=True)
 
 
 def test_the_lead_is_one_sentence_with_an_interval_that_ends_at_the_bound(tmp_path):

@@ -9,7 +9,7 @@ from tf_tickets.files import write_whole
 from tf_tickets.lab.cache import in_cache_folder
 
 # Bytes of a picture that stays as it is; a larger one is compressed anew.
-_LARGE = 60_000
+_LARGE = 200_000
 
 
 @functools.cache

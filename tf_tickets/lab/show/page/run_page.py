@@ -8,6 +8,7 @@ from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.show.figures.images import kind_of, strips_of
 from tf_tickets.lab.show.making import costs_table, made_on
 from tf_tickets.lab.show.outcome import one_sentence, sentences
+from tf_tickets.lab.show.page.charts import unchecked
 from tf_tickets.lab.show.page.document import (
     Code,
     Document,
@@ -55,7 +56,18 @@ def page_of(run) -> Document:
             f"{run.path} has nothing to show: the dense training of every seed collapsed. "
             f"{run.why_worthless}"
         )
-    sections = (
+    with unchecked():
+        sections = _sections(run)
+    return Document(
+        title=f"Lottery tickets: {title_of(run)}",
+        lead=one_sentence(run),
+        sections=[section for section in sections if section.parts],
+        note=f"Written from the run folder {run.path.name} alone.",
+    )
+
+
+def _sections(run):
+    return (
         Section("What was found", _found(run), "Found"),
         Section("The metric against sparsity", [metric_drawing(run), *own_figures(run)], "Metric"),
         Section("Numbers", _numbers(run)),
@@ -68,12 +80,6 @@ def page_of(run) -> Document:
         Section("Settings", _settings(run)),
         Section("Costs", [Numbers(costs_table(run.records)), Text(made_on(run))]),
         Section("The command that repeats it", [Code(command(run))], "Command"),
-    )
-    return Document(
-        title=f"Lottery tickets: {title_of(run)}",
-        lead=one_sentence(run),
-        sections=[section for section in sections if section.parts],
-        note=f"Written from the run folder {run.path.name} alone.",
     )
 
 

@@ -5,7 +5,7 @@ A chart draws curves, whose points may come from one run or from several.
 
 from tf_tickets.lab.show.page.charts.distances import distance_chart
 from tf_tickets.lab.show.page.charts.layers import layer_chart
-from tf_tickets.lab.show.page.charts.look import Curve
+from tf_tickets.lab.show.page.charts.look import Curve, unchecked
 from tf_tickets.lab.show.page.charts.metric import metric_chart
 from tf_tickets.lab.show.page.charts.points import (
     distance_points,
@@ -25,4 +25,5 @@ __all__ = [
     "metric_points",
     "training_chart",
     "training_points",
+    "unchecked",
 ]

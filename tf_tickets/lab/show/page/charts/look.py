@@ -1,8 +1,9 @@
 """How charts of a page look: curves, their colours in the light and in the dark, and controls."""
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab.show.styles import metric_card
@@ -320,9 +321,21 @@ def finished(
         description=description,
         width="container",
         **{"height": _HEIGHT, **properties},
-    ).to_dict()
+    ).to_dict(validate=False)  # which the tests do, and which takes as long as all else
     data = {"data": {"name": _DATA}, "datasets": {_DATA: list(points)}}
     return {**spec, **data, "config": CONFIG, "usermeta": {"legend": _legend_of(curves)}}
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Let Altair check no part of a chart while it is made, which takes half of the time.
+
+    The tests check the charts as a whole.
+    """
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):
+        yield
 
 
 def calculated(**expressions: str) -> list:
