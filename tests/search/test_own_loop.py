@@ -1,4 +1,5 @@
 import contextlib
+import threading
 
 import keras
 import numpy as np
@@ -190,9 +191,26 @@ def test_an_optimizer_of_ones_own_needs_no_config_to_begin_anew(make):
             np.testing.assert_array_equal(value, initial.numpy())
 
 
-def test_a_trained_optimizer_that_cannot_be_made_anew_is_refused_before_any_training():
-    model, trainings = build(), []
+def test_a_trained_optimizer_of_ones_own_begins_anew_too():
+    model = build()
     model.compile(Momentum(0.01), "mse", jit_compile=False)
+    fit(model, batches())
+
+    def train(model, data):
+        assert int(model.optimizer.iterations) == 0
+        assert not any(np.any(slot.numpy()) for slot in model.optimizer.momentums)
+        fit(model, data)
+        assert any(np.any(slot.numpy()) for slot in model.optimizer.momentums)
+
+    tickets = tt.search.LoopedPruning(model, batches(), train, schedule=SCHEDULE, rounds=1).run()
+    assert len(tickets) == 1
+
+
+def test_an_optimizer_that_cannot_be_made_anew_is_refused_before_any_training():
+    model, trainings = build(), []
+    optimizer = Momentum(0.01)
+    optimizer.lock = threading.Lock()  # which cannot be copied
+    model.compile(optimizer, "mse", jit_compile=False)
     fit(model, batches())
     search = tt.search.LoopedPruning(
         model, None, lambda *_: trainings.append(1), schedule=SCHEDULE, rounds=1
