@@ -193,3 +193,18 @@ def test_a_last_sparsity_that_is_not_reached_is_told_of():
         schedule = interop.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=20, frequency=15)
     assert [step for step in range(50) if schedule(step)[0]] == [0, 15]
     assert float(schedule(15)[1]) == pytest.approx(0.7875)
+
+
+def test_what_is_left_out_of_files_is_not_written(tmp_path):
+    class Held(tf.saved_model.experimental.TrackableResource):
+        def _create_resource(self):
+            made = tf.range(5000.0)
+            return interop.left_out_of_files(made) if tf.executing_eagerly() else made
+
+    module = tf.Module()
+    module.held = Held()
+    tensor = module.held.resource_handle
+    module.last = tf.function(lambda: tensor[-1], input_signature=[])
+    tf.saved_model.save(module, str(tmp_path))
+    assert (tmp_path / "saved_model.pb").stat().st_size < 4 * 5000
+    assert tf.saved_model.load(str(tmp_path)).last() == 4999

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tf_tickets import FileError, SettingError, export_tflite, hold, magnitude_scores, prunable
+from tf_tickets.shipping.tflite import _reason
 
 L = keras.layers
 
@@ -112,7 +113,7 @@ def test_subclassed_models_and_attention_of_two_inputs(tmp_path):
     mine, inputs = Subclassed(), batch(3, 5)
     expected = mine(inputs)["double"]
     path = export_tflite(mine, tmp_path / "mine.tflite")
-    np.testing.assert_allclose(answers(path, inputs=inputs)["outputs"], expected, atol=1e-6)
+    np.testing.assert_allclose(answers(path, inputs=inputs)["double"], expected, atol=1e-6)
     model = prune(attention(), 0.5)
     pair = {"left": batch(3, 6, 8), "right": 2 * batch(3, 6, 8)}
     path = export_tflite(model, tmp_path / "attention.tflite")
@@ -145,6 +146,100 @@ def test_an_unrolled_recurrent_layer(tmp_path):
     np.testing.assert_allclose(answers(path, inputs=inputs)["outputs"], model(inputs), atol=1e-6)
 
 
+def test_a_recurrent_layer_of_a_known_batch(tmp_path):
+    states = keras.Input((6, 8))
+    model, inputs = keras.Model(states, L.LSTM(4)(states)), batch(1, 6, 8)
+    path = export_tflite(model, tmp_path / "model.tflite", inputs=tf.TensorSpec((1, 6, 8)))
+    np.testing.assert_allclose(answers(path, inputs=inputs)["outputs"], model(inputs), atol=1e-6)
+
+
+def upsampled_twice(kind):
+    """Return codes, and what two layers make of them; one alone loses no sizes."""
+    codes = keras.Input((16,))
+    if kind == "1d":
+        x = L.Conv1D(4, 1)(L.UpSampling1D(3)(L.Reshape((4, 4))(codes)))
+        return codes, L.Conv1D(2, 3)(L.UpSampling1D(2)(x))
+    if kind == "3d":
+        x = L.Conv3D(4, 1)(L.UpSampling3D(2)(L.Reshape((2, 2, 1, 4))(codes)))
+        return codes, L.Conv3D(2, 1)(L.UpSampling3D((1, 2, 3))(x))
+    x = L.Conv2D(4, 1)(L.UpSampling2D((3, 2))(L.Reshape((2, 2, 4))(codes)))
+    return codes, L.Conv2D(2, 3)(L.UpSampling2D()(x))
+
+
+@pytest.mark.parametrize("kind", ["1d", "2d", "3d"])
+def test_upsampling_gives_the_same_for_any_batch_size(kind, tmp_path):
+    model = keras.Model(*upsampled_twice(kind))
+    calls = [layer.call for layer in model.layers]
+    path = export_tflite(model, tmp_path / "model.tflite")
+    assert [layer.call for layer in model.layers] == calls
+    for size in (1, 3):
+        given = answers(path, inputs=batch(size, 16))["outputs"]
+        np.testing.assert_allclose(given, model(batch(size, 16)), rtol=1e-6, atol=1e-6)
+
+
+def test_upsampling_of_any_size_and_nothing_but_copies(tmp_path):
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, L.Cropping2D(1)(L.UpSampling2D((2, 3))(images)))
+    path = export_tflite(model, tmp_path / "model.tflite")
+    given = batch(2, 4, 5, 3)
+    np.testing.assert_array_equal(answers(path, inputs=given)["outputs"], model(given))
+
+
+def wgan_gp_generator():
+    """The generator of keras.io's WGAN-GP, narrow."""
+    x = noise = keras.Input((8,))
+    x = L.LeakyReLU(0.2)(L.BatchNormalization()(L.Dense(4 * 4 * 8, use_bias=False)(x)))
+    x = L.Reshape((4, 4, 8))(x)
+    for filters, activation in ((8, L.LeakyReLU(0.2)), (8, L.LeakyReLU(0.2)), (1, None)):
+        x = L.UpSampling2D((2, 2))(x)
+        x = L.BatchNormalization()(L.Conv2D(filters, 3, padding="same", use_bias=False)(x))
+        x = activation(x) if activation else L.Activation("tanh")(x)
+    return keras.Model(noise, L.Cropping2D((2, 2))(x))
+
+
+def test_a_wgan_gp_generator(tmp_path):
+    model, noise = wgan_gp_generator(), batch(3, 8)
+    path = export_tflite(prune(model, 0.5), tmp_path / "model.tflite")
+    expected = model(noise, training=False)
+    np.testing.assert_allclose(answers(path, inputs=noise)["outputs"], expected, atol=1e-5)
+
+
+def repeating():
+    """Two repetitions by a layer of one's own, of which the converter loses the sizes."""
+    x = codes = keras.Input((16,))
+    x = L.Reshape((2, 2, 4))(x)
+    for _ in range(2):
+        shape = (2 * x.shape[1], 2 * x.shape[2], 4)
+        x = L.Lambda(
+            lambda x: keras.ops.repeat(keras.ops.repeat(x, 2, axis=1), 2, axis=2),
+            output_shape=shape,
+        )(x)
+        x = L.Conv2D(4, 1)(x)
+    return keras.Model(codes, x, name="repeating")
+
+
+def test_lost_sizes_are_the_reason_given_and_a_known_batch_the_way_out(tmp_path):
+    model, path = repeating(), tmp_path / "model.tflite"
+    with pytest.raises(SettingError) as caught:
+        export_tflite(model, path)
+    said = "too little of the sizes of what Conv2D is given. Give `inputs` with all sizes"
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    export_tflite(model, path, inputs=tf.TensorSpec((2, 16)))
+    codes = batch(2, 16)
+    np.testing.assert_allclose(answers(path, inputs=codes)["outputs"], model(codes), atol=1e-5)
+
+
+def test_no_reason_shows_the_converters_own_language():
+    said = (
+        '<unknown>:0: error: loc(callsite(fused["Foo:", "a@b"] at "c"))): \'tf.Foo\' op wants '
+        "static shapes\n<unknown>:0: note: see current operation"
+    )
+    assert _reason(ValueError(said)) == "its converter fails: Foo wants static shapes."
+    for bare in ("", "loc(fused) broke\nmore", "plain words"):
+        assert "loc(" not in _reason(ValueError(bare))
+    assert _reason(ValueError("")) == "ValueError"
+
+
 def test_a_conversion_says_nothing(tmp_path, capfd, recwarn):
     export_tflite(convolutional(), tmp_path / "model.tflite")
     written = capfd.readouterr()
@@ -165,7 +260,7 @@ def test_what_cannot_work_is_one_line_and_leaves_no_file(tmp_path):
     with pytest.raises(SettingError, match=r"singular cannot .* no operation .* Svd\.$"):
         export_tflite(with_singular_values(), path)
     states = keras.Input((6, 8))
-    with pytest.raises(SettingError, match=r"to TFLite: .*unroll=True\.$"):
+    with pytest.raises(SettingError, match=r"to TFLite: .*unroll=True, or .*TensorSpec"):
         export_tflite(keras.Model(states, L.LSTM(4)(states)), path)
     with pytest.raises(SettingError, match="is not built"):
         export_tflite(Subclassed(), path)

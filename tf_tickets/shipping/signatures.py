@@ -137,6 +137,9 @@ def input_specs(model: keras.Model, any_batch: bool = True):
     def spec(shape, dtype):
         return tf.TensorSpec([None, *shape[1:]] if any_batch else shape, dtype)
 
+    first = model.layers[0] if isinstance(model, keras.Sequential) and model.layers else None
+    if graph_of(first) is not None:
+        return input_specs(first, any_batch)  # its own graph knows no keys of a dict
     if (graph := graph_of(model)) is not None:
         return keras.tree.map_structure(
             lambda tensor: spec(_dense_input(model, tensor).shape, tensor.dtype), graph.input
