@@ -1,4 +1,3 @@
-import json
 import pathlib
 import shutil
 import time
@@ -177,21 +176,25 @@ def test_a_run_of_another_script_is_refused(refused, transferred):
 
 
 def test_a_run_that_has_not_come_far_is_refused(refused, copy):
-    records = tt.read_results(copy / "results.jsonl")
-    lines = [json.dumps(record) + "\n" for record in records]
-    (copy / "results.jsonl").write_text("".join(lines[:-1]))
+    (copy / "results.jsonl").unlink()  # which the stages make anew
+    shutil.rmtree(copy / "seed-1/round-01/winning")
     refused(copy, 1, "has no ticket of seed 1, round 1", "--seeds", "0", "1")
-    (copy / "results.jsonl").write_text(lines[0])
+    flip(copy / "seed-0/round-01/winning/result.json")
+    refused(copy, 1, "result.json is damaged", "--seeds", "0")
+    for stage in copy.glob("seed-*/round-01"):
+        shutil.rmtree(stage)
     refused(copy, 1, "no finished round")
-    (copy / "results.jsonl").unlink()
-    refused(copy, 1, "no finished round")
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 4
+    file.write_bytes(content)
 
 
 def test_a_damaged_run_is_refused(refused, copy):
     ticket = copy / "seed-0/round-01/winning/ticket.safetensors"
-    content = bytearray(ticket.read_bytes())
-    content[-1] ^= 4
-    ticket.write_bytes(content)
+    flip(ticket)
     refused(copy, 1, "is damaged")
     ticket.unlink()
     refused(copy, 1, "Cannot read the ticket")
