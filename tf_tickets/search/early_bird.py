@@ -49,8 +49,8 @@ class EarlyBirdSearch:
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
         round_to: as `slim` takes it.
         random_arm: whether to train the control.
-        **ranking: whole_groups, pool and the like, as `ChannelRanking` takes them. By norm or Taylor
-            terms no scale is penalised.
+        **ranking: whole_groups, pool and the like, as `ChannelRanking` takes them. By norm or
+            Taylor terms no scale is penalised.
 
     Raises:
         TypeError: if `ChannelRanking` takes no such argument.
