@@ -34,6 +34,19 @@ def test_early_bird_stops_when_the_masks_have_settled():
     assert slimmed.count_params() < model.count_params()
 
 
+def test_early_bird_by_norm_needs_no_normalisation():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 2)(x))
+    model.compile(keras.optimizers.SGD(1e-6), "mse")
+    callback = tt.callbacks.EarlyBird(0.5, look_back=2, by="norm")
+    fit_normalised(model, callback)
+    assert callback.epoch == 3
+    assert callback.masks == tt.channel_masks(model, 0.5, by="norm")
+    assert tt.slim(model, callback.masks).get_layer("first").filters == 4
+
+
 def test_early_bird_by_steps():
     model = normalised_model()
     model.compile(keras.optimizers.SGD(1e-6), "mse")

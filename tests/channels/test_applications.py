@@ -29,8 +29,8 @@ WITHOUT_SCALES = ("ConvNeXtTiny", "InceptionV3", "InceptionResNetV2", "VGG16", "
 def kinds_left_whole(name):
     """Return the kinds of layers of a network that cannot be looked into."""
     if name.startswith("ConvNeXt"):
-        return {"LayerNormalization", "LayerScale", "StochasticDepth"}
-    return set()
+        return {"LayerNormalization", "LayerScale", "Conv2D"}  # a convolution in groups of one
+    return {"CustomScaleLayer"} if name == "InceptionResNetV2" else set()
 
 
 def application(name):
@@ -64,7 +64,7 @@ def check(name, **options):
     masks = tt.channel_masks(model, 0.4, **options)
     slimmed = tt.slim(model, masks)
     mask_weights(model, slimmed.slim_report.masks)
-    x = inputs_of(model, batch=2)
+    x = inputs_of(model)  # four, as two values in a normalisation magnify rounding
     for training in MODES:
         expected, received = (answer(each, x, training) for each in (model, slimmed))
         assert np.abs(expected - received).max() <= 1e-9 * np.abs(expected).max(), training

@@ -215,7 +215,7 @@ def test_weights_that_a_kind_does_not_have_keep_a_layer_whole(inputs):
     dense.enable_lora(1)
     graph = graph_of(layers.Dense(1)(x), inputs)
     assert removable(graph) == []
-    assert "lora_kernel_a" in graph.kept_whole["tuned"]
+    assert "weights of LoRA" in graph.kept_whole["tuned"]
 
 
 def test_a_sum_with_what_is_never_zero_stays(inputs):

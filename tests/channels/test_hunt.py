@@ -9,7 +9,7 @@ from tests.channels.random_graphs import random_inputs, random_model
 from tf_tickets.channels.ranking import graphs_of
 
 # Keras warns of a softmax over one channel, for one; graphs drawn at random do such things.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 NUM_QUICK = 30  # half a second each
 NUM_SLOW = 2000

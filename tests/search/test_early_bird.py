@@ -291,3 +291,20 @@ def test_records_have_what_other_searches_have(tmp_path):
         assert record["converged"].keys() <= {"loss"}
         assert record["seconds"] > 0 and record["evaluation_seconds"] > 0
         assert (path / record["ticket"]).with_name("trained.safetensors").exists()
+
+
+def test_a_ranking_is_asked_for_by_names_that_there_are(tmp_path):
+    with pytest.raises(TypeError, match="pol"):
+        search(tmp_path, pol="layer")
+
+
+def test_tickets_and_their_control_by_norm(tmp_path):
+    train = Trainer()
+    records, path = search(tmp_path, train, by="norm")
+    assert train.calls[-1] == (8, 0, 12), "the control has the ticket's widths"
+    for record in records[1:]:
+        ticket = tt.Ticket.load(path / record["ticket"])
+        assert ticket.masks["first/kernel"].shape == (8, 16)
+        assert ticket.masks["first/kernel"].any(axis=0).sum() == 8
+    winning, random = (of_arm(records, arm) for arm in ("winning", "random"))
+    assert winning[0]["kept"] == random[0]["kept"] == 8 * 8 * 2

@@ -5,7 +5,7 @@ attributes of its own; it may have been compiled, by an optimizer that was told 
 """
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -49,6 +49,16 @@ def carry(
     update_constants(slimmed)
 
 
+def variable_pairs(layer, copied) -> Iterator[tuple]:
+    """Return pairs of the variables of a layer and its copy.
+
+    A layer whose rate of dropout was set to 0 has the state of its noise still, and its copy none.
+    """
+    alike = len(layer.variables) == len(copied.variables)
+    first, second = (each.variables if alike else each.weights for each in (layer, copied))
+    return zip(first, second, strict=True)
+
+
 class _Carrier:
     """Carries one model's attributes, state and training over to its slim copy."""
 
@@ -62,7 +72,7 @@ class _Carrier:
             self._copies[id(old)] = (old, new)
             if graph_of(old) is None:  # whose layers are among the pairs
                 inside = zip(layers_of(old), layers_of(new), strict=False)
-                held = zip(old.variables, new.variables, strict=True)
+                held = variable_pairs(old, new)
                 self._copies |= {id(pair[0]): pair for pair in (*inside, *held)}
         self._set = set(self._copies)
 

@@ -49,7 +49,7 @@ class Flow:
         zeros = [self.zeros[i] for i in positions]
         return dataclasses.replace(self, channels=self.channels[positions], zeros=zeros)
 
-    def never_zero(self, why: str) -> "Flow":
+    def never_zero(self, why: str = "") -> "Flow":
         """Return the same channels, no longer zero where they were."""
         return Flow(self.channels, [NEVER] * len(self.channels), self.why or why)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from tf_tickets.channels.carry import carry
+from tf_tickets.channels.carry import carry, variable_pairs
 from tf_tickets.channels.graph import ChannelGraph
 from tf_tickets.channels.keys import channel_masks_for, masked_with, removed_channels
 from tf_tickets.channels.ranking import graphs_of, networks_of
@@ -212,7 +212,7 @@ class _Copy:
     def _fill(self, layer, copy, masks):
         each = self._channels.get(id(layer))
         masked = masked_with(self._graph, each, masks) if each else {}
-        for variable, target in _pairs(layer, copy):
+        for variable, target in variable_pairs(layer, copy):
             value = variable.numpy()
             if variable.name in masked:
                 value = value * masked[variable.name]  # what cannot go is zero all the same
@@ -230,13 +230,3 @@ class _Copy:
             if value.shape[axis] == len(keep):  # not where one number serves all channels
                 value = np.compress(keep, value, axis)
         return value
-
-
-def _pairs(layer, copy):
-    """Return pairs of the variables of a layer and its copy.
-
-    A layer whose rate of dropout was set to 0 has the state of its noise still, and its copy none.
-    """
-    alike = len(layer.variables) == len(copy.variables)
-    first, second = (each.variables if alike else each.weights for each in (layer, copy))
-    return zip(first, second, strict=True)

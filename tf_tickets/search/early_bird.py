@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,6 +11,7 @@ import keras
 
 from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
 from tf_tickets.channels.keys import over_kernels
+from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import slim
 from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
@@ -45,11 +47,13 @@ class EarlyBirdSearch:
         draw_every: optimizer steps between two drawings of masks.
         mask_distance, look_back: as `EarlyBirdCriterion` takes them.
         scale_penalty: as `penalised_scales` takes it, until the ticket is drawn.
-        round_to, whole_groups, pool, by: as `slim` and `ChannelRanking` take them; by is "scale" or
-            "norm". By norm no scale is penalised.
+        round_to: as `slim` takes it.
         random_arm: whether to train the control.
+        **ranking: whole_groups, pool and the like, as `ChannelRanking` takes them. By norm or
+            Taylor terms no scale is penalised.
 
     Raises:
+        TypeError: if `ChannelRanking` takes no such argument.
         SettingError: if a number is out of range; of what the model has a say in, `run` raises it
             before anything is trained.
 
@@ -66,11 +70,10 @@ class EarlyBirdSearch:
         look_back: int = 5,
         scale_penalty: float = 1e-4,
         round_to: int = 1,
-        whole_groups: bool = False,
-        pool: str = "model",
-        by: str = "scale",
         random_arm: bool = True,
+        **ranking,
     ):
+        inspect.signature(ChannelRanking).bind(None, **ranking)
         _check_numbers(task.num_steps, draw_every, scale_penalty, round_to)
         _check_sparsities(channel_sparsity)
         self.task = task
@@ -80,10 +83,8 @@ class EarlyBirdSearch:
         self.look_back = look_back
         self.scale_penalty = scale_penalty
         self.round_to = round_to
-        self.whole_groups = whole_groups
-        self.pool = pool
-        self.by = by
         self.random_arm = random_arm
+        self.ranking = ranking
 
     def run(
         self,
@@ -120,7 +121,7 @@ class EarlyBirdSearch:
     def _workshop(self, seed, folder, report) -> Iterator[Make]:
         self._model = self.task.build(seed)
         self._fresh_optimizer = built_optimizers(self._model)
-        self._ranking = trained_channels(self._model, self.whole_groups, self.pool, self.by)
+        self._ranking = trained_channels(self._model, **self.ranking)
         for sparsity in self.channel_sparsity:
             self._criterion(sparsity)
         yield lambda stage, path: self._make(stage, path, folder)

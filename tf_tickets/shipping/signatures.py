@@ -3,6 +3,7 @@
 import contextlib
 import keyword
 import re
+from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
@@ -104,11 +105,21 @@ def _variables_of(model) -> dict[int, keras.Variable]:
 
     The states of a stateful recurrent layer are such.
     """
-    held = keras.tree.flatten(
-        [value for each in layers_of(model) for _, value in attributes_of(each)]
-    )
+    attributes = [value for each in layers_of(model) for _, value in attributes_of(each)]
+    held = _flattened(attributes)
     variables = [*model.variables, *(value for value in held if isinstance(value, keras.Variable))]
     return {id(variable): variable for variable in variables}
+
+
+def _flattened(value) -> Iterator:
+    """Yield what lists, tuples and dicts hold, whose keys may have no order, such as layers."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _flattened(each)
+    else:
+        yield value
 
 
 def _dense(model, output) -> tf.Tensor:

@@ -49,6 +49,14 @@ def in_lines(command: str, width: int) -> list[str]:
     return lines
 
 
+def command_of_reproduction(made) -> str:
+    """Return the command line that makes a `Reproduction` again."""
+    every = len(made.shown) == len(made.paper.exhibits)
+    words = ["python", "scripts/reproduce.py", made.paper.name]
+    words += ["--all"] if every else made.shown
+    return shlex.join([*words, "--scale", made.scale.name])
+
+
 def _words_of(group) -> list[str]:
     """Return the flags of the options of a group that are not at their defaults."""
     usual = _usual(group)

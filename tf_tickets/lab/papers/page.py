@@ -1,5 +1,6 @@
 """The page of a paper: each claim and figure beside what the paper says and shows."""
 
+from tf_tickets.lab.commands.repeat import command_of_reproduction
 from tf_tickets.lab.papers.claims import AGREES, DISAGREES, UNDECIDED
 from tf_tickets.lab.show.page.charts import metric_chart
 from tf_tickets.lab.show.page.charts.points import metric_points
@@ -40,7 +41,9 @@ def page_of_paper(made) -> Document:
                 for exhibit in exhibits
             ),
             Section("What stands in for what", [Items(list(_stand_ins(scale)))], "Scale"),
-            Section("The command that repeats it", [Code(_command(made))], "Command"),
+            Section(
+                "The command that repeats it", [Code(command_of_reproduction(made))], "Command"
+            ),
         ],
         note=f"Written from run folders alone: {len(made.runs)} runs.",
     )
@@ -110,12 +113,3 @@ def _stand_ins(scale):
         words += [f"at most {data.limit} images"] if data.limit else []
         yield f"{name}: {', '.join(words)}"
     yield f"{len(scale.seeds)} seeds, {scale.rounds} rounds"
-
-
-def _command(made):
-    names = " ".join(made.shown)
-    every = len(made.shown) == len(made.paper.exhibits)
-    return (
-        f"python scripts/reproduce.py {made.paper.name} {'--all' if every else names} "
-        f"--scale {made.scale.name}"
-    )
