@@ -239,3 +239,12 @@ def test_records_that_cannot_be_drawn_are_refused_and_leave_no_file(tmp_path):
     with pytest.raises(FileError, match="Cannot write the figure"):
         plots.metric_against_sparsity(made, "fcd", tmp_path / "absent" / "x.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_line_above_the_axes_stays_within_the_figure(tmp_path):
+    subject = "linear-ae on mnist, within 5 % of dense's last reconstruction_loss"
+    for words in (subject, "vae"):
+        path = tmp_path / f"{len(words)}.png"
+        figure = plots.metric_against_sparsity(records(), "fcd", path, subject=words)
+        said = next(text for text in figure.axes[0].texts if words in text.get_text())
+        assert said.get_window_extent().x1 < figure.bbox.x1

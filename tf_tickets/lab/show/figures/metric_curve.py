@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _MOST_TICKS = 12
 # The distance between the arms of a round, as a fraction of the whole width.
 _STEP_ASIDE = 0.006
+# Characters of ten points each that stand in a line above the axes.
+_WIDEST = 95
 _DIRECTIONS = {True: "higher is better; ", False: "lower is better; ", None: ""}
 
 
@@ -204,9 +206,11 @@ def _explain(axes, metric, subject, num_seeds, few):
     spread = "1 seed" if num_seeds == 1 else f"mean ± standard deviation over {num_seeds} seeds"
     x = "sparsity: weights removed (%)"
     frame(axes, f"{card.title} against sparsity", x, card.unit, pad=42)
+    text = (f"{subject}; " if subject else "") + _DIRECTIONS[card.higher_is_better] + spread
     said = axes.annotate(
-        (f"{subject}; " if subject else "") + _DIRECTIONS[card.higher_is_better] + spread,
+        text,
         (0, 1),
+        fontsize=10 * min(1, _WIDEST / len(text)),
         xycoords="axes fraction",
         xytext=(0, 24),
         textcoords="offset points",
