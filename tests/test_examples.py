@@ -54,7 +54,7 @@ def test_cards_of_ones_own_go_to_a_table_figures_and_an_export(run_script, tmp_p
     assert ran.returncode == 0, ran.stderr
     assert "brightness_gap by round" in ran.stdout
     assert re.search(r"^ +2 +75.00 %", ran.stdout, flags=re.MULTILINE)
-    assert "inning ticket" in ran.stdout.splitlines()[-5]
+    assert "inning ticket" in ran.stdout.splitlines()[-6]  # above the files
     (run,) = tmp_path.iterdir()
     assert list((run / "figures").glob("*brightness_gap*.png"))
     assert (run / "export" / "saved_model" / "saved_model.pb").exists()

@@ -368,11 +368,12 @@ def test_what_cannot_be_made_or_counted_is_in_the_report():
     made = report(sizes_unknown, measure=False)
     assert made.flops == {} and "FLOPs need sizes that are known" in str(made)
     words = keras.Input((5,), dtype="int32")
-    attended = L.Embedding(9, 8, name="table")(words)
-    attended = L.GroupQueryAttention(4, 2, 1, name="attention")(attended, attended)
-    made = report(keras.Model(words, attended, name="attends"), measure=False)
-    assert "attends/attention" in made.uncounted
-    assert "Not counted: attends/table, attends/attention." in str(made).splitlines()
+    read = L.LSTM(4, name="memory")(L.Embedding(9, 8, name="table")(words))
+    made = report(keras.Model(words, read, name="reads"), measure=False)
+    assert "reads/memory" in " ".join(made.uncounted)
+    assert any(
+        line.startswith("Not counted: reads/table, reads/memory") for line in str(made).splitlines()
+    )
 
 
 def test_patterns_of_attention_are_seen_along_its_inputs():

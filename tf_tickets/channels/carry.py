@@ -75,6 +75,9 @@ class _Carrier:
                 held = variable_pairs(old, new)
                 self._copies |= {id(pair[0]): pair for pair in (*inside, *held)}
         self._set = set(self._copies)
+        # What a copy of a layer has no use for is nothing of the model's own.
+        layers = [old for old, _ in pairs if graph_of(old) is None]
+        self._set |= {id(variable) for layer in layers for variable in layer.variables}
 
     def carry(self):
         """Carry all that there is."""

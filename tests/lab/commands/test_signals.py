@@ -15,7 +15,8 @@ from tf_tickets.lab.commands.signals import Signals, Stopped
 ROOT = pathlib.Path(__file__).parents[3]
 # Sends itself a signal when a module is about to be imported, and then is a script.
 AT_AN_IMPORT = """
-import os, runpy, sys
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 number, name, script, *words = sys.argv[1:]
 class Finder:
     def find_spec(self, found, *_):
