@@ -78,7 +78,11 @@ class _Unpacking:
         self.matrix = tf.function(self._matrix, autograph=False).get_concrete_function()
 
     def _matrix(self):
-        planes = tf.io.decode_raw(tf.io.decode_compressed(self._compressed, "ZLIB"), tf.uint8)
+        # A constant would be unpacked twice: first by TensorFlow's optimizer, even in a branch that
+        # is never run, to find the result too large for a constant. It cannot know this zero.
+        start = tf.cast(tf.timestamp() < 0, tf.int32)
+        compressed = tf.strings.substr(self._compressed, start, len(self._compressed))
+        planes = tf.io.decode_raw(tf.io.decode_compressed(compressed, "ZLIB"), tf.uint8)
         planes = tf.reshape(planes, self._planes_shape)
         positions = tf.cumsum(tf.cast(planes[0], tf.int64)) - 1
         values = tf.bitcast(tf.transpose(planes[1:]), tf.float32)
