@@ -3,8 +3,13 @@
 The same command is `tf-tickets page` after an installation.
 """
 
-from tf_tickets.lab.commands.console import exit_with_one_line
-from tf_tickets.lab.commands.page import main
+import sys
+
+try:
+    from tf_tickets.lab.commands.console import run_command
+except KeyboardInterrupt:  # later ones are the command's own
+    sys.stderr.write("write_page.py: error: Interrupted.\n")
+    sys.exit(130)
 
 if __name__ == "__main__":
-    exit_with_one_line(main)
+    run_command("page")

@@ -159,3 +159,9 @@ def test_why_a_layer_cannot_be_cut():
     assert "enable_lora" in keras_internals.why_not_cut(layer)
     layer.quantize("int8")
     assert "int8" in keras_internals.why_not_cut(layer)
+
+
+def test_what_is_nested_is_found_though_keys_have_no_order():
+    first, second = keras.layers.Dense(1), keras.layers.Dense(1)
+    held = [1, {first: (2, [3]), second: {"x": 4}}, "five"]
+    assert list(keras_internals.flattened(held)) == [1, 2, 3, 4, "five"]

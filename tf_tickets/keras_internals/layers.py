@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import keras
 
@@ -41,6 +41,20 @@ def attributes_of(layer: keras.layers.Layer) -> list[tuple]:
         for name, value in vars(layer).items()
         if name not in _BOOKKEEPING and not name.startswith(OF_TENSORFLOW)
     ]
+
+
+def flattened(value) -> Iterator:
+    """Yield what is in lists, tuples and dicts, however they are nested; anything else as it is.
+
+    `keras.tree.flatten` sorts the keys of dicts, and some of Keras's own have layers for keys.
+    """
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from flattened(item)
+    else:
+        yield value
 
 
 def own_attributes(model: keras.Model, copied: keras.Model) -> list[tuple]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tf_tickets.keras_internals.layers import OF_TENSORFLOW
+from tf_tickets.keras_internals.layers import OF_TENSORFLOW, flattened
 
 
 def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
@@ -15,21 +15,11 @@ def nested_optimizers(owner) -> Iterator[keras.optimizers.Optimizer]:
 
 
 def _nested(owner, seen):
-    for value in _flattened(list(vars(owner).values())):
+    for value in flattened(list(vars(owner).values())):
         if isinstance(value, keras.optimizers.Optimizer) and id(value) not in seen:
             seen.add(id(value))
             yield value
             yield from _nested(value, seen)
-
-
-def _flattened(value):
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _flattened(item)
-    else:
-        yield value
 
 
 def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -130,7 +120,7 @@ def _told(optimizer, memo, keys, state):
     with optimizer._distribution_strategy.scope():
         keras.optimizers.Optimizer.__init__(copied, rate, name=optimizer.name)
     for name, value in vars(optimizer).items():
-        remembers = any(id(each) in state and id(each) not in memo for each in _flattened(value))
+        remembers = any(id(each) in state and id(each) not in memo for each in flattened(value))
         if name not in _OF_ITS_OWN and not name.startswith(OF_TENSORFLOW) and not remembers:
             setattr(copied, name, copy.deepcopy(_by_new_keys(value, keys), memo))
     if isinstance(optimizer, keras.optimizers.MultiOptimizer) and optimizer.built:

@@ -3,13 +3,18 @@
 import contextlib
 import keyword
 import re
-from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import attributes_of, built_shapes, graph_of, layers_of
+from tf_tickets.keras_internals import (
+    attributes_of,
+    built_shapes,
+    flattened,
+    graph_of,
+    layers_of,
+)
 from tf_tickets.protocols import named_components
 from tf_tickets.shipping.packed_weights import PackedWeights
 
@@ -106,20 +111,9 @@ def _variables_of(model) -> dict[int, keras.Variable]:
     The states of a stateful recurrent layer are such.
     """
     attributes = [value for each in layers_of(model) for _, value in attributes_of(each)]
-    held = _flattened(attributes)
+    held = flattened(attributes)
     variables = [*model.variables, *(value for value in held if isinstance(value, keras.Variable))]
     return {id(variable): variable for variable in variables}
-
-
-def _flattened(value) -> Iterator:
-    """Yield what lists, tuples and dicts hold, whose keys may have no order, such as layers."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for each in value:
-            yield from _flattened(each)
-    else:
-        yield value
 
 
 def _dense(model, output) -> tf.Tensor:

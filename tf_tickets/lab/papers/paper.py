@@ -5,7 +5,7 @@ data, so the same card is a run of minutes on digits and one of days on CIFAR-10
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tf_tickets.errors import SettingError
@@ -98,10 +98,6 @@ class Paper:
                 f"{self.name} has no scale {name!r}. Choose among: {', '.join(known)}."
             )
         return known[name]
-
-    def claims_of(self, studies: Mapping | Sequence) -> Iterator["Claim"]:
-        """Yield the claims that can be tested by the runs of some studies."""
-        return (claim for claim in self.claims if set(claim.studies) <= set(studies))
 
 
 def studies_of(parts: Sequence) -> list[Study]:

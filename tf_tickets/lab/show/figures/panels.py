@@ -164,13 +164,12 @@ def _draw_line(axes, line):
     axes.plot(x[few], np.take(means, few), line.marker, color=line.color, markerfacecolor="white")
 
 
-def dense_line(records: Sequence[dict], quantity: str, label: str = "unpruned") -> Line:
+def dense_line(records: Sequence[dict], quantity: str) -> Line:
     """Return the line of the dense network.
 
     Args:
         records: lines of results.jsonl.
         quantity: a name in their `metrics`.
-        label: in the legend.
     """
     points = points_of(records, "dense", quantity, of_network=True)
-    return Line(label, ARMS["dense"].color, "", points, is_dense=True)
+    return Line("unpruned", ARMS["dense"].color, "", points, is_dense=True)
