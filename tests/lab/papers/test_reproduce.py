@@ -21,9 +21,9 @@ def panel(study, arm="random"):
     return Panel(study.model, "fid", (Curve(study, arm, arm, "#777777"),))
 
 
-def claim(name, study, arm, than):
+def claim(name, study, arm, than, between=(0.5, 1.0)):
     def effects(runs):
-        return worse_by((runs[study], arm), (runs[study], than), "fid", (0.5, 1.0))
+        return worse_by((runs[study], arm), (runs[study], than), "fid", between)
 
     return Claim(name, "It is so.", "Figure 1", "log ratio", effects, (study,))
 
@@ -42,6 +42,7 @@ PAPER = Paper(
         claim("random-is-worse", VAE, "random", "winning"),
         claim("winning-is-worse", VAE, "winning", "random"),
         claim("of-the-other", GAN, "random", "winning"),
+        claim("of-sparsities-that-no-round-has", VAE, "random", "winning", (0.99, 1.0)),
     ),
     (Scale("tiny", "for tests", {"cifar10": Data("digits", 8)}, (0, 1, 2), 6, (1, 2)),),
 )
@@ -114,6 +115,8 @@ def test_claims_are_judged_by_the_runs_that_are_there(make, tmp_path):
 def test_the_numbers_behind_a_figure_stand_beside_it(make, tmp_path):
     done = reproduce(PAPER, PAPER.scales[0], PAPER.chosen(["figure-1"]), tmp_path, make)
     first, _ = json.loads((done.folder / "figure-1.json").read_text())
+    (exhibit,) = PAPER.chosen(["figure-1"])
+    assert exhibit.titled(PAPER.scales[0]) == "Figure 1; scale tiny"
     assert (first["title"], first["quantity"]) == ("vae", "fcd")  # which stands in for FID
     dense, random = first["lines"]
     assert dense["is_dense"] and len(dense["points"]) == 1

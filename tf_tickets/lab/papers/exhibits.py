@@ -51,6 +51,10 @@ class Exhibit:
         """The searches that it needs."""
         raise NotImplementedError
 
+    def titled(self, scale) -> str:
+        """Return the title of a picture: its panels name the paper's data, not what was trained."""
+        return f"{self.title}; scale {scale.name}"
+
     def write(self, runs: Mapping[Study, object], folder: pathlib.Path, scale) -> Shown:
         """Draw it, and return what was drawn.
 
@@ -127,7 +131,7 @@ class Curves(Exhibit):
 
         drawn = [_drawn(panel, runs) for panel in self.panels]
         picture = folder / f"{self.name}.png"
-        draw_panels(drawn, picture, self.title)
+        draw_panels(drawn, picture, self.titled(scale))
         content = json.dumps([dataclasses.asdict(panel) for panel in drawn], indent=1)
         write_whole(folder / f"{self.name}.json", content.encode())
         return Shown(picture, charts=tuple(_chart(panel, runs) for panel in self.panels))
@@ -187,7 +191,7 @@ class Grid(Exhibit):
         from tf_tickets.lab.show.figures.images import draw_strips
 
         picture = folder / f"{self.name}.png"
-        draw_strips(runs[self.study], picture, self.title, self.arms)
+        draw_strips(runs[self.study], picture, self.titled(scale), self.arms)
         return Shown(picture)
 
 
@@ -222,7 +226,7 @@ class Costs(Exhibit):
         rows = compare(by_way, self.ways, rounds or scale.compared[-1:])
         metric = next(iter(by_way.values())).metric
         picture, tables = folder / f"{self.name}.png", comparison_tables(rows, metric)
-        compared_costs(rows, metric, picture, self.title)
+        compared_costs(rows, metric, picture, self.titled(scale))
         text = "\n".join(f"{table.title}\n\n{table.markdown()}" for table in tables)
         write_whole(folder / f"{self.name}.md", text.encode())
         content = json.dumps([row.as_dict() for row in rows], indent=1)

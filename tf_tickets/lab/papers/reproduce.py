@@ -103,4 +103,5 @@ def _findings(paper, exhibits, runs, folder) -> dict[str, Finding]:
             findings[claim.name] = claim.judge(rows)
         elif claim.costs is None and set(claim.studies) <= runs.keys():
             findings[claim.name] = claim.judge(runs)
-    return findings
+    # A scale may have no round of the sparsities that a claim is about: nothing is known of it.
+    return {name: found for name, found in findings.items() if found.seeds}
