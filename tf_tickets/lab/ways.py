@@ -45,6 +45,8 @@ WAYS = Registry(
         _of_method("early-bird"),
         # One threshold for all layers, as the paper has it.
         Way("early-bird-global", "early-bird", "#66A61E", "<", (("pool", "model"),)),
+        # Masks are compared with those of the five epochs before, as in the paper.
+        Way("early-bird-epochs", "early-bird", "#B2DF8A", ">", (("draw_each_epoch", True),)),
         Way("early-bird-mixed", "early-bird", "#56B4E9", "v", precision="mixed"),
         *map(_of_method, ("snip", "grasp", "synflow")),
     ],

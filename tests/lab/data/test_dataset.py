@@ -241,7 +241,20 @@ def test_celeb_a_is_cropped_resized_and_labelled(tmp_path):
     assert np.array_equal(dataset.stored[0][0], small)
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeb_a"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_faces_in_the_wild_are_square_and_without_labels(tmp_path):
+    with tfds.testing.mock_data(num_examples=20_000):  # splits are counted from the front
+        dataset = data.load("lfw", "train", limit=4, data_dir=tmp_path)
+        wanted = tfds.decode.PartialDecoding({"image": True})
+        raw = list(tfds.load("lfw", split="train", data_dir=tmp_path, decoders=wanted).take(4))
+    assert dataset.image_shape == (32, 32, 3) and dataset.num_classes == 0
+    assert dataset.digest == "lfw-train-32-4"
+    small = tf.image.resize(raw[0]["image"], (32, 32), antialias=True).numpy().round()
+    assert np.array_equal(dataset.stored[0][0], small)
+    assert [int(label) for _, label in dataset.examples] == [-1] * 4
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeb_a", "lfw"])
 def test_data_that_cannot_be_downloaded_is_one_line(name, tmp_path, offline):
     with pytest.raises(FileError, match="digits") as caught:
         data.load(name, "train", data_dir=tmp_path / "none")

@@ -24,7 +24,7 @@ def test_cards_and_shapes_need_no_tensorflow():
 
 
 def test_the_data_sets_and_their_sizes():
-    assert list(DATASETS) == ["digits", "mnist", "cifar10", "celeb_a", "images"]
+    assert list(DATASETS) == ["digits", "mnist", "cifar10", "celeb_a", "lfw", "images"]
     sizes = {name: dict(card.num_images or {}) for name, card in DATASETS.items()}
     assert sizes == {
         "digits": {"train": 647, "classifier": 450, "validation": 350, "test": 350},
@@ -36,6 +36,7 @@ def test_the_data_sets_and_their_sizes():
             "validation": 19_867,
             "test": 19_962,
         },
+        "lfw": {"train": 10_233, "validation": 1_500, "test": 1_500},
         "images": {},
     }
     for name in ("digits", "mnist", "cifar10", "celeb_a"):

@@ -23,7 +23,7 @@ def _card(
     num_classes: int,
     splits: Mapping[str, tuple[str, int]],
     host: str,
-    attribute: str | None = None,
+    label: str | None = "label",
 ) -> DatasetCard:
     """Return the card of a data set of tensorflow_datasets.
 
@@ -32,12 +32,13 @@ def _card(
         title, channels, num_classes: as in the card.
         splits: split -> what tensorflow_datasets calls these images, and how many they are.
         host: where tensorflow_datasets downloads it from.
-        attribute: the yes/no attribute that serves as label, if there is no class.
+        label: the class or the yes/no attribute that serves as label, by its path in an example;
+            None if there is neither.
     """
     return DatasetCard(
         name=name,
         title=title,
-        read=functools.partial(_read, name, channels, host, attribute, splits),
+        read=functools.partial(_read, name, channels, host, label, splits),
         channels=channels,
         num_classes=num_classes,
         num_images={split: number for split, (_, number) in splits.items()},
@@ -45,7 +46,7 @@ def _card(
     )
 
 
-def _read(name, channels, host, attribute, splits, split, size, limit, data_dir):
+def _read(name, channels, host, label, splits, split, size, limit, data_dir):
     import tensorflow as tf
 
     from tf_tickets.lab.data.pixels import fits_in_memory, hold, square
@@ -56,7 +57,7 @@ def _read(name, channels, host, attribute, splits, split, size, limit, data_dir)
     place = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     folder = pathlib.Path(os.path.expanduser(place))  # of whom there is no home, as it is
     with _one_line_errors(name, folder):
-        stream = _open(name, splits[split][0], folder, host, attribute)
+        stream = _open(name, splits[split][0], folder, host, label)
         num_available = int(stream.cardinality())
         num_images = min(limit or num_available, num_available)
         shape = (num_images, size, size, channels)
@@ -66,19 +67,20 @@ def _read(name, channels, host, attribute, splits, split, size, limit, data_dir)
     return stream.map(to_square, tf.data.AUTOTUNE), num_available
 
 
-def _open(name, split, folder, host, attribute):
+def _open(name, split, folder, host, label):
     """Return (uint8 image, int64 label) pairs in file order, downloaded first if need be."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    wanted = {"attributes": {attribute}} if attribute else {"label": True}
+    path = label.split("/") if label else []
+    wanted = functools.reduce(lambda inner, name: {name: inner}, reversed(path), True)
     builder = tfds.builder(name, data_dir=str(folder))
 
     def open_split():
         return builder.as_dataset(
             split=split,
             shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding({"image": True, **wanted}),
+            decoders=tfds.decode.PartialDecoding({"image": True, **(wanted if path else {})}),
             # What fits is kept by us, as one tensor; a second copy would only cost memory.
             read_config=tfds.ReadConfig(try_autocache=False),
         )
@@ -90,8 +92,8 @@ def _open(name, split, folder, host, attribute):
         examples = open_split()
 
     def to_pair(example):
-        label = example["attributes"][attribute] if attribute else example["label"]
-        return example["image"], tf.cast(label, tf.int64)
+        found = functools.reduce(lambda inner, name: inner[name], path, example) if path else -1
+        return example["image"], tf.cast(found, tf.int64)
 
     return examples.map(to_pair, tf.data.AUTOTUNE)
 
@@ -180,6 +182,19 @@ CARDS = (
         },
         host="https://drive.google.com",
         # The attribute closest to one half (48 %), so that accuracy means something.
-        attribute="Smiling",
+        label="attributes/Smiling",
+    ),
+    _card(
+        "lfw",
+        "Labeled Faces in the Wild",
+        channels=3,
+        num_classes=0,
+        splits={
+            "train": ("train[:10233]", 10_233),
+            "validation": ("train[10233:11733]", 1_500),
+            "test": ("train[11733:]", 1_500),
+        },
+        host="http://vis-www.cs.umass.edu",
+        label=None,  # there it is the person's name, and most people have one image
     ),
 )

@@ -23,8 +23,9 @@ class EarlyBird(Method):
     departures: ClassVar[tuple[str, ...]] = (
         "An L1 penalty on the scales is added until the ticket is drawn, as in the paper that "
         "introduced early-bird tickets; this one mentions none (Kalibhat et al., sec. 3.1).",
-        "Masks are drawn every few steps, a fiftieth of a training, and not after each epoch, so "
-        "that the step of a draw is not the epoch 4 to 6 of the paper (Kalibhat et al., sec. 3.1).",
+        "Masks are drawn every few steps, a fiftieth of a training, and not after each epoch as "
+        "`draw_each_epoch` does, so that the step of a draw is not the epoch 4 to 6 of the paper "
+        "(Kalibhat et al., sec. 3.1).",
         "The channels of each layer are ranked by themselves by default, and not all together as "
         "`pool` model does (Kalibhat et al., sec. 3.1).",
         "Mixed precision is 16 bits with a scaled loss; the paper computes in 16 or 8 bits "
@@ -64,6 +65,7 @@ class EarlyBird(Method):
         "most an epoch)",
         at_least=1,
     )
+    draw_each_epoch: bool = option(False, "draw masks after each epoch, as the papers do")
     scale_penalty: float = option(
         1e-4,
         "weight of an L1 penalty on the scales of normalizations, until the ticket is drawn",
@@ -76,6 +78,8 @@ class EarlyBird(Method):
         super().__post_init__()
         for name in ("channel_sparsity", "weight_sparsity"):
             check_rising(name, getattr(self, name))
+        if self.draw_each_epoch and self.draw_every is not None:
+            refuse("draw_every", "must not be given beside draw_each_epoch", self.draw_every)
 
     @property
     def num_rounds(self):
@@ -83,8 +87,12 @@ class EarlyBird(Method):
         return len(self.weight_sparsity or self.channel_sparsity)
 
     def identity(self):
-        """Return the options that change the bits of a stage: of the two sparsities one."""
+        """Return the options that change the bits of a stage: of the two sparsities one.
+
+        How often masks are drawn is in steps by then: see `adapted`.
+        """
         options = super().identity()
+        del options["draw_each_epoch"]
         del options["weight_sparsity" if self.weight_sparsity is None else "channel_sparsity"]
         return options
 
@@ -101,7 +109,8 @@ class EarlyBird(Method):
         if self.draw_every is not None:
             return self, []
         often = min(max(1, num_steps // 50), steps_per_epoch)
-        return dataclasses.replace(self, draw_every=often), []
+        often = steps_per_epoch if self.draw_each_epoch else often
+        return dataclasses.replace(self, draw_every=often, draw_each_epoch=False), []
 
     def check_model(self, model, config):
         """Raise SettingError if no channel of the model may go, or too few for a sparsity."""
