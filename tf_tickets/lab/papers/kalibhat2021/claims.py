@@ -13,8 +13,10 @@ from tf_tickets.lab.papers.effects import (
 from tf_tickets.lab.papers.kalibhat2021.studies import (
     DCGAN,
     DCGAN_ON_FACES,
+    ONE_SHOT,
     STOPPED,
     TO_GAN,
+    TO_STEP_0,
     TO_VAE,
     name_of,
     with_component,
@@ -125,16 +127,16 @@ CLAIMS = (
         "At high sparsity iterative pruning is better than one-shot pruning.",
         "Figure 3, left",
         f"one shot against iterative, fid: {_of(_HIGH)}",
-        _worse(DCGAN.but(one_shot=True), "winning", DCGAN, "winning", "fid", _HIGH),
-        (DCGAN, DCGAN.but(one_shot=True)),
+        _worse(ONE_SHOT, "winning", DCGAN, "winning", "fid", _HIGH),
+        (DCGAN, ONE_SHOT),
     ),
     Claim(
         "late-rewinding",
         "Survivors that return to iteration 10 are better than those that return to step 0.",
         "Figure 3, right; sec. 4.1",
         f"step 0 against step 10, fid: {_of(_HIGH)}",
-        _worse(DCGAN.but(rewind_step=0), "winning", DCGAN, "winning", "fid", _HIGH),
-        (DCGAN, DCGAN.but(rewind_step=0)),
+        _worse(TO_STEP_0, "winning", DCGAN, "winning", "fid", _HIGH),
+        (DCGAN, TO_STEP_0),
     ),
     _both_beat_one(
         Study("conv-ae", "cifar10"), "reconstruction_loss", ("encoder", "decoder"), "Figure 4"

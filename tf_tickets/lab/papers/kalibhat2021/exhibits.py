@@ -7,9 +7,12 @@ from tf_tickets.lab.papers.kalibhat2021.studies import (
     DCGAN_ON_FACES,
     GANS,
     LARGE,
+    ONE_SHOT,
     STOPPED,
     TITLES,
+    TO_A_SHARE,
     TO_GAN,
+    TO_STEP_0,
     TO_VAE,
     VAES,
     name_of,
@@ -89,9 +92,9 @@ EXHIBITS = (
         "have survivors that return to iteration 10, beside those that return to the "
         "initialization.",
         (
-            _against(DCGAN, "iterative", DCGAN.but(one_shot=True), "one shot"),
-            _against(DCGAN, "rewound to step 10", DCGAN.but(rewind_step=0), "rewound to step 0"),
-            _against(DCGAN, "rewound to step 10", DCGAN.but(rewind_share=0.05), "rewound to 5 %"),
+            _against(DCGAN, "iterative", ONE_SHOT, "one shot"),
+            _against(DCGAN, "rewound to step 10", TO_STEP_0, "rewound to step 0"),
+            _against(DCGAN, "rewound to step 10", TO_A_SHARE, "rewound to 5 %"),
         ),
     ),
     Curves(
@@ -131,7 +134,7 @@ EXHIBITS = (
         "are the same at each sparsity. FID rises little.",
         "dcgan-table2",
         "cifar10",
-        ("imp", "early-bird", "early-bird-mixed"),
+        ("imp", "early-bird", "early-bird-epochs", "early-bird-mixed"),
     ),
     Curves(
         "figure-8",
@@ -169,7 +172,7 @@ EXHIBITS = (
         "4690; GraSP 65.53, 1.12e16, 4603. Early-bird keeps 20.3 % of the weights.",
         "dcgan-table2",
         "cifar10",
-        ("imp", "early-bird", "early-bird-mixed", "snip", "grasp"),
+        ("imp", "early-bird", "early-bird-epochs", "early-bird-mixed", "snip", "grasp"),
         shown=(7,),
     ),
     Curves(

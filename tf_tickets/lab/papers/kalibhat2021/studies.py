@@ -22,11 +22,12 @@ GANS = ("dcgan", "resnet-dcgan", "sngan", "wgan")
 LARGE = ("cifar10", "celeb_a")
 
 DCGAN = Study("dcgan", "cifar10")
+DCGAN_ALONE = Study("dcgan", "cifar10", arms=("winning",))  # for curves without a control
+ONE_SHOT, TO_STEP_0 = DCGAN_ALONE.but(one_shot=True), DCGAN_ALONE.but(rewind_step=0)
+TO_A_SHARE = DCGAN_ALONE.but(rewind_share=0.05)
 DCGAN_ON_FACES = Study("dcgan", "celeb_a")
 TO_GAN = Study("dcgan-shared", "cifar10", "transfer", source=Study("vae", "cifar10"))
 TO_VAE = Study("vae", "cifar10", "transfer", source=Study("dcgan-shared", "cifar10"))
-
-
 STOPPED = (Study("conv-ae", "cifar10"), Study("vae", "cifar10"), DCGAN)
 
 
