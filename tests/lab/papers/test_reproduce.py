@@ -119,7 +119,7 @@ def test_the_numbers_behind_a_figure_stand_beside_it(make, tmp_path):
     assert exhibit.titled(PAPER.scales[0]) == "Figure 1; scale tiny"
     assert (first["title"], first["quantity"]) == ("vae", "fcd")  # which stands in for FID
     dense, random = first["lines"]
-    assert dense["is_dense"] and len(dense["points"]) == 1
+    assert dense["is_level"] and len(dense["points"]) == 1
     records = done.runs[VAE].records.where(arm="random", round=6)
     assert random["points"][-1]["mean"] == pytest.approx(records.mean("fcd"))
 

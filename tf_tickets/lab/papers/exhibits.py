@@ -138,15 +138,18 @@ class Curves(Exhibit):
 
 
 def _drawn(panel, runs):
-    from tf_tickets.lab.show.figures.panels import DrawnPanel, Line, dense_line, points_of
+    from tf_tickets.lab.show.figures import panels
 
     sources = {curve.study: _records(panel.quantity, runs[curve.study]) for curve in panel.curves}
-    quantity = measured(panel.quantity, sources[panel.curves[0].study])
-    lines = [dense_line(sources[panel.curves[0].study], quantity)]
+    of_first = sources[panel.curves[0].study]
+    quantity = measured(panel.quantity, of_first)
+    lines = [panels.dense_line(of_first, quantity)]
+    if quantity == "classifier_accuracy" and (ceiling := panels.real_images_line(of_first)):
+        lines.append(ceiling)
     for curve in panel.curves:
-        points = points_of(sources[curve.study], curve.arm, quantity, of_network=True)
-        lines.append(Line(curve.label, curve.color, curve.marker, points))
-    return DrawnPanel(panel.title, quantity, tuple(lines))
+        points = panels.points_of(sources[curve.study], curve.arm, quantity, of_network=True)
+        lines.append(panels.Line(curve.label, curve.color, curve.marker, points))
+    return panels.DrawnPanel(panel.title, quantity, tuple(lines))
 
 
 def _chart(panel, runs):

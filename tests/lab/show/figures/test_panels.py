@@ -10,6 +10,7 @@ from tf_tickets.lab.show.figures.panels import (
     dense_line,
     draw_panels,
     points_of,
+    real_images_line,
 )
 
 
@@ -51,6 +52,19 @@ def test_a_seed_that_collapsed_has_no_value_and_is_counted():
     (*_, last) = points_of(made, "random", "fcd", of_network=True)
     assert last == Point(pytest.approx((1 - 0.8**5) / 2), None, None, 0, 3)
     assert dense_line(made, "fcd").points[0].num_known == 3
+
+
+def test_real_images_are_a_ceiling_by_the_classifier_alone():
+    made = records()
+    assert real_images_line(made) is None
+    inception = {"kind": "inception", "digest": "a"}
+    for record in made:
+        accuracy = 0.9 + record["seed"] / 100
+        features = [inception, {"kind": "classifier", "digest": "b", "accuracy": accuracy}]
+        record["protocol"] = {"features": features}
+    line = real_images_line(made)
+    (point,) = line.points
+    assert line.is_level and point.mean == pytest.approx(0.91) and point.num_known == 3
 
 
 def test_panels_stand_side_by_side_with_one_legend_and_the_same_axis(tmp_path):

@@ -39,20 +39,20 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A curve of a panel: a quantity against sparsity, or that of the dense network.
+    """A curve of a panel, or a level: a quantity that does not depend on sparsity.
 
     Attributes:
         label: in the legend.
-        color, marker: as matplotlib names them.
-        points: by rising sparsity; of the dense network one, of sparsity 0.
-        is_dense: whether it is drawn across the whole panel.
+        color, marker: as matplotlib names them; of a level the marker is the style of its line.
+        points: by rising sparsity; of a level one, of sparsity 0.
+        is_level: whether it is drawn across the whole panel.
     """
 
     label: str
     color: str
     marker: str
     points: tuple[Point, ...]
-    is_dense: bool = False
+    is_level: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ def draw_panels(panels: Sequence[DrawnPanel], path, title: str) -> "matplotlib.f
 
 def _draw_panel(axes, panel):
     for line in panel.lines:
-        (_draw_dense if line.is_dense else _draw_line)(axes, line)
+        (_draw_level if line.is_level else _draw_line)(axes, line)
     known = [p.mean for line in panel.lines for p in line.points if p.mean is not None]
     if known and min(known) > 0 and max(known) / min(known) > 10:
         axes.set_yscale("log")
@@ -145,11 +145,11 @@ def _draw_panel(axes, panel):
     frame(axes, panel.title, "network sparsity (%)", card.unit, fontsize=11)
 
 
-def _draw_dense(axes, line):
+def _draw_level(axes, line):
     (point,) = line.points
     if point.mean is not None:
         wide = point.deviation or 0.0
-        axes.axhline(point.mean, color=line.color, linestyle="--", label=line.label)
+        axes.axhline(point.mean, color=line.color, linestyle=line.marker, label=line.label)
         axes.axhspan(point.mean - wide, point.mean + wide, color=line.color, alpha=0.15, lw=0)
 
 
@@ -172,4 +172,22 @@ def dense_line(records: Sequence[dict], quantity: str) -> Line:
         quantity: a name in their `metrics`.
     """
     points = points_of(records, "dense", quantity, of_network=True)
-    return Line("unpruned", ARMS["dense"].color, "", points, is_dense=True)
+    return Line("unpruned", ARMS["dense"].color, "--", points, is_level=True)
+
+
+def real_images_line(records: Sequence[dict]) -> Line | None:
+    """Return the classifier's accuracy on real images, which no reconstruction should exceed.
+
+    Args:
+        records: lines of results.jsonl.
+
+    Returns:
+        None if no classifier has judged them.
+    """
+    of_dense = Records(records).where(arm="dense")
+    judges = [each for r in of_dense for each in r.get("protocol", {}).get("features", ())]
+    known = [each["accuracy"] for each in judges if "accuracy" in each]
+    if not known:
+        return None
+    point = Point(0.0, mean(known), deviation(known), len(known), len(of_dense))
+    return Line("real images", "#000000", ":", (point,), is_level=True)
