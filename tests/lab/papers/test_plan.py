@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tf_tickets.lab.config import Data
-from tf_tickets.lab.papers import Scale, Study
+from tf_tickets.lab.papers import PAPERS, Scale, Study
 from tf_tickets.lab.papers.plan import plan
 from tf_tickets.lab.show.planned import plan_table
 
@@ -46,3 +46,41 @@ def test_the_sum_stands_below_with_hours_at_the_speed_that_was_given():
     *rows, total = plan_table(planned, planned[0].flops / 7200).rows
     assert [row[0] for row in rows] == ["linear-ae on mnist, imp"]
     assert total[:2] == ("in all", "27") and total[4] == "2.0"
+
+
+def conv(kernel, inputs, outputs, side):
+    """Return the products; `side` is of the outputs, and of the inputs if it is transposed."""
+    return kernel**2 * inputs * outputs * side**2
+
+
+def conv_ae():
+    encoder = [(3, 3, 32, 32), (4, 32, 64, 16), (2, 64, 128, 10), (3, 128, 256, 10)]
+    decoder = [(2, 256, 128, 5), (2, 128, 64, 10), (5, 64, 32, 18), (2, 32, 3, 20)]
+    middle = [(3, 256, 512, 3), (3, 512, 256, 2)]
+    return 2 * 3 * sum(itertools.starmap(conv, encoder + middle + decoder))
+
+
+def vae():
+    stages = [(4, 3, 64, 16), (4, 64, 128, 8), (4, 128, 256, 4), (4, 256, 512, 2)]
+    middle = [(2, 512, 64, 1), (2, 32, 512, 1)]
+    return 2 * 3 * sum(itertools.starmap(conv, stages + middle + stages))
+
+
+def dcgan():
+    generator = [(4, 128, 512, 1), (4, 512, 256, 4), (4, 256, 128, 8), (4, 128, 64, 16)]
+    critic = [(3, 3, 64, 32), (4, 64, 64, 16), (3, 64, 128, 16), (4, 128, 128, 8)]
+    critic += [(3, 128, 256, 8), (4, 256, 256, 4), (3, 256, 512, 4)]
+    of_generator = sum(itertools.starmap(conv, [*generator, (3, 64, 3, 32)]))
+    of_critic = sum(itertools.starmap(conv, critic))
+    # The critic's update: fakes once, the critic forward and back on both. The generator's: both
+    # forward and back, but for the gradients of the critic's weights.
+    return 2 * (of_generator + 2 * 3 * of_critic + 3 * of_generator + 2 * of_critic)
+
+
+@pytest.mark.parametrize("count", [conv_ae, vae, dcgan], ids=lambda count: count.__name__)
+def test_the_papers_networks_take_the_flops_of_their_tables(count):
+    scale = PAPERS["kalibhat2021"].scale("paper")
+    (planned,) = plan([Study(count.__name__.replace("_", "-"), "cifar10")], scale)
+    images = planned.num_steps * (64 if count is dcgan else 128)
+    assert planned.num_trainings == 5 * (1 + 2 * 20)
+    assert planned.flops == pytest.approx(planned.num_trainings * images * count(), rel=0.1)
