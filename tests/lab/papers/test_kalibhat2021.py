@@ -31,6 +31,15 @@ def test_claims_have_names_of_their_own_and_need_no_study_that_no_exhibit_has():
         assert (claim.costs in costs) == (not claim.studies), claim.name
 
 
+def test_the_exhibits_that_decide_a_claim_have_its_runs_and_no_more_than_it_takes():
+    for claim in PAPER.claims:
+        deciding = PAPER.deciding(claim)
+        assert set(claim.studies) <= {s for each in deciding for s in each.studies}, claim.name
+        assert len(deciding) <= 2, claim.name
+    (late,) = [claim for claim in PAPER.claims if claim.name == "late-rewinding"]
+    assert [each.name for each in PAPER.deciding(late)] == ["figure-3"]
+
+
 @pytest.mark.parametrize("scale", PAPER.scales, ids=lambda scale: scale.name)
 def test_a_scale_can_make_every_study(scale):
     for study in studies_of(PAPER.exhibits):

@@ -144,6 +144,7 @@ def test_the_page_has_each_claim_and_each_exhibit_beside_what_the_paper_says(mak
     assert page.count('class="drawing') == 3  # a chart for each panel
     assert "python scripts/reproduce.py someone2020 --all --scale tiny" in page
     assert page.count("<h1") == 1
+    assert page.count("Command: python scripts/reproduce.py someone2020 ") == 3
 
 
 def test_a_page_of_some_exhibits_says_which_command_made_it(make, tmp_path):

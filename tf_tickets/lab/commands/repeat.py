@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Iterable
 
 from tf_tickets.lab.commands.parser import flag_of
 from tf_tickets.lab.config import RunConfig
@@ -49,12 +50,18 @@ def in_lines(command: str, width: int) -> list[str]:
     return lines
 
 
-def command_of_reproduction(made) -> str:
-    """Return the command line that makes a `Reproduction` again."""
-    every = len(made.shown) == len(made.paper.exhibits)
-    words = ["python", "scripts/reproduce.py", made.paper.name]
-    words += ["--all"] if every else made.shown
-    return shlex.join([*words, "--scale", made.scale.name])
+def command_of_reproduction(paper, exhibits: Iterable[str], scale) -> str:
+    """Return the command line that reproduces exhibits of a paper.
+
+    Args:
+        paper: a `Paper`.
+        exhibits: their names; if they are all of the paper's, the command says so.
+        scale: a `Scale` of the paper.
+    """
+    names = list(exhibits)
+    words = ["--all"] if len(names) == len(paper.exhibits) else names
+    command = ["python", "scripts/reproduce.py", paper.name, *words, "--scale", scale.name]
+    return shlex.join(command)
 
 
 def _words_of(group) -> list[str]:

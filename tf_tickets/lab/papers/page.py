@@ -31,6 +31,7 @@ def page_of_paper(made) -> Document:
     """
     paper, scale = made.paper, made.scale
     exhibits = [exhibit for exhibit in paper.exhibits if exhibit.name in made.shown]
+    command = command_of_reproduction(paper, made.shown, scale)
     return Document(
         title=f"{paper.title}: a reproduction",
         lead=f"{paper.citation}. {_count(made.findings)} Scale {scale.name}: {scale.title}.",
@@ -41,9 +42,7 @@ def page_of_paper(made) -> Document:
                 for exhibit in exhibits
             ),
             Section("What stands in for what", [Items(list(_stand_ins(scale)))], "Scale"),
-            Section(
-                "The command that repeats it", [Code(command_of_reproduction(made))], "Command"
-            ),
+            Section("The command that repeats it", [Code(command)], "Command"),
         ],
         note=f"Written from run folders alone: {len(made.runs)} runs.",
     )
@@ -63,16 +62,19 @@ def _claims(made):
     if not made.findings:
         return [Text("None of the claims hangs on these figures alone.")]
     claims = {claim.name: claim for claim in made.paper.claims}
-    told = [_sentence(claims[name], found) for name, found in made.findings.items()]
+    told = [_sentence(made, claims[name], found) for name, found in made.findings.items()]
     return [Items(told), Numbers(claims_table(made.paper, made.findings), marked=AGREES)]
 
 
-def _sentence(claim, found):
+def _sentence(made, claim, found):
+    deciding = [exhibit.name for exhibit in made.paper.deciding(claim)]
+    command = command_of_reproduction(made.paper, deciding, made.scale)
     shown = interval(found.mean, found.low, found.high)
     needed = f" {found.seeds_needed} seeds would decide it." if found.seeds_needed else ""
     return (
         f"{found.answer.capitalize()}: {claim.says} ({claim.where}) {shown} of {len(found.seeds)} "
-        f"seeds, asked to be above {found.margin:g}; {found.statistic}.{needed}"
+        f"seeds, asked to be above {found.margin:g}; {found.statistic}.{needed} "
+        f"Command: {command}"
     )
 
 
@@ -109,7 +111,9 @@ def _short(exhibit):
 
 def _stand_ins(scale):
     for name, data in scale.data.items():
-        words = [f"{data.dataset} of {data.image_size} x {data.image_size} pixels"]
+        side = data.image_size
+        size = f"of {side} x {side} pixels" if side else "at the size of each model's recipe"
+        words = [f"{data.dataset} {size}"]
         words += [f"at most {data.limit} images"] if data.limit else []
         yield f"{name}: {', '.join(words)}"
     yield f"{len(scale.seeds)} seeds, {scale.rounds} rounds"

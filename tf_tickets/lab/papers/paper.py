@@ -86,6 +86,20 @@ class Paper:
                 )
         return [known[name] for name in names or known]
 
+    def deciding(self, claim: "Claim") -> list["Exhibit"]:
+        """Return the exhibits whose runs decide a claim; no more than it takes.
+
+        Args:
+            claim: of this paper.
+        """
+        if claim.costs:
+            return self.chosen([claim.costs])
+        missing, found = set(claim.studies), []
+        while missing:
+            found.append(max(self.exhibits, key=lambda each: len(missing & set(each.studies))))
+            missing -= set(found[-1].studies)
+        return found
+
     def scale(self, name: str) -> "Scale":
         """Return the scale of a name.
 
