@@ -22,6 +22,7 @@ def numbers(line):
     return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,.]*", line)]
 
 
+@pytest.mark.slow
 def test_the_image_classifier_is_sparse_and_not_much_worse(tmp_path):
     lines = run("image_classifier.py", tmp_path).splitlines()
     (kept, accuracy, size), (sparse_kept, sparse_accuracy, sparse_size) = map(numbers, lines[1:3])
@@ -40,6 +41,7 @@ def test_the_gan_keeps_its_zeros_through_two_optimizers(tmp_path):
     assert "0 of 80,507 removed weights are not 0" in printed
 
 
+@pytest.mark.slow
 def test_the_table_is_learned_by_both_arms(tmp_path):
     lines = run("tabular.py", tmp_path).splitlines()
     assert [numbers(line)[0] for line in lines[1:4]] == [60, 84, 93.6]
@@ -47,6 +49,7 @@ def test_the_table_is_learned_by_both_arms(tmp_path):
     assert re.search("(winning ticket|candidate): round [1-3]|no round wins", lines[4])
 
 
+@pytest.mark.slow
 def test_cards_of_ones_own_go_to_a_table_figures_and_an_export(run_script, tmp_path):
     words = "--model dense-vae --dataset discs --method lamp-at-init --metric brightness_gap"
     words += " --rounds 2 --rate 0.5 --seeds 0 --epochs 2 --limit 64 --batch-size 32 --output"

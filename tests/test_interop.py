@@ -50,6 +50,7 @@ def check_order(order):
     run_python(CHECK_KERAS_3.format(imports="\n".join(f"import {name}" for name in order)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", SHORT, ids=" ".join)
 def test_tf_keras_stays_keras_3_and_the_environment_unchanged(order):
     check_order(order)
@@ -61,6 +62,7 @@ def test_tf_keras_stays_keras_3_in_every_import_order(order):
     check_order(order)
 
 
+@pytest.mark.slow
 def test_the_users_own_choice_of_keras_2_is_respected():
     run_python(
         """

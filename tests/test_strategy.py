@@ -350,6 +350,7 @@ def run_workers(two_places, ended):
     return run
 
 
+@pytest.mark.slow
 def test_two_replicas_of_one_process(tmp_path):
     ran = run_mirrored([TRAININGS, "print('done')"], tmp_path / "run")
     assert ran.stdout.endswith("done\n"), ran.stderr[-3000:]

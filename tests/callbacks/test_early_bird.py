@@ -207,6 +207,7 @@ def test_early_bird_does_not_warn_where_the_penalty_is_added(options):
         fit_normalised(model, tt.callbacks.EarlyBird(0.5, draw_every=1), epochs=2)
 
 
+@pytest.mark.slow
 def test_early_bird_does_not_warn_under_a_strategy():
     """A warning would be an error here, as setup.cfg asks of pytest."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])

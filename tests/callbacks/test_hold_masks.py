@@ -156,6 +156,7 @@ def test_without_masks_the_models_own_zeros_are_held():
     assert num_revived(model, masks) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hold_first", [True, False])
 def test_zeros_come_back_with_a_backup_and_are_held_on(tmp_path, hold_first):
     """A training that was cut off goes on in a model that knows nothing of its masks."""
@@ -184,6 +185,7 @@ def test_a_kernel_that_is_zero_everywhere_was_not_pruned_and_learns():
     assert not first.numpy()[pruned].any()
 
 
+@pytest.mark.slow
 def test_each_model_is_held_at_its_own_zeros():
     own, models = callbacks.HoldMasks(), [dense_net(), dense_net()]
     for model, sparsity in zip(models, (0.5, 0.25), strict=True):

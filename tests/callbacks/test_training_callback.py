@@ -94,6 +94,7 @@ def test_fit_prunes_a_model_that_it_builds(kind, optimizer, options):
     assert all(kernel.constraint is None for kernel in tt.prunable(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_rewind_point_at_step_0_is_before_any_update(kind):
     rewind = tt.callbacks.RewindPoint(0)

@@ -195,6 +195,7 @@ def early_bird_search():
     )
 
 
+@pytest.mark.slow
 def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_its_control_slim_from_the_start(
     tmp_path, experiment
 ):
@@ -216,6 +217,7 @@ def test_an_early_bird_ticket_is_whole_until_it_is_drawn_and_its_control_slim_fr
     assert unpruned.weight_sparsity == 0.0
 
 
+@pytest.mark.slow
 def test_models_of_one_kind_are_timed_once_and_those_of_all_runs_together(tmp_path, experiment):
     steps = StepCosts()
     imp = records_of(search_by(tt.search.ByMagnitude(SCHEDULE)), tmp_path / "imp")

@@ -145,6 +145,7 @@ def rounds_of(run):
     return sorted({(record["seed"], record["round"]) for record in run.records})
 
 
+@pytest.mark.slow
 def test_a_run_ends_early_unless_all_rounds_are_asked_for(worse, tmp_path):
     run = tt.lab.run(SMALL, tmp_path)
     # Seed 0 was at its end before seed 1 showed that round 2 is the last.

@@ -50,6 +50,7 @@ def test_a_training_takes_its_epochs_whole_batches(experiment):
     assert int(model.optimizer.iterations) == experiment.num_steps
 
 
+@pytest.mark.slow
 def test_the_learning_rate_can_fall_over_a_whole_training_and_its_parts():
     recipe = recipes.resolve(
         *("linear-ae", "digits"),
@@ -96,6 +97,7 @@ def small_gan(model="sngan", limit=40, network=SMALL, **options):
     return Experiment(recipe, limit=limit, **options)
 
 
+@pytest.mark.slow
 def test_every_update_of_a_discriminator_sees_a_batch_of_its_own():
     assert small_gan(limit=43).num_steps == 2 * (43 // (4 * 5)), "SNGAN updates it five times"
     assert small_gan("dcgan", limit=43).num_steps == 2 * (43 // 4)

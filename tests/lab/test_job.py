@@ -133,6 +133,7 @@ def test_the_commit_is_noted_and_no_part_of_the_identity(made):
     assert "commit" not in tt.read_settings(made.path)
 
 
+@pytest.mark.slow
 def test_records_are_of_validation_and_of_test_images(tmp_path):
     watched = dataclasses.replace(SMALL.training, evaluations=4)
     for record in tt.lab.run(dataclasses.replace(SMALL, training=watched), tmp_path).records:
@@ -278,6 +279,7 @@ class Notes(Watcher):
         self.told.append(("trainings", words))
 
 
+@pytest.mark.slow
 def test_runs_that_are_made_together_are_those_made_alone(made, tmp_path):
     dense = dataclasses.replace(SMALL, arms=("winning",))
     other = dataclasses.replace(dense, network={"latent_dim": 3})
@@ -300,6 +302,7 @@ def test_runs_that_are_made_together_are_those_made_alone(made, tmp_path):
     assert (first / "figures" / "loss.png").exists() and (second / "export").exists()
 
 
+@pytest.mark.slow
 def test_runs_of_one_folder_are_made_one_after_another(tmp_path):
     """They differ in what only adds stages."""
     short = dataclasses.replace(SMALL, arms=("winning",))
@@ -329,6 +332,7 @@ def worthless(monkeypatch):
     return choose
 
 
+@pytest.mark.slow
 def test_a_ticket_that_collapsed_is_shown_and_not_kept(worthless, tmp_path):
     worthless(1)
     run = tt.lab.run(dataclasses.replace(SMALL, seeds=(0, 1)), tmp_path)
@@ -344,6 +348,7 @@ def test_a_ticket_that_collapsed_is_shown_and_not_kept(worthless, tmp_path):
     assert run.why_worthless is None
 
 
+@pytest.mark.slow
 def test_without_any_ticket_none_is_kept(worthless, tmp_path):
     worthless(1)
     run = tt.lab.run(SMALL, tmp_path)
@@ -351,6 +356,7 @@ def test_without_any_ticket_none_is_kept(worthless, tmp_path):
     assert (run.path / "figures" / "loss.png").exists()
 
 
+@pytest.mark.slow
 def test_without_any_dense_network_a_run_ends_in_one_line(worthless, tmp_path):
     worthless(0, 1)
     config = dataclasses.replace(SMALL, seeds=(0, 1))

@@ -97,6 +97,7 @@ def test_more_samples_are_only_evaluated(made, finished, counted):
     assert counted["evaluated"] == 2 * NUM_STAGES, "and that only once"
 
 
+@pytest.mark.slow
 def test_a_run_asked_again_without_it_is_as_before(made, finished, counted):
     asked(MORE, finished)
     run = asked(Judging(), finished)
@@ -106,6 +107,7 @@ def test_a_run_asked_again_without_it_is_as_before(made, finished, counted):
     assert (run.metric, run.chosen.round) == (made.metric, made.chosen.round)
 
 
+@pytest.mark.slow
 def test_as_many_samples_as_are_usual_give_the_same_numbers(made, finished):
     run = asked(Judging(num_samples=32), finished)
     for record, before in zip(run.records, made.records, strict=True):
@@ -113,6 +115,7 @@ def test_as_many_samples_as_are_usual_give_the_same_numbers(made, finished):
             assert record[name] == pytest.approx(before[name], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_resumes_if_it_was_broken_off(finished, counted, made, tmp_path_factory):
     counted["stop_at"] = 5
     with pytest.raises(KeyboardInterrupt):
@@ -125,6 +128,7 @@ def test_it_resumes_if_it_was_broken_off(finished, counted, made, tmp_path_facto
     assert all(record["judged"].keys() == {MORE.way} for record in run.records)
 
 
+@pytest.mark.slow
 def test_all_ways_of_judging_are_kept_beside_each_other(finished):
     asked(MORE, finished)
     run = asked(Judging(num_samples=20), finished)
@@ -135,6 +139,7 @@ def test_all_ways_of_judging_are_kept_beside_each_other(finished):
     assert all(record["judged"].keys() == ways for record in again.records)
 
 
+@pytest.mark.slow
 def test_another_network_comes_beside_the_classifier(made, finished, counted, tmp_path):
     save_module(tmp_path / "inception")
     inception = Judging(inception=str(tmp_path / "inception"), metric="fid")
@@ -160,6 +165,7 @@ def test_another_metric_of_a_finished_run_trains_nothing(made, finished, counted
     assert run.metric == "fcd" and run.records == made.records
 
 
+@pytest.mark.slow
 def test_a_run_that_is_new_is_trained_and_judged(counted, tmp_path):
     small = dataclasses.replace(VAE, method=IterativeMagnitude(rounds=1, rewind_step=1))
     run = asked(MORE, tmp_path, dataclasses.replace(small, arms=("winning",)))
@@ -168,6 +174,7 @@ def test_a_run_that_is_new_is_trained_and_judged(counted, tmp_path):
     assert {len(r["judged"]) for r in run.records} == {1}
 
 
+@pytest.mark.slow
 def test_more_seeds_of_a_run_that_is_judged_are_judged_too(finished, counted):
     asked(MORE, finished)
     more = dataclasses.replace(VAE, seeds=(0, 1), arms=("winning",))
@@ -176,6 +183,7 @@ def test_more_seeds_of_a_run_that_is_judged_are_judged_too(finished, counted):
     assert {r["protocol"]["num_generated_images"] for r in run.records} == {40}
 
 
+@pytest.mark.slow
 def test_stages_that_dropped_out_are_not_judged(finished, monkeypatch, made):
     """By a rule by which round 1 is the last, so that of another seed round 2 is not made."""
     monkeypatch.setattr("tf_tickets.lab.ending.last_round_to_ask", lambda *_, **__: 1)
@@ -189,6 +197,7 @@ def test_stages_that_dropped_out_are_not_judged(finished, monkeypatch, made):
     assert all("metrics" in line for line in lines), "each line is of a training"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [EarlyBird(channel_sparsity=(0.5,)), None])
 def test_models_of_other_kinds(method, tmp_path, counted):
     """Smaller ones, as early-bird makes them, and GANs, whose samples may be of an average."""
@@ -211,6 +220,7 @@ def test_models_of_other_kinds(method, tmp_path, counted):
         assert record["metrics"] == pytest.approx(other["metrics"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_another_process_judges_alike(made, finished, cache):
     here = asked(MORE, finished)
     found = [record["judged"] for record in here.records]

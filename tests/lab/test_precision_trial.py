@@ -65,6 +65,7 @@ def test_it_says_what_it_has_seen():
     assert str(Trial(seconds)).startswith("precision mixed_float16: a step takes 5 ms, in float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slow", "chosen"), [("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")]
 )
@@ -83,6 +84,7 @@ def test_a_step_that_is_slow_in_one_precision_is_measured(slow, chosen, monkeypa
     assert trial.policy == chosen and trial.seconds[slow] > 0.2
 
 
+@pytest.mark.slow
 def test_on_this_machine_it_takes_the_faster_of_what_it_has_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(precision_trial, "_MOST_SECONDS", 0.5)
     trial = tried(tmp_path)
@@ -153,6 +155,7 @@ def trained_bits(recipe, try_first, cache_dir):
     return sha256_of_arrays(take_snapshot(model)), drawn
 
 
+@pytest.mark.slow
 def test_a_trial_changes_no_bit_of_the_training_that_follows(tmp_path, monkeypatch):
     monkeypatch.setattr(precision_trial, "_MOST_SECONDS", 0.0)
     without = trained_bits(RECIPE, False, tmp_path)

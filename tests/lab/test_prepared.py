@@ -128,6 +128,7 @@ def made(cache, tmp_path_factory):
         return tt.lab.run(SMALL, tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_a_transfer_takes_what_it_is_not_given_from_the_run(made):
     training = tt.lab.GanTraining(batch_size=16)
     prepared = prepare(RunConfig("dcgan", Transfer(source=str(made.path)), training=training))

@@ -43,6 +43,7 @@ def made_by(a_workshop, path):
     return bits, [record["metrics"] for record in records]
 
 
+@pytest.mark.slow
 def test_a_workshop_that_was_pickled_makes_the_same_bits(tmp_path):
     """It is unpickled without what was prepared, which it then prepares anew."""
     mine = Workshop.of(prepare(SMALL))

@@ -108,6 +108,7 @@ def test_zeros_stay_in_low_precision(policy):
     check_that_fit_keeps_zeros(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}],

@@ -281,6 +281,7 @@ def poison(monkeypatch):
     return make_nan_in
 
 
+@pytest.mark.slow
 def test_a_nan_in_the_discriminators_loss_never_reaches_a_mask(
     poison, run_here, outcome_of, tmp_path
 ):
@@ -297,6 +298,7 @@ def test_a_nan_in_the_discriminators_loss_never_reaches_a_mask(
     assert kept == (run / "seed-0/round-01/winning/ticket.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_dense_network_that_diverges_for_all_seeds_ends_the_command_in_one_line(
     poison, run_here, assert_refused, tmp_path
 ):
@@ -309,6 +311,7 @@ def is_finite(ticket):
     return all(np.isfinite(value).all() for value in ticket.weights.values())
 
 
+@pytest.mark.slow
 def test_a_training_that_diverged_is_tried_again_over_other_batches(
     poison, run_here, outcome_of, tmp_path
 ):

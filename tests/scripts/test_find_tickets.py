@@ -109,6 +109,7 @@ def bits(run):
     }
 
 
+@pytest.mark.slow
 def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
     run_here, outcome_of, tmp_path
 ):
@@ -144,6 +145,7 @@ def test_initial_weights_are_pruned_by_snip_with_all_controls_and_resumed(
     assert len(found) > 4 and found.items() <= bits(run).items()
 
 
+@pytest.mark.slow
 def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of, tmp_path):
     words = "--model dcgan-shared --method early-bird --width 4 --limit 64 --epochs 6".split()
     words += "--batch-size 16 --channel-sparsity 0.3 0.6 --mask-distance 1 --draw-every 2".split()
@@ -232,6 +234,7 @@ def test_off_a_terminal_it_prints_a_line_for_each_training_and_a_table(finished)
     assert any("±" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_make_the_same_bits(run_script, run_here, outcome_of, tmp_path):
     words = "--model linear-ae --limit 64 --rounds 1 --epochs 1 --batch-size 32 --rewind-step 1"
     words = [*words.split(), *"--seeds 0 1 --threads 1 --json --output".split()]
@@ -295,6 +298,7 @@ def test_its_own_record_repeats_it_and_another_flag_beside_that_overrides(
     assert outcome_of(run_here(*words, *SMALL, "--seeds", 0, 1, 2, 3, 4)) == outcome
 
 
+@pytest.mark.slow
 def test_a_default_that_does_not_fit_a_short_training_adapts(run_here, outcome_of, tmp_path):
     words = "--model linear-ae --limit 64 --epochs 1 --rounds 1 --seeds 0 --batch-size 16"
     words += " --arms winning --json --output"
@@ -514,6 +518,7 @@ def test_what_cannot_work_is_one_clear_line(
     ran = run_here("--output", tmp_path / "new", *words.split())
     assert_refused(ran, status, message)
     assert status == 1 or not (tmp_path / "new").exists()
+    assert not list((tmp_path / "new").glob("*/seed-*"))  # nothing was trained
 
 
 @pytest.mark.parametrize("words", ["--method synflow", "--method imp --component both"])

@@ -152,12 +152,14 @@ def test_a_trained_ticket_can_be_made_again(searched):
     assert evaluate(model)[0]["loss"] == pytest.approx(record["metrics"]["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_without_its_control_the_tickets_are_the_same(searched, tmp_path):
     records, path = search(tmp_path, channel_sparsity=(0.25, 0.5), random_arm=False)
     assert [record["arm"] for record in records] == ["dense", "winning", "winning"]
     assert all_bits(path).items() < all_bits(searched[1]).items()
 
 
+@pytest.mark.slow
 def test_widths_can_be_rounded(tmp_path):
     records, _ = search(tmp_path, channel_sparsity=(0.6,), round_to=4)
     assert {record["kept"] for record in records if record["round"]} == {2 * 8 * 8}

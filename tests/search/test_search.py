@@ -739,6 +739,7 @@ def test_a_training_that_diverges_each_time_is_a_result(tmp_path, retries):
     assert [file.name for file in (path / random).glob("*.safetensors")] == ["ticket.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arm", "call"), [("dense", 0), ("winning", 1), ("random", 2)])
 def test_a_network_that_is_worth_nothing_is_retried_in_any_arm(tmp_path, arm, call):
     options = {"rounds": 1, "seeds": (0, 1)}

@@ -86,6 +86,7 @@ MIRRORED = """
 """
 
 
+@pytest.mark.slow
 @both
 def test_a_mirrored_strategy(shipped, form):
     folder, _, expected = shipped
@@ -123,6 +124,7 @@ def test_saved_model_cli(shipped, form):
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_tensorflows_own_converter_to_tflite(shipped, form, capfd):
     folder, images, expected = shipped

@@ -156,6 +156,7 @@ WITH_US = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "printed"),
     [(WITHOUT_US, "loads and trains\nTrue\n"), (WITH_US, "holds\n")],

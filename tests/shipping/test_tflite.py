@@ -55,6 +55,7 @@ def test_it_answers_as_the_keras_model_for_any_batch_size(weights, tmp_path):
         np.testing.assert_allclose(answers(path, inputs=images)["outputs"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sparse_files_are_as_small_as_documented(tmp_path):
     sizes = {}
     for sparsity, weights in ((0.0, "sparse"), (0.9, "sparse"), (0.9, "dense")):
@@ -67,6 +68,7 @@ def test_sparse_files_are_as_small_as_documented(tmp_path):
     assert sizes[0.9, "sparse"] < 0.2 * sizes[0.9, "dense"]
 
 
+@pytest.mark.slow
 def test_blocks_along_the_inputs_of_a_kernel_take_less_than_along_its_outputs(tmp_path):
     sizes, inputs = [], batch(2, 64)
     drawn = np.repeat(np.random.default_rng(0).random((16, 128)) < 0.1, 4, axis=0)
@@ -109,6 +111,7 @@ def attention():
     return keras.Model({"left": left, "right": right}, L.LayerNormalization()(attended + left))
 
 
+@pytest.mark.slow
 def test_subclassed_models_and_attention_of_two_inputs(tmp_path):
     mine, inputs = Subclassed(), batch(3, 5)
     expected = mine(inputs)["double"]

@@ -81,6 +81,7 @@ def test_training_from_a_snapshot_repeats_itself():
     assert bits(take_snapshot(model, optimizer=True)) == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make_optimizer",
     [

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from tf_tickets.engines import Make, Plan, Stage
+from tf_tickets.lab import metrics
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.keep import trained_model
 from tf_tickets.lab.precision import dtype_policy
@@ -44,7 +45,12 @@ def judging_plan(prepared: Prepared, folder: RunFolder, trained: Sequence[Stage]
         prepared: of the run.
         folder: of the run, entered.
         trained: the stages of the run, those that drop out of it too.
+
+    Raises:
+        FileError: if the Inception network cannot be loaded; better now than after the training.
     """
+    if prepared.config.judging.inception:
+        metrics.load_inception(prepared.config.judging.inception)
     by = prepared.config.judging.way
     stages = [Judged(stage.seed, stage.round, stage.arm, by) for stage in trained]
     workshop = JudgingWorkshop(config_for_any_machine(prepared), prepared)
@@ -92,14 +98,9 @@ class JudgingWorkshop:
                 else:
                     model = whole
                     Ticket.load(place / paths.TRAINED).apply(model)
-                metrics, protocol = validation(model)
-                test_metrics, test_protocol = test(model)
-            found = {
-                "metrics": metrics,
-                "protocol": protocol,
-                "test_metrics": test_metrics,
-                "test_protocol": test_protocol,
-            }
+                chosen_by, reported = validation(model), test(model)
+            names = ("metrics", "protocol", "test_metrics", "test_protocol")
+            found = dict(zip(names, (*chosen_by, *reported), strict=True))
             return {**record, "judged": {stage.by: found}}
 
         yield judge

@@ -20,6 +20,7 @@ def test_a_block_without_a_place_is_refused():
         results.filled(PAGE, {"other": "new"})
 
 
+@pytest.mark.slow
 def test_a_run_is_told_by_its_command_machine_verdict_tables_and_figures(
     cache, tmp_path, monkeypatch
 ):

@@ -163,6 +163,7 @@ def test_pixels_and_order_are_those_of_the_file(monkeypatch):
         np.testing.assert_allclose(restored, example["image"], atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_real_data
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_the_splits_of_the_training_images_are_disjoint_and_all_of_them(name):

@@ -67,6 +67,7 @@ def test_what_is_kept_of_one_model_is_not_taken_for_another(method, images):
     assert all(np.array_equal(found[path], expected[path]) for path in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["snip", "grasp", "synflow"])
 def test_each_component_of_a_gan_has_scores_that_sum_to_one(method, images):
     recipe = recipe_of("dcgan")
@@ -81,6 +82,7 @@ def test_each_component_of_a_gan_has_scores_that_sum_to_one(method, images):
         np.testing.assert_allclose(score, scores[path], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["snip", "grasp"])
 def test_scores_are_of_float32_whatever_the_precision_of_the_training(method, images):
     recipe = recipe_of("dcgan")

@@ -124,6 +124,7 @@ class KeepOnly(keras.constraints.Constraint):
         return value * self.mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "policy"), [("conv-ae", "float32"), ("vae", "mixed_float16")])
 def test_a_constraint_holds_through_the_training_step(name, policy, images):
     """Masks are held this way, so the step must update through the optimizer's `apply`."""
