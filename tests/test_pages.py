@@ -13,11 +13,14 @@ import PIL.Image
 import pytest
 
 from tests import processes
+from tests.quick import slow_but
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 
+# Pages whose snippets take seconds.
+QUICK = ("early_bird.md", "from_tfmot.md")
 # Pages whose commands are not run as they are written, and what runs or excuses them.
 COMMANDS_ELSEWHERE = {
     "find_tickets.md": "they are run below, at a small scale",
@@ -44,7 +47,8 @@ def command(page, *words):
 
 def pages_with(language):
     pages = [page for page in DOCS if blocks(language, page)]
-    return pytest.mark.parametrize("page", pages, ids=lambda page: page.name)
+    quick = [page for page in pages if page.name in QUICK]
+    return pytest.mark.parametrize("page", slow_but(pages, *quick), ids=lambda page: page.name)
 
 
 @pytest.fixture

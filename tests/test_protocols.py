@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets import protocols
 from tf_tickets.optimizers import optimizers_of
 
@@ -139,7 +140,7 @@ def search(build, path):
         return searched.run([0], folder)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(MODELS, "none", "components"))
 def test_a_model_is_searched_slimmed_exported_and_reported(name, tmp_path):
     built = []
 

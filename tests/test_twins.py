@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import tf_tickets as tt
+from tests.quick import slow_but
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(16, 6, 6, 1)).astype("float32")
@@ -111,7 +112,7 @@ def answers(model, name):
     return keras.ops.convert_to_numpy(model(inputs_of(name)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(MODELS, "twins"))
 def test_callbacks_rewind_points_and_tickets(name):
     model = build(name)
     schedule = tt.PolynomialDecay(0.0, 0.5, begin_step=1, end_step=4, frequency=1)
@@ -138,7 +139,7 @@ def test_callbacks_rewind_points_and_tickets(name):
     assert len({row.path for row in told.weights}) == len(told.weights)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(MODELS, "twins"))
 @pytest.mark.parametrize("kind", [".keras", ".weights.h5", ".h5"])
 def test_zeros_and_names_come_back_from_every_file(name, kind, tmp_path):
     model = build(name)

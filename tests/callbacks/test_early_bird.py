@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tests.callbacks.small_training import Interrupt
+from tests.quick import slow_but
 
 
 def normalised_model():
@@ -195,7 +196,7 @@ def test_early_bird_warns_once_where_a_training_step_leaves_the_penalty_out():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+    slow_but([{}, {"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}], {}),
     ids=str,
 )
 def test_early_bird_does_not_warn_where_the_penalty_is_added(options):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tests.callbacks.small_training import POOL, Interrupt, dense_net, fit
+from tests.quick import slow_but
 from tf_tickets import (
     Masks,
     SettingError,
@@ -36,7 +37,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", slow_but(CASES, "adamw", "ema"))
 def test_zeros_stay_through_fit_and_a_second_fit(case):
     model = CASES[case]()
     masks = half(model)

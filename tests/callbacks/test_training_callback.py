@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tf_tickets as tt
 from tests.callbacks.small_training import INPUTS, POOL, dense_net, fit, num_zeros
+from tests.quick import slow_but
 from tf_tickets.callbacks.training_callback import lacks_weights
 
 L = keras.layers
@@ -72,17 +73,22 @@ def unbuilt(kind="subclass", optimizer="sgd", **options):
 
 @pytest.mark.parametrize(
     ("kind", "optimizer", "options"),
-    [
+    slow_but(
+        [
+            ("subclass", "sgd", {}),
+            ("subclass", "lion", {}),
+            ("subclass", "adamw", {}),
+            ("own step", "adamw", {}),
+            ("head", "sgd", {}),
+            ("sequential", "lion", {}),
+            ("subclass", "sgd", {"jit_compile": True}),
+            ("subclass", "sgd", {"run_eagerly": True}),
+            ("subclass", "sgd", {"steps_per_execution": 2}),
+        ],
         ("subclass", "sgd", {}),
-        ("subclass", "lion", {}),
         ("subclass", "adamw", {}),
-        ("own step", "adamw", {}),
-        ("head", "sgd", {}),
         ("sequential", "lion", {}),
-        ("subclass", "sgd", {"jit_compile": True}),
-        ("subclass", "sgd", {"run_eagerly": True}),
-        ("subclass", "sgd", {"steps_per_execution": 2}),
-    ],
+    ),
     ids=str,
 )
 def test_fit_prunes_a_model_that_it_builds(kind, optimizer, options):

@@ -11,7 +11,7 @@ from tf_tickets.channels.ranking import graphs_of
 # Keras warns of a softmax over one channel, for one; graphs drawn at random do such things.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-NUM_QUICK = 30  # half a second each
+NUM_QUICK = 10  # half a second each
 NUM_SLOW = 2000
 RANKED = ({}, {"whole_groups": True}, {"by": "norm"}, {"by": "norm", "whole_groups": True})
 

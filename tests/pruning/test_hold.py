@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets import Masks, SettingError, global_masks, hold, magnitude_scores, prunable
 from tf_tickets.names import named, under_names, variable_names
 
@@ -79,7 +80,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", slow_but(OPTIMIZERS, "adamw", "accumulation-ema-scaled"))
 def test_zeros_stay_with_every_kind_of_update(name):
     check_that_fit_keeps_zeros(build(OPTIMIZERS[name]()))
 

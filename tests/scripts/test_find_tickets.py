@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.lab import engine_options
 from tf_tickets.lab.methods import METHODS
 from tf_tickets.lab.models import MODELS, GanTraining
@@ -320,13 +321,7 @@ def test_tensorboard_logs_are_written(finished):
     }
 
 
-def by_default(chosen, everything):
-    """Mark all but one as slow; tests of the models count them all by default."""
-    slow = pytest.mark.slow
-    return [each if each == chosen else pytest.param(*each, marks=slow) for each in everything]
-
-
-@pytest.mark.parametrize(("model", "dataset"), by_default(("resnet-vae", "cifar10"), TABLE_1))
+@pytest.mark.parametrize(("model", "dataset"), slow_but(TABLE_1, ("resnet-vae", "cifar10")))
 def test_describe_counts_as_table_1_does(model, dataset, run_here):
     ran = run_here("--describe", "--model", model, "--dataset", dataset)
     assert ran.returncode == 0
@@ -342,7 +337,7 @@ def test_describe_counts_as_table_1_does(model, dataset, run_here):
     }
 
 
-@pytest.mark.parametrize(("model",), by_default(("dcgan-table2",), [(model,) for model in GANS]))
+@pytest.mark.parametrize("model", slow_but(GANS, "dcgan-table2"))
 def test_describe_counts_a_gans_components_exactly(model, run_here):
     described = json.loads(run_here("--describe", "--model", model, "--dataset", "cifar10").stdout)
     paper, generator, discriminator = GAN_COUNTS[model]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.files import read_sealed_json, write_sealed_json
 
 SCRIPT = "transfer_ticket.py"
@@ -28,9 +29,7 @@ def found(run_here, outcome_of, tmp_path_factory):
     }
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param("vae", marks=pytest.mark.slow), "dcgan-shared"]
-)
+@pytest.fixture(scope="module", params=slow_but(["vae", "dcgan-shared"]))
 def transferred(request, run_here, outcome_of, found, tmp_path_factory):
     """The source model, the words of the command, and its outcome."""
     output = tmp_path_factory.mktemp("transferred")

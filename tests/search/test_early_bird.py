@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 
 NUM_STEPS = 12
 IMAGES = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
@@ -165,7 +166,7 @@ def test_widths_can_be_rounded(tmp_path):
     assert {record["kept"] for record in records if record["round"]} == {2 * 8 * 8}
 
 
-@pytest.mark.parametrize("calls", range(0, 6, 2))
+@pytest.mark.parametrize("calls", slow_but(range(0, 6, 2), 2))
 def test_a_search_that_is_broken_off_resumes_to_the_same_bits(searched, tmp_path, calls):
     class Broken(Exception):
         pass

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.engines import Observer
 from tf_tickets.errors import DivergedError, SettingError
 
@@ -331,7 +332,7 @@ class Broken(Exception):
     pass
 
 
-@pytest.mark.parametrize("calls", range(0, 8, 2))
+@pytest.mark.parametrize("calls", slow_but(range(0, 8, 2), 4))
 def test_a_search_that_is_broken_off_resumes_to_the_same_bits(searched, tmp_path, calls):
     left = iter(range(calls))
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets import (
     FileError,
     Masks,
@@ -108,7 +109,7 @@ def checkpoint(model, fresh, folder):
 
 
 @pytest.mark.parametrize("way", [keras_file, weights_file, checkpoint])
-@pytest.mark.parametrize("build", [sequential, functional, subclassed])
+@pytest.mark.parametrize("build", slow_but([sequential, functional, subclassed], sequential))
 def test_masks_come_back_as_zeros_and_can_be_held_again(build, way, tmp_path):
     model = build()
     masks = pruned(model)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.lab import recipes
 from tf_tickets.lab.data import dataset as data
 from tf_tickets.lab.experiment import build_model
@@ -36,7 +37,7 @@ def scores_of(method, recipe, images):
 
 
 @pytest.mark.parametrize("method", SCORES)
-@pytest.mark.parametrize("name", ["vae", "sngan"])
+@pytest.mark.parametrize("name", slow_but(["vae", "sngan"], "vae"))
 def test_scores_follow_weights_and_seed_and_leave_the_model_as_it_is(name, method, images):
     recipe = recipe_of(name)
     model = build_model(recipe, images.image_shape, seed=0)

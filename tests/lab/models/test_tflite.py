@@ -6,18 +6,13 @@ import pytest
 import tensorflow as tf
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.lab.models import MODELS, build
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 
-# One of each kind: with resized images twice, and with transposed convolutions.
-_QUICK = ("resnet-dcgan", "resnet-vae", "dcgan")
 
-
-@pytest.mark.parametrize(
-    "name",
-    [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
-)
+@pytest.mark.parametrize("name", slow_but(MODELS, "dcgan"))
 def test_makers_of_images_convert(name, tmp_path):
     keras.utils.set_random_seed(0)
     card = MODELS[name]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.scores.synflow import SynapticFlow, linear_twin
 
@@ -41,7 +42,7 @@ def test_synflow_multiplies_what_comes_in_by_what_goes_on():
     np.testing.assert_allclose(scores["l1/kernel"], second * incoming, rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["dcgan-table2", "sngan", "resnet-vae"])
+@pytest.mark.parametrize("name", slow_but(["dcgan-table2", "sngan", "resnet-vae"], "sngan"))
 def test_synflow_gives_each_layer_in_a_row_the_same_sum(name):
     """Also through tanh, spectral norms and batch normalisation, and the weights stay."""
     keras.utils.set_random_seed(0)

@@ -91,8 +91,8 @@ def test_an_uncompiled_model_can_be_saved(name, images, tmp_path):
     ("name", "policy"),
     [
         ("conv-ae", "mixed_float16"),
-        ("vae", "mixed_float16"),
-        ("vae", "mixed_bfloat16"),
+        pytest.param("vae", "mixed_float16", marks=pytest.mark.slow),
+        pytest.param("vae", "mixed_bfloat16", marks=pytest.mark.slow),
         pytest.param("resnet-vae", "mixed_float16", marks=pytest.mark.slow),
         pytest.param("resnet-vae", "mixed_bfloat16", marks=pytest.mark.slow),
     ],
