@@ -185,3 +185,22 @@ def test_only_what_has_weights_to_come_is_waited_for():
     assert lacks_weights(unbuilt()) and lacks_weights(unbuilt("head"))
     assert lacks_weights(unbuilt("sequential"))
     assert not lacks_weights(dense_net()) and not lacks_weights(Gan())
+
+
+OURS = {
+    "PruneLowMagnitude": lambda: tt.callbacks.PruneLowMagnitude(SCHEDULE),
+    "HoldMasks": tt.callbacks.HoldMasks,
+    "RewindPoint": lambda: tt.callbacks.RewindPoint(0),
+    "EarlyBird": lambda: tt.callbacks.EarlyBird(0.5),
+    "PruningReport": tt.callbacks.PruningReport,
+}
+
+
+@pytest.mark.parametrize("name", tt.callbacks.__all__)
+def test_fit_of_tf_keras_is_refused_in_one_line(name):
+    tf_keras = pytest.importorskip("tf_keras")
+    model = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(8,))])
+    model.compile("sgd", "mse")
+    with pytest.raises(tt.SettingError, match="a Sequential of tf_keras, which is Keras 2") as told:
+        model.fit(INPUTS, np.zeros((len(INPUTS), 1)), callbacks=[OURS[name]()], verbose=0)
+    assert "\n" not in str(told.value)

@@ -43,12 +43,6 @@ def random_model(seed: int) -> keras.Model:
     return model
 
 
-def random_inputs(model: keras.Model, seed: int) -> list:
-    """Return a batch for each input of a model."""
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(3, *x.shape[1:])).astype(keras.config.floatx()) for x in model.inputs]
-
-
 def _shake(model, rng):
     """Give the weights values as after a training."""
     for variable in model.variables:

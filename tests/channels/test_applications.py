@@ -1,11 +1,12 @@
-"""Every kind of network in keras.applications, at small inputs: slim equals masked."""
+"""Every kind of network in keras.applications, at small inputs, is slimmed, pruned and exported."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_tickets as tt
-from tests.channels.test_slim import MODES, answer, inputs_of, mask_weights, shake
+from tests.channels.masked_twin import answers, check_slim, in_float64, inputs_of, shake
 from tf_tickets.channels.ranking import graphs_of
 
 # The smallest inputs that they take. Left out are members of a family that are wider or deeper
@@ -49,25 +50,22 @@ def application(name):
 
 
 @pytest.fixture(autouse=True)
-def float64():
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+def nothing_left():
     yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
     keras.backend.clear_session()
+
+
+@pytest.fixture
+def float64():
+    with in_float64():
+        yield
 
 
 def check(name, **options):
     """Slim at a channel sparsity of .4, and return the fraction of the parameters that is left."""
     model = application(name)
-    masks = tt.channel_masks(model, 0.4, **options)
-    slimmed = tt.slim(model, masks)
-    mask_weights(model, slimmed.slim_report.masks)
-    x = inputs_of(model)  # four, as two values in a normalisation magnify rounding
-    for training in MODES:
-        expected, received = (answer(each, x, training) for each in (model, slimmed))
-        assert np.abs(expected - received).max() <= 1e-9 * np.abs(expected).max(), training
+    # Four inputs, as two values in a normalisation magnify rounding.
+    slimmed = check_slim(model, tt.channel_masks(model, 0.4, **options), tolerance=1e-9)
     (graph,) = graphs_of(model).values()
     kinds = {type(each).__name__ for each in model.layers if each.name in graph.kept_whole}
     assert kinds - {"Normalization"} == kinds_left_whole(name)
@@ -79,13 +77,13 @@ def check(name, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
-def test_by_norm(name):
+def test_by_norm(name, float64):
     assert check(name, by="norm") < 0.95
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
-def test_by_scale(name):
+def test_by_scale(name, float64):
     if name in WITHOUT_SCALES:
         with pytest.raises(tt.SettingError, match="by='norm'"):
             tt.channel_masks(application(name), 0.4)
@@ -95,5 +93,36 @@ def test_by_scale(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ResNet50", "MobileNetV3Small", "EfficientNetB0"])
-def test_whole_groups_by_norm(name):
+def test_whole_groups_by_norm(name, float64):
     assert check(name, by="norm", whole_groups=True) < 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
+def test_pruned_exported_and_reported(name, tmp_path):
+    """One update, pruned to 80 %: a packed export answers as the model, and the report tells."""
+    model = application(name)
+    x = inputs_of(model)
+    model.compile(keras.optimizers.SGD(1e-4), "mse")
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(0.8, begin_step=1, frequency=1))
+    model.fit(x, np.zeros((4, 10), "float32"), callbacks=[pruning], verbose=0)
+    masks = pruning.masks
+    assert masks.sparsity == pytest.approx(0.8, abs=1e-3)
+    assert tt.masks_of_zeros(model) == masks
+
+    tt.export_saved_model(model, tmp_path / "packed", weights="packed")
+    size = sum(file.stat().st_size for file in (tmp_path / "packed").rglob("*") if file.is_file())
+    loaded = tf.saved_model.load(str(tmp_path / "packed"))
+    (received,) = loaded.signatures["serving_default"](inputs=tf.constant(x)).values()
+    (expected,) = answers(model, x, training=False)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(received, expected, rtol=0, atol=1e-4 * scale)
+
+    told = tt.report(model, measure=False)
+    assert told.sparsity == pytest.approx(masks.sparsity)
+    assert 0.1 < told.flops["sparse_ideal"] / told.flops["dense"] < 0.9
+    print(
+        f"{name}: {told.weight_bytes:,} bytes of weights, {size:,} packed "
+        f"({size / told.weight_bytes:.3f}), ideal FLOPs {told.flops['sparse_ideal']:,} of "
+        f"{told.flops['dense']:,}, not counted: {len(told.uncounted)}"
+    )

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tests.channels.random_graphs import random_inputs, random_model
+from tests.channels.masked_twin import answers, check_slim, in_float64, inputs_of
+from tests.channels.random_graphs import random_model
 from tf_tickets.channels.ranking import graphs_of
 
 # Keras warns of a softmax over one channel, for one; graphs drawn at random do such things.
@@ -21,16 +22,9 @@ def hunt(seed, folder=None):
     model = random_model(seed)
     rng = np.random.default_rng(seed)
     masks = random_masks(model, rng) if seed % 5 == 4 else ranked_masks(model, RANKED[seed % 5])
-    slimmed = tt.slim(model, masks, round_to=int(rng.choice([1, 1, 2, 3])))
-    inputs = random_inputs(model, seed)
-    mask_weights(model, tt.weight_masks(model, slimmed.slim_report.masks))
-    for training in (False, True):
-        for expected, received in zip(
-            *(answers(each, inputs, training) for each in (model, slimmed)), strict=True
-        ):
-            assert expected.shape == received.shape
-            scale = max(np.abs(expected).max(initial=0), 1e-3)
-            np.testing.assert_allclose(received, expected, rtol=0, atol=1e-8 * scale)
+    round_to = int(rng.choice([1, 1, 2, 3]))
+    inputs = inputs_of(model, batch=3, seed=seed)
+    slimmed = check_slim(model, masks, inputs, 1e-8, round_to=round_to, least_scale=1e-3)
     if folder is not None and can_be_saved(model, folder):
         slimmed.save(folder / "slim.keras")
         loaded = keras.models.load_model(folder / "slim.keras")
@@ -55,21 +49,6 @@ def random_masks(model, rng):
     return tt.Masks(some)
 
 
-def mask_weights(model, masks):
-    for name, variable in tt.variable_names(model).items():
-        if name in masks:
-            variable.assign(variable.numpy() * masks[name])
-
-
-def answers(model, inputs, training):
-    """Return what a model gives, whose state is left as it was."""
-    state = [np.array(variable.numpy()) for variable in model.variables]
-    made = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=training))
-    for variable, value in zip(model.variables, state, strict=True):
-        variable.assign(value)
-    return [keras.ops.convert_to_numpy(each) for each in made]
-
-
 def can_be_saved(model, folder):
     """Return whether Keras itself can save the model and load it, constants in it and all."""
     try:
@@ -82,11 +61,8 @@ def can_be_saved(model, folder):
 
 @pytest.fixture(autouse=True)
 def float64():
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+    with in_float64():
+        yield
 
 
 def hunt_all(seeds, folder, saved_every):

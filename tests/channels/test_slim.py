@@ -9,73 +9,33 @@ import pytest
 from keras import layers
 
 import tf_tickets as tt
-from tf_tickets.names import variable_names
+from tests.channels.masked_twin import (
+    MODES,
+    answers,
+    check_alike,
+    check_slim,
+    in_float64,
+    inputs_of,
+    mask_scales,
+    shake,
+)
 
 OURS_WITH_BATCH_NORM = (
     *("vae", "resnet-vae", "dcgan", "dcgan-table2", "dcgan-shared"),
     *("sngan", "resnet-dcgan", "sngan-resnet"),
 )
-MODES = (False, True)
-
-
-def shake(model, seed=0):
-    """Give a model's normalisations and biases values that a training might."""
-    rng = np.random.default_rng(seed)
-    draw = {
-        "gamma": lambda shape: rng.uniform(0.5, 1.5, shape),
-        "beta": lambda shape: rng.normal(0, 0.2, shape),
-        "bias": lambda shape: rng.normal(0, 0.1, shape),
-        "alpha": lambda shape: rng.uniform(0, 0.5, shape),
-        "moving_mean": lambda shape: rng.normal(0, 0.1, shape),
-        "moving_variance": lambda shape: rng.uniform(0.5, 1.5, shape),
-    }
-    for variable in model.variables:
-        if variable.name in draw:
-            variable.assign(draw[variable.name](tuple(variable.shape)))
-    return model
-
-
-def mask_scales(model, masks):
-    """Set the masked scales and their shifts to zero: the channel-masked model, by hand."""
-    for path, mask in masks.items():
-        for name, variable in variable_names(model).items():
-            if name in (path, path.replace("gamma", "beta")):
-                variable.assign(variable.numpy() * mask)
-
-
-def answer(model, x, training):
-    # Training mode moves the statistics: the next question must find them as they were.
-    state = [np.array(variable.numpy()) for variable in model.variables]
-    answers = keras.ops.convert_to_numpy(model(x, training=training))
-    for variable, value in zip(model.variables, state, strict=True):
-        variable.assign(value)
-    return answers
-
-
-def inputs_of(model, batch=4, seed=1):
-    shape = (batch, *model.inputs[0].shape[1:])
-    return np.random.default_rng(seed).normal(size=shape).astype(keras.config.floatx())
 
 
 def check_equal(model, masks=None, tolerance=1e-5, whole_groups=False, x=None, **options):
-    """Slim a model, and hold its answers against those of the masked one."""
+    """Slim a model by its scales, and hold its answers against those of the masked one."""
     masks = tt.channel_masks(model, 0.5, whole_groups) if masks is None else masks
-    slimmed = tt.slim(model, masks, **options)
-    mask_scales(model, slimmed.slim_report.masks)
-    x = inputs_of(model) if x is None else x
-    for training in MODES:
-        expected, received = (answer(each, x, training) for each in (model, slimmed))
-        assert np.abs(expected - received).max() <= tolerance * np.abs(expected).max(), training
-    return slimmed
+    return check_slim(model, masks, x, tolerance, mask_scales, **options)
 
 
 @pytest.fixture
 def float64():
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+    with in_float64():
+        yield
 
 
 @pytest.mark.parametrize("name", OURS_WITH_BATCH_NORM)
@@ -88,12 +48,7 @@ def test_networks_of_ours(name, whole_groups, float64):
     assert slimmed.count_params() < model.count_params()
     mask_scales(model, masks)
     for part, network in model.components.items():
-        x = inputs_of(network)
-        for training in MODES:
-            expected, received = (
-                answer(each, x, training) for each in (network, slimmed.components[part])
-            )
-            assert np.abs(expected - received).max() <= 1e-10 * np.abs(expected).max()
+        check_alike(network, slimmed.components[part], inputs_of(network), 1e-10)
 
 
 @pytest.mark.parametrize("name", OURS_WITH_BATCH_NORM)
@@ -111,18 +66,18 @@ def assert_equal_up_to_rounding(masked, slimmed, x):
 
     That is measured: the masked network in float32 against the same one in float64.
     """
-    exact = keras.models.clone_model(masked, clone_function=in_float64)
+    exact = keras.models.clone_model(masked, clone_function=as_float64)
     exact.set_weights(masked.get_weights())
     for training in MODES:
-        expected, received, reference = (
-            answer(each, x, training) for each in (masked, slimmed, exact)
+        (expected,), (received,), (reference,) = (
+            answers(each, x, training) for each in (masked, slimmed, exact)
         )
         scale = np.abs(expected).max()
         rounding = np.abs(expected - reference).max() / scale
         assert np.abs(expected - received).max() / scale <= max(1e-5, 4 * rounding)
 
 
-def in_float64(layer):
+def as_float64(layer):
     return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
 
 
@@ -215,7 +170,7 @@ def test_graphs_of_other_kinds(build):
 
 def test_nested_models_and_shared_layers_stay_shared():
     model = shake(nested_and_shared())
-    x = [inputs_of(model, seed=seed) for seed in (1, 2)]
+    x = inputs_of(model)
     slimmed = check_equal(model, whole_groups=True, x=x)
     assert len(slimmed.layers) == len(model.layers)
     assert slimmed.count_params() < model.count_params()
@@ -323,22 +278,8 @@ def test_a_small_network_of_keras(float64):
 # --- by filters
 
 
-def mask_weights(model, masks):
-    """Set to zero what channel masks make useless, as `hold` would."""
-    for name, mask in tt.weight_masks(model, masks).items():
-        variable = variable_names(model)[name]
-        variable.assign(variable.numpy() * mask)
-
-
-def check_equal_by_norm(model, channel_sparsity=0.4, tolerance=1e-10, **options):
-    masks = tt.channel_masks(model, channel_sparsity, by="norm", **options)
-    slimmed = tt.slim(model, masks)
-    mask_weights(model, slimmed.slim_report.masks)
-    x = inputs_of(model)
-    for training in MODES:
-        expected, received = (answer(each, x, training) for each in (model, slimmed))
-        assert np.abs(expected - received).max() <= tolerance * np.abs(expected).max(), training
-    return slimmed
+def check_equal_by_norm(model, channel_sparsity=0.4, **options):
+    return check_slim(model, tt.channel_masks(model, channel_sparsity, by="norm", **options))
 
 
 def vgg():
@@ -420,14 +361,8 @@ def residual():
 
 def test_features_that_codes_modulate_go_with_both(float64):
     model = shake(modulated())
-    masks = tt.channel_masks(model, 0.5, whole_groups=True, by="norm")
-    slimmed = tt.slim(model, masks)
+    slimmed = check_equal_by_norm(model, 0.5, whole_groups=True)
     assert slimmed.count_params() < 0.7 * model.count_params()
-    mask_weights(model, masks)
-    rng = np.random.default_rng(0)
-    x = [rng.normal(size=shape) for shape in ((2, 8, 8, 3), (2, 4))]
-    expected, received = (answer(each, x, False) for each in (model, slimmed))
-    np.testing.assert_allclose(received, expected, atol=1e-10)
 
 
 def test_channels_go_by_what_a_loss_says(float64):
@@ -438,9 +373,7 @@ def test_channels_go_by_what_a_loss_says(float64):
     masks = tt.channel_masks(model, 0.4, by="taylor", losses=losses)
     after = [variable.numpy() for variable in model.variables]
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
-    slimmed = tt.slim(model, masks)
-    mask_weights(model, masks)
-    np.testing.assert_allclose(answer(slimmed, x, False), answer(model, x, False), atol=1e-10)
+    check_slim(model, masks, x)
 
 
 def test_a_model_held_to_its_filters_trains_as_the_slim_one():
@@ -657,10 +590,7 @@ def test_a_spectrally_normalised_layer_has_the_norm_of_what_is_left():
     slimmed = tt.slim(model, masks)
     with tt.hold(model, tt.weight_masks(model, masks)):
         model.get_layer("spectral").settle()
-        x = inputs_of(model)
-        for training in MODES:
-            expected, received = (answer(each, x, training) for each in (model, slimmed))
-            assert np.abs(expected - received).max() <= 1e-5 * np.abs(expected).max()
+        check_alike(model, slimmed, inputs_of(model), 1e-5)
 
 
 # --- training goes on
@@ -771,7 +701,7 @@ def test_its_file_loads_where_this_package_is_not(tmp_path):
     slimmed.save(tmp_path / "slim.keras")
     x = inputs_of(slimmed)
     np.save(tmp_path / "x.npy", x)
-    np.save(tmp_path / "y.npy", answer(slimmed, x, False))
+    np.save(tmp_path / "y.npy", *answers(slimmed, x, False))
     script = (
         "import sys; sys.modules['tf_tickets'] = None\n"
         "import keras, numpy as np\n"

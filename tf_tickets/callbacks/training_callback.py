@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_tickets.errors import SettingError
-from tf_tickets.keras_internals import layers_of
+from tf_tickets.keras_internals import check_model, layers_of
 
 
 class TrainingCallback(keras.callbacks.Callback):
@@ -18,6 +18,16 @@ class TrainingCallback(keras.callbacks.Callback):
     they are told again just before that step makes an update. In a loop of one's own, which calls
     no `train_function`, a model has to be built before.
     """
+
+    def set_model(self, model):
+        """Note the model that is trained.
+
+        Raises:
+            SettingError: if it is no model of Keras 3. Keras 2 asks callbacks here, too, before it
+                asks for what those of Keras 3 do not have.
+        """
+        check_model(model)
+        super().set_model(model)
 
     def begin(self) -> None:
         """Begin with a training, once in each, when the model has its weights."""

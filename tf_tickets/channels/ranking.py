@@ -16,7 +16,7 @@ from tf_tickets.channels.scoring import (
     taylor_terms,
 )
 from tf_tickets.errors import SettingError, check_sparsity
-from tf_tickets.keras_internals import check_model, graph_of
+from tf_tickets.keras_internals import check_model, graph_of, is_network
 from tf_tickets.names import names_of, variable_names
 from tf_tickets.protocols import components_of
 from tf_tickets.pruning.masks import Masks
@@ -250,7 +250,7 @@ def networks_of(model: keras.Model) -> dict[str, keras.Model]:
     check_model(model)
     networks = components_of(model)
     for network in networks.values():
-        if not network.built:
+        if is_network(network) and not network.built:
             raise SettingError(
                 f"{network.name} is not built, so it has no channels yet: call it on a batch of "
                 "inputs first, or give it a keras.Input."
