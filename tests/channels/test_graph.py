@@ -78,6 +78,7 @@ def test_operators_do_as_the_layers_do(inputs):
     assert removable(graph) == [[("one", 0), ("two", 0)], [("one", 1), ("two", 1)], [("three", 0)]]
 
 
+BORDERS = ((0, 0), (1, 1), (1, 2), (0, 0))
 KEEP_ZERO = (
     *(ops.relu, ops.silu, ops.gelu, ops.tanh, ops.leaky_relu, ops.hard_silu, ops.relu6, ops.elu),
     *(ops.abs, ops.square, ops.sign, ops.sqrt, ops.sin, ops.negative, ops.stop_gradient),
@@ -86,17 +87,20 @@ KEEP_ZERO = (
     *(lambda x: ops.cast(x, "float32"), lambda x: x * layers.Conv2D(1, 1)(x)),
     lambda x: x * np.ones((1, 4, 4, 1), "float32"),
     lambda x: x + np.zeros((1, 4, 4, 1), "float32"),
+    *(lambda x: ops.pad(x, BORDERS, "reflect"), lambda x: ops.pad(x, BORDERS)),
 )
 LIFT_ZERO = (
     *(ops.sigmoid, ops.softplus, ops.exp, ops.cos, ops.reciprocal, ops.hard_sigmoid),
     *(lambda x: x + 1.0, lambda x: 1.0 - x, lambda x: ops.maximum(x, 0.1), lambda x: 2.0 / x),
     *(lambda x: x**0, lambda x: x / x, lambda x: x + layers.Conv2D(1, 1)(x)),
     *(lambda x: x + np.ones((1, 4, 4, 1), "float32"), lambda x: ops.clip(x, 1.0, 2.0)),
+    lambda x: ops.pad(x, BORDERS, constant_values=1.0),
 )
 UNKNOWN = (
     *(ops.softmax, lambda x: ops.flip(x, axis=-1), lambda x: ops.cumsum(x, axis=-1)),
     *(lambda x: ops.mean(x, axis=-1, keepdims=True), lambda x: x[..., ::-1]),
-    lambda x: ops.where(x > 0, x, 0.0),
+    *(lambda x: ops.where(x > 0, x, 0.0), lambda x: ops.pad(x, [[0, 0]] * 3 + [[0, 1]])),
+    lambda x: ops.pad(x, 1),
 )
 
 

@@ -3,6 +3,7 @@ import json
 import math
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -564,6 +565,29 @@ def test_a_model_that_is_not_to_be_called_is_counted_by_its_networks():
     assert counted.uncounted == ()
     half = count_flops(model, density={"generator/up/kernel": 0.5})
     assert half.sparse_ideal == half.forward - 4 * 8
+
+
+def test_a_network_that_is_made_of_others_counts_by_these():
+    """As the combined model of a GauGAN, by which its generator is trained."""
+    model = gan()
+    codes = keras.Input((4,))
+    model.combined = keras.Model(codes, model.discriminator(model.generator(codes)))
+    assert count_flops(model) == count_flops(gan())
+
+
+def test_a_model_that_was_trained_and_never_called_is_counted_by_its_networks():
+    """As a CycleGAN, whose `call` no training step uses."""
+
+    class Called(type(gan())):
+        def call(self, codes):
+            return self.discriminator(self.generator(codes))
+
+    model = Called()
+    assert not model.built
+    by_network = count_flops(model).forward_by_component
+    assert by_network == count_flops(gan()).forward_by_component
+    model(np.ones((1, 4), "float32"))
+    assert set(count_flops(model).forward_by_component) == {"gan"}
 
 
 def test_a_network_that_is_not_built_is_named():

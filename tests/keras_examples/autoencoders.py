@@ -140,8 +140,8 @@ class VQVAETrainer(keras.Model):
         return {"loss": self.loss_tracker.result()}
 
 
-def vqvae(network):
-    model = VQVAETrainer(network, train_variance=0.1)
+def vqvae(**networks):
+    model = VQVAETrainer(**networks, train_variance=0.1)
     model.compile(optimizer=keras.optimizers.Adam())
     return model
 
@@ -151,9 +151,6 @@ EXAMPLES = {
         lambda: {"encoder": vae_encoder(), "decoder": vae_decoder()},
         vae,
         images(16, 8, 8, 1, low=0.0),
-        "decoder",
     ),
-    "VQ-VAE": Example(
-        lambda: {"network": vqvae_network()}, vqvae, images(16, 8, 8, 1, low=-0.5), "vqvae"
-    ),
+    "VQ-VAE": Example(lambda: {"vqvae": vqvae_network()}, vqvae, images(16, 8, 8, 1, low=-0.5)),
 }

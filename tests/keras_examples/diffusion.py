@@ -98,4 +98,4 @@ def diffusion(network):
     return model
 
 
-EXAMPLES = {"DDIM": Example(lambda: {"network": unet()}, diffusion, IMAGES, "ema_network")}
+EXAMPLES = {"DDIM": Example(lambda: {"network": unet()}, diffusion, IMAGES)}

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_tickets.names import place_names
+
 BATCH_SIZE = 4
 
 
@@ -18,14 +20,11 @@ class Example:
         networks: makes its networks, by name, of fresh weights.
         assemble: makes a compiled model of such networks.
         data: arrays that `fit` slices into batches, one or a tuple of them.
-        shipped: the network that is used once it is trained, as an attribute of the model; empty
-            where that is the model itself.
     """
 
     networks: Callable[[], dict[str, keras.Model]]
     assemble: Callable[..., keras.Model]
     data: tuple | np.ndarray
-    shipped: str = ""
 
     def build(self, seed=0) -> keras.Model:
         keras.utils.set_random_seed(seed)
@@ -37,8 +36,12 @@ class Example:
         options = {"callbacks": list(callbacks), "shuffle": False, "verbose": 0}
         return model.fit(batches, epochs=epochs, **options).history
 
-    def network_to_ship(self, model) -> keras.Model:
-        return getattr(model, self.shipped) if self.shipped else model
+
+def parts_of(model) -> dict[str, keras.Model]:
+    """Return the networks within a model, by name; itself where it is a network without others."""
+    names = place_names(model)
+    parts = {names[id(each)]: each for each in model.layers if isinstance(each, keras.Model)}
+    return parts or {model.name: model}
 
 
 def images(*shape, seed=0, low=-1.0) -> np.ndarray:

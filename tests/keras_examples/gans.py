@@ -193,13 +193,11 @@ EXAMPLES = {
         dcgan_networks,
         lambda **networks: compiled(DCGAN(**networks), keras.losses.BinaryCrossentropy()),
         images(16, 8, 8, 1, low=0.0),
-        "generator",
     ),
     "WGAN-GP": Example(
         wgan_networks,
         lambda **networks: compiled(WGAN(**networks)),
         images(16, 8, 8, 1),
-        "generator",
     ),
     "conditional GAN": Example(
         conditional_networks,
@@ -207,6 +205,5 @@ EXAMPLES = {
             ConditionalGAN(**networks), keras.losses.BinaryCrossentropy(from_logits=True)
         ),
         (images(16, 8, 8, 1, low=0.0), labels(16, num_classes=NUM_CLASSES)),
-        "generator",
     ),
 }

@@ -56,9 +56,9 @@ def network():
     return keras.Model(inputs, x, name="pixel_cnn")
 
 
-def compiled(network):
-    network.compile(optimizer=keras.optimizers.Adam(5e-4), loss="binary_crossentropy")
-    return network
+def compiled(pixel_cnn):
+    pixel_cnn.compile(optimizer=keras.optimizers.Adam(5e-4), loss="binary_crossentropy")
+    return pixel_cnn
 
 
-EXAMPLES = {"PixelCNN": Example(lambda: {"network": network()}, compiled, (IMAGES, IMAGES))}
+EXAMPLES = {"PixelCNN": Example(lambda: {"pixel_cnn": network()}, compiled, (IMAGES, IMAGES))}

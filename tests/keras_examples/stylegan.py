@@ -1,7 +1,8 @@
 """A StyleGAN, as keras.io has it: kernels that are scaled at each call, and styles by AdaIN."""
 
+import math
+
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
@@ -23,7 +24,7 @@ class EqualizedConv(layers.Layer):
         shape = (self.size, self.size, input_shape[-1], self.out_channels)
         self.kernel = self.add_weight(shape=shape, initializer="random_normal", name="kernel")
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
-        self.scale = np.sqrt(self.gain / (self.size**2 * input_shape[-1]))
+        self.scale = math.sqrt(self.gain / (self.size**2 * input_shape[-1]))
 
     def call(self, inputs):
         return ops.conv(inputs, self.scale * self.kernel, padding="same") + self.bias
@@ -39,7 +40,7 @@ class EqualizedDense(layers.Layer):
         shape = (input_shape[-1], self.units)
         self.kernel = self.add_weight(shape=shape, initializer="random_normal", name="kernel")
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
-        self.scale = np.sqrt(self.gain / input_shape[-1])
+        self.scale = math.sqrt(self.gain / input_shape[-1])
 
     def call(self, inputs):
         return inputs @ (self.scale * self.kernel) + self.bias
@@ -193,6 +194,5 @@ EXAMPLES = {
         },
         style_gan,
         images(16, 8, 8, 3),
-        "generator",
     )
 }

@@ -1,7 +1,9 @@
 """The tables of docs/keras_examples.md: what works on which example of keras.io."""
 
+import collections
 import functools
 import pathlib
+import tempfile
 
 import keras
 import numpy as np
@@ -11,6 +13,8 @@ import tensorflow as tf
 import tf_tickets as tt
 from tests.channels.masked_twin import answers, check_slim, in_float64, inputs_of, shake
 from tests.keras_examples import autoencoders, diffusion, gans, pixelcnn, stylegan, translation
+from tests.keras_examples.example import parts_of
+from tf_tickets.channels.ranking import graphs_of
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "keras_examples.md"
 EXAMPLES = {
@@ -75,37 +79,121 @@ def hold(name):
         assert not np.any(average.numpy()[weight.numpy() == 0])
 
 
-def export(name, folder):
-    """The packed SavedModel answers as the network that is used, and is smaller."""
+def slim(name):
+    """Each network, by norm and at .4, answers as its masked twin does; all are smaller."""
+    shares = [share for share, _ in slimmed(name).values()]
+    if min(shares) == 1:
+        raise Unable("no")
+    if max(shares) == 1:
+        raise Unable("in part")
+
+
+def export(name):
+    """The packed SavedModel of each network answers as the network, and together they are small."""
     model, _ = trained(name)
-    network = EXAMPLES[name].network_to_ship(model)
-    x = inputs_of(network)
-    sizes = {}
-    for form in ("packed", "dense"):
-        tt.export_saved_model(network, folder / form, weights=form)
-        sizes[form] = sum(f.stat().st_size for f in (folder / form).rglob("*") if f.is_file())
-    answer = tf.saved_model.load(str(folder / "packed")).signatures["serving_default"]
+    sizes = collections.Counter()
+    for network in parts_of(model).values():
+        x = inputs_of(network)
+        for form in ("packed", "dense"):
+            with tempfile.TemporaryDirectory() as folder:
+                tt.export_saved_model(network, f"{folder}/{form}", weights=form)
+                check_answers(f"{folder}/{form}", x, answers(network, x, training=False))
+                files = [f for f in pathlib.Path(folder).rglob("*") if f.is_file()]
+                sizes[form] += sum(file.stat().st_size for file in files)
+    assert sizes["packed"] < 0.8 * sizes["dense"]
+
+
+def check_answers(path, x, expected):
+    answer = tf.saved_model.load(path).signatures["serving_default"]
     names = sorted(answer.structured_input_signature[1])
     given = zip(names, x if isinstance(x, list) else [x], strict=True)
     received = answer(**{key: tf.constant(value) for key, value in given})
-    expected = answers(network, x, training=False)
     for key, value in zip(sorted(received), expected, strict=True):
         np.testing.assert_allclose(received[key], value, rtol=0, atol=1e-5)
-    return sizes
 
 
 def report(name):
-    """The report names the sparsity, and counts the FLOPs."""
+    """The report has the sparsity, a row for each variable and FLOPs, and can be printed."""
     model, masks = trained(name)
     told = tt.report(model, measure=False)
     assert told.sparsity == pytest.approx(masks.sparsity)
-    assert str(told)
-    return told
+    assert [row.path for row in told.weights] == list(tt.variable_names(model))
+    assert 0 < told.flops["sparse_ideal"] < told.flops["dense"]
+    assert f"{masks.sparsity:.2%}"[:-1] in str(told)
+
+
+ABILITIES = {"prune": prune, "hold": hold, "slim": slim, "packed export": export, "report": report}
+
+
+class Unable(Exception):
+    """An example is not able to do something, or not all of it."""
+
+
+@pytest.mark.parametrize("ability", ABILITIES)
+@pytest.mark.parametrize("name", named(EXAMPLES))
+def test_a_cell_says_what_is_seen(name, ability):
+    (row,) = (row for row in table("| example | prune") if row["example"] == name)
+    seen = "yes"
+    try:
+        ABILITIES[ability](name)
+    except Unable as error:
+        seen = str(error)
+    assert row[ability].partition(":")[0] == seen
+
+
+def test_each_example_has_a_row():
+    assert [row["example"] for row in table("| example | prune")] == list(EXAMPLES)
+    networks = {row["example"] for row in table("| example | network")}
+    assert networks == set(EXAMPLES)
 
 
 # --- slim, network by network
 
 
-def slimmed(network):
-    """Return the slim network of a network, which is masked; itself where nothing may go."""
-    return check_slim(shake(network), tt.channel_masks(network, 0.4, by="norm"))
+@functools.cache
+def slimmed(name) -> dict[str, tuple]:
+    """Return how much each network of an example keeps, and the kinds of layers left whole."""
+    found = {}
+    with in_float64():
+        keras.utils.set_random_seed(0)
+        for part, network in EXAMPLES[name].networks().items():
+            for layer in network.layers:
+                if isinstance(layer, keras.layers.Dropout):
+                    layer.rate = 0.0  # tensors of different widths cannot drop the same values
+            (graph,) = graphs_of(network).values()
+            kinds = {type(network.get_layer(layer)).__name__ for layer in graph.kept_whole}
+            found[part] = share_kept(shake(network)), ", ".join(sorted(kinds))
+    return found
+
+
+def share_kept(network) -> float:
+    """Return which fraction of its weights a slim network has, whose answers are right."""
+    try:
+        masks = tt.channel_masks(network, 0.4, by="norm")
+    except tt.SettingError as error:
+        assert str(error).startswith(f"No channel of {network.name} may go: ")
+        return 1.0
+    told = check_slim(network, masks).slim_report
+    return told.params_after / told.params_before
+
+
+@pytest.mark.parametrize("name", named(EXAMPLES))
+def test_a_network_keeps_what_the_page_says(name):
+    rows = [row for row in table("| example | network") if row["example"] == name]
+    assert [row["network"].strip("`") for row in rows] == list(slimmed(name))
+    for row, (share, kinds) in zip(rows, slimmed(name).values(), strict=True):
+        assert float(row["weights kept"]) == pytest.approx(share, abs=0.02)
+        assert row["layers that it cannot look into"].replace("`", "") == kinds
+
+
+@pytest.mark.parametrize("name", named(EXAMPLES))
+def test_slim_networks_make_the_model_again(name):
+    example, small = EXAMPLES[name], {}
+    keras.utils.set_random_seed(0)
+    for part, network in example.networks().items():
+        try:
+            small[part] = tt.slim(network, tt.channel_masks(network, 0.4, by="norm"))
+        except tt.SettingError:
+            small[part] = network
+    history = example.fit(example.assemble(**small), epochs=1)
+    assert all(np.isfinite(values).all() for values in history.values())

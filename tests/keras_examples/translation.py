@@ -63,12 +63,12 @@ def patch_discriminator(name):
 class CycleGan(keras.Model):
     lambda_cycle, lambda_identity = 10.0, 0.5
 
-    def __init__(self, generator_G, generator_F, discriminator_X, discriminator_Y):
+    def __init__(self, gen_G, gen_F, disc_X, disc_Y):
         super().__init__()
-        self.gen_G = generator_G
-        self.gen_F = generator_F
-        self.disc_X = discriminator_X
-        self.disc_Y = discriminator_Y
+        self.gen_G = gen_G
+        self.gen_F = gen_F
+        self.disc_X = disc_X
+        self.disc_Y = disc_Y
 
     def call(self, inputs):
         return self.disc_X(inputs), self.disc_Y(inputs), self.gen_G(inputs), self.gen_F(inputs)
@@ -114,10 +114,8 @@ class CycleGan(keras.Model):
 
 def cycle_gan_networks():
     return {
-        "generator_G": resnet_generator("generator_G"),
-        "generator_F": resnet_generator("generator_F"),
-        "discriminator_X": patch_discriminator("discriminator_X"),
-        "discriminator_Y": patch_discriminator("discriminator_Y"),
+        **{name: resnet_generator(name) for name in ("gen_G", "gen_F")},
+        **{name: patch_discriminator(name) for name in ("disc_X", "disc_Y")},
     }
 
 
@@ -292,7 +290,6 @@ EXAMPLES = {
         cycle_gan_networks,
         cycle_gan,
         (images(8, 8, 8, 3), images(8, 8, 8, 3, seed=1)),
-        "gen_G",
     ),
     "GauGAN": Example(
         lambda: {
@@ -306,6 +303,5 @@ EXAMPLES = {
             images(16, 8, 8, 3, seed=1),
             labels(16, 8, 8, num_classes=NUM_CLASSES),
         ),
-        "generator",
     ),
 }

@@ -438,3 +438,20 @@ def test_a_gan_of_two_networks_is_reported_by_these():
     reasons = {form.name: form.reason for form in told.forms}
     assert "export these one by one" in reasons["SavedModel, packed"]
     assert report(classifier(), measure=False).flops_by_network == {}
+
+
+def test_zeros_of_an_average_are_those_of_its_weight():
+    class Averaged(keras.Model):
+        def __init__(self):
+            super().__init__(name="averaged")
+            self.network = keras.Sequential([keras.Input((4,)), L.Dense(64, name="up")])
+            self.ema_network = keras.models.clone_model(self.network)
+
+        @property
+        def averages(self):
+            return list(zip(self.network.weights, self.ema_network.weights, strict=True))
+
+    model = Averaged()
+    told = report(pruned(model, 0.5), measure=False)
+    alone = report(pruned(model.network, 0.5), measure=False)
+    assert told.flops == {name: 2 * flops for name, flops in alone.flops.items()}

@@ -32,9 +32,8 @@ def elementwise(walk, operation, call, inputs) -> Flow:
     if isinstance(combined, Flow):
         return combined
     channels, full, spread = combined
-    why = f"{operation.name} ({type(operation).__name__}) makes something else than zero of zeros"
     if spread or not _zero_of_zeros(operation, call):
-        return Flow(channels, [NEVER] * len(channels), why)
+        return Flow(channels, [NEVER] * len(channels), _lifts(operation))
     zeros = [zero_if_all(each) for each in zip(*(flow.zeros for flow in full), strict=True)]
     return Flow(channels, zeros, _why_of_sum(operation, full))
 
@@ -98,6 +97,15 @@ def over_positions(walk, operation, call, inputs) -> Flow | None:
     return inputs[0] if all(axis % ndim != ndim - 1 for axis in axes) else None
 
 
+def pad(walk, operation, call, inputs) -> Flow | None:
+    """Return the channels of images with wider borders, else None."""
+    if np.any(operation.pad_width[-1]):  # of the channels, too
+        return None
+    if any(np.any(each) for each in _constants(call)):
+        return inputs[0].never_zero(_lifts(operation))
+    return inputs[0]
+
+
 def _combined(walk, operation, call, inputs):
     """Join the channels of what is as wide as the result, and keep what is spread over it whole.
 
@@ -116,6 +124,10 @@ def _combined(walk, operation, call, inputs):
         walk.protect_all(full, reason)
         return full[0].never_zero(reason) if full else walk.fixed(call.outputs[0].shape, reason)
     return full[0].channels, full, spread
+
+
+def _lifts(operation) -> str:
+    return f"{operation.name} ({type(operation).__name__}) makes something else than zero of zeros"
 
 
 def _why_of_sum(operation, terms) -> str:
@@ -167,6 +179,7 @@ _HANDLERS = {
     **dict.fromkeys(_OVER_POSITIONS, over_positions),
     "Multiply": product,
     "Concatenate": concatenate,
+    "Pad": pad,
 }
 
 

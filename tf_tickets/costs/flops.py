@@ -98,10 +98,11 @@ def count_flops(
     every nested model included. Its input's gradient is not needed. A model with `components`
     is counted through these, each as a model of its own; the gradient of the input is taken of
     those named in `components_with_input_gradient`, such as a decoder, from whose input's gradient
-    an encoder learns. A model without `call`, such as a GAN of two networks, is counted through the
-    networks that it holds, each by the name of its place; an average that is a network counts like
-    any. Any other subclassed model has no graph: each of its `layers` counts once, at the input
-    that it was built for. In both, the gradient of the input is taken as needed.
+    an encoder learns. A model without `call`, or that was never called, such as a GAN of two built
+    networks, is counted through the networks that it holds, each by the name of its place, less
+    those made of ones before; an average that is a network counts like any. Any other subclassed
+    model has no graph: each of its `layers` counts once, at the input that it was built for. In
+    both, the gradient of the input is taken as needed.
 
     Masked weights count as the others do, as they take the same time; `sparse_ideal` leaves them
     out.
@@ -173,6 +174,7 @@ def networks_to_count(model: keras.Model) -> Mapping[str, keras.layers.Layer]:
     if not _is_called(model) and not named_components(model):
         places = place_names(model)
         parts = {places[id(layer)]: layer for layer in model.layers if id(layer) in places}
+        parts = _each_weight_once(parts)
     for name, part in parts.items():
         if not part.built and (part is model or isinstance(part, keras.Model) or part.weights):
             name = name if part is model else f"The {name} of {model.name}"
@@ -180,8 +182,27 @@ def networks_to_count(model: keras.Model) -> Mapping[str, keras.layers.Layer]:
     return parts
 
 
+def _each_weight_once(parts) -> dict:
+    """Return networks less those made of ones before them, as the combined model of a GAN is."""
+    seen, kept = set(), {}
+    for name, part in parts.items():
+        held = {id(weight) for weight in part.weights}
+        if not held or held - seen:
+            kept[name] = part
+        seen |= held
+    return kept
+
+
 def _is_called(model) -> bool:
-    return type(model).call is not keras.Model.call
+    """Return whether a model is one network, rather than several that its training step calls."""
+    return type(model).call is not keras.Model.call and not _was_never_called(model)
+
+
+def _was_never_called(model) -> bool:
+    """Return whether a model has all of its weights and is not built: it was trained otherwise."""
+    makes_none = type(model).build is keras.Model.build
+    parts = [layer for layer in model.layers if layer.weights or not layer.built]
+    return not model.built and makes_none and bool(parts) and all(layer.built for layer in parts)
 
 
 def _check_density(density, model, names):

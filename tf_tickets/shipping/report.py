@@ -12,7 +12,9 @@ from tf_tickets.channels.slim import slim
 from tf_tickets.costs.flops import count_flops, networks_to_count
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model
+from tf_tickets.names import names_of
 from tf_tickets.optimizers import nested_optimizers
+from tf_tickets.protocols import averages_of
 from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.pruning.prunable import masks_of_zeros, why_not_prunable
 from tf_tickets.shipping.advice import advice_sentences, speed_sentences
@@ -216,7 +218,7 @@ def _slim_call(channel_masks) -> str:
 def _count(model, masks, slim_model) -> tuple[dict, dict, tuple]:
     """Return FLOPs by name, the dense ones by network, and what they leave out."""
     try:
-        dense = count_flops(model, density={name: mask.mean() for name, mask in masks.items()})
+        dense = count_flops(model, density=_density(model, masks))
         counts = {"dense": dense.forward, "sparse_ideal": dense.sparse_ideal}
         if slim_model is not None:
             counts["slim"] = count_flops(slim_model).forward
@@ -224,6 +226,16 @@ def _count(model, masks, slim_model) -> tuple[dict, dict, tuple]:
         return {}, {}, (str(error),)
     by_network = dense.forward_by_component
     return counts, by_network if len(by_network) > 1 else {}, dense.uncounted
+
+
+def _density(model, masks) -> dict[str, float]:
+    """Return variable name -> fraction that masks keep, of an average that of its weight."""
+    names = names_of(model)
+    kept = {name: mask.mean() for name, mask in masks.items()}
+    for weight, average in averages_of(model):
+        if names.get(id(weight)) in kept and id(average) in names:
+            kept[names[id(average)]] = kept[names[id(weight)]]
+    return kept
 
 
 def _optimizer_bytes(model) -> int:
