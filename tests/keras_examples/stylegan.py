@@ -9,6 +9,7 @@ from keras import layers, ops
 from tests.keras_examples.example import Example, images, update
 
 LATENT, STAGES = 8, 2
+NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 
 
 class EqualizedConv(layers.Layer):
@@ -22,7 +23,7 @@ class EqualizedConv(layers.Layer):
 
     def build(self, input_shape):
         shape = (self.size, self.size, input_shape[-1], self.out_channels)
-        self.kernel = self.add_weight(shape=shape, initializer="random_normal", name="kernel")
+        self.kernel = self.add_weight(shape=shape, initializer=NORMAL, name="kernel")
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
         self.scale = math.sqrt(self.gain / (self.size**2 * input_shape[-1]))
 
@@ -38,7 +39,7 @@ class EqualizedDense(layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight(shape=shape, initializer="random_normal", name="kernel")
+        self.kernel = self.add_weight(shape=shape, initializer=NORMAL, name="kernel")
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
         self.scale = math.sqrt(self.gain / input_shape[-1])
 
@@ -116,10 +117,10 @@ def generator():
 
 def discriminator():
     image, alpha = keras.Input((8, 8, 3)), keras.Input((1, 1, 1))
-    old = layers.LeakyReLU(0.2)(EqualizedConv(12, 1)(layers.AveragePooling2D()(image)))
+    old = layers.LeakyReLU(0.2)(EqualizedConv(12, 1)(layers.AveragePooling2D(2)(image)))
     x = layers.LeakyReLU(0.2)(EqualizedConv(12, 1)(image))
     x = layers.LeakyReLU(0.2)(EqualizedConv(12, 3)(x))
-    x = FadeIn()(alpha, old, layers.AveragePooling2D()(x))
+    x = FadeIn()(alpha, old, layers.AveragePooling2D(2)(x))
     x = layers.LeakyReLU(0.2)(EqualizedConv(12, 3)(MinibatchStd()(x)))
     x = layers.LeakyReLU(0.2)(EqualizedDense(16)(layers.Flatten()(x)))
     return keras.Model([image, alpha], EqualizedDense(1)(x), name="discriminator")

@@ -160,7 +160,7 @@ _HANDLERS = {
     ),
     **dict.fromkeys(
         (
-            *(layers.Dropout, layers.GaussianDropout, layers.Identity),
+            *(layers.Dropout, layers.GaussianDropout, layers.Identity, layers.RepeatVector),
             *(layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
             *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
             *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
