@@ -221,6 +221,21 @@ def test_a_weight_that_is_not_a_number_is_refused():
         tt.channel_masks(model, 0.5, by="norm")
 
 
+class Two(keras.Model):
+    """Two networks, as the examples of Keras hold them: nothing says how they are called."""
+
+    def __init__(self):
+        super().__init__(name="two")
+        self.first, self.second = plain(3), plain(4)
+
+
+def test_what_has_no_graph_is_told_from_what_is_not_built():
+    with pytest.raises(tt.SettingError, match=r"of two cannot be followed.*parts one by one"):
+        tt.channel_masks(Two(), 0.5, by="norm")
+    with pytest.raises(tt.SettingError, match="late is not built, so it has no channels yet"):
+        tt.channel_masks(keras.Sequential([layers.Dense(3)], name="late"), 0.5, by="norm")
+
+
 def test_nothing_that_filters_make_may_go():
     inputs = keras.Input((2,))
     model = keras.Model(inputs, layers.Dense(2, name="only")(inputs))

@@ -334,7 +334,19 @@ def modulated():
     return keras.Model([image, codes], layers.Conv2D(3, 1)(layers.ReLU()(x * scale + shift)))
 
 
-WITHOUT_SCALES = (vgg, critic, inception, convnext, unet, from_codes, squeeze_and_excite)
+def repeated():
+    """Return codes that every step of a sequence is given."""
+    codes = keras.Input((4,))
+    x = layers.RepeatVector(3)(layers.Dense(8, "relu")(codes))
+    x = layers.Conv1D(6, 2, activation="relu")(
+        keras.ops.pad(x, [[0, 0], [1, 1], [0, 0]], "reflect")
+    )
+    return keras.Model(codes, layers.Dense(2)(x))
+
+
+WITHOUT_SCALES = (
+    *(vgg, critic, inception, convnext, unet, from_codes, squeeze_and_excite, repeated),
+)
 
 
 @pytest.mark.parametrize("build", WITHOUT_SCALES)
