@@ -289,7 +289,7 @@ EXAMPLES = {
     "CycleGAN": Example(
         cycle_gan_networks,
         cycle_gan,
-        (images(8, 8, 8, 3), images(8, 8, 8, 3, seed=1)),
+        (images(16, 8, 8, 3), images(16, 8, 8, 3, seed=1)),
     ),
     "GauGAN": Example(
         lambda: {
