@@ -147,6 +147,22 @@ def test_a_cell_says_what_is_seen(name, ability):
     assert row[ability].partition(":")[0] == seen
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_discriminator_is_pruned_unless_it_is_frozen_as_fit_begins(frozen):
+    """GauGAN's step sets it free and freezes it again."""
+    example = EXAMPLES["GauGAN"]
+    model = example.build()
+    assert not model.discriminator.trainable
+    model.discriminator.trainable = not frozen
+    pruning = tt.callbacks.PruneLowMagnitude(tt.ConstantSparsity(SPARSITY, 2, frequency=1))
+    example.fit(model, epochs=1, callbacks=[pruning])
+    of_discriminator = [name for name in pruning.masks if name.startswith("discriminator/")]
+    assert bool(of_discriminator) is not frozen
+    for name, variable in tt.variable_names(model).items():
+        assert not np.any(variable.numpy()[~pruning.masks.get(name, np.True_)])
+
+
 def test_each_example_has_a_row():
     assert [row["example"] for row in table("| example | prune")] == list(EXAMPLES)
     networks = {row["example"] for row in table("| example | network")}
