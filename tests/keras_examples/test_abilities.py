@@ -15,6 +15,7 @@ import tf_tickets as tt
 from tests.channels.masked_twin import answers, check_slim, in_float64, inputs_of, shake
 from tests.keras_examples import autoencoders, diffusion, gans, pixelcnn, stylegan, translation
 from tests.keras_examples.example import parts_of
+from tests.quick import slow_but
 from tf_tickets.channels.ranking import graphs_of
 from tf_tickets.keras_internals import calls_of, graph_of, kind_of
 
@@ -26,10 +27,6 @@ EXAMPLES = {
 }
 QUICK = ("VAE",)  # the others take 10 to 30 s each
 SPARSITY = 0.6
-
-
-def named(names):
-    return [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in names]
 
 
 def table(first: str) -> list[dict[str, str]]:
@@ -48,7 +45,7 @@ def cells(line):
 
 @functools.cache
 def trained(name):
-    """Return a model that was pruned while it was trained, its masks, and its weights before."""
+    """Return a model that was pruned while it was trained, and its masks."""
     example = EXAMPLES[name]
     model = example.build()
     schedule = tt.PolynomialDecay(0.0, SPARSITY, begin_step=2, end_step=6, frequency=2)
@@ -136,7 +133,7 @@ class Unable(Exception):
 
 
 @pytest.mark.parametrize("ability", ABILITIES)
-@pytest.mark.parametrize("name", named(EXAMPLES))
+@pytest.mark.parametrize("name", slow_but(EXAMPLES, *QUICK))
 def test_a_cell_says_what_is_seen(name, ability):
     (row,) = (row for row in table("| example | prune") if row["example"] == name)
     seen = "yes"
@@ -200,7 +197,7 @@ def share_kept(network, **options) -> float:
     return told.params_after / told.params_before
 
 
-@pytest.mark.parametrize("name", named(EXAMPLES))
+@pytest.mark.parametrize("name", slow_but(EXAMPLES, *QUICK))
 def test_a_network_keeps_what_the_page_says(name):
     rows = [row for row in table("| example | network") if row["example"] == name]
     assert [row["network"].strip("`") for row in rows] == list(slimmed(name))
@@ -229,7 +226,7 @@ def padded_by_a_function(padding=(1, 1)):
     return lambda x: keras.ops.pad(x, widths, mode="reflect")
 
 
-@pytest.mark.parametrize("name", named(EXAMPLES))
+@pytest.mark.parametrize("name", slow_but(EXAMPLES, *QUICK))
 def test_slim_networks_make_the_model_again(name):
     example, small = EXAMPLES[name], {}
     keras.utils.set_random_seed(0)
