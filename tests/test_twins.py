@@ -100,7 +100,7 @@ def build(name, seed=0):
     for variable in model.trainable_variables:
         if variable.name == "gamma":
             variable.assign(RANDOM.uniform(0.5, 1.5, variable.shape))
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile=False)  # XLA takes longer than the trainings
     return model
 
 
@@ -182,7 +182,7 @@ def test_what_is_ours_goes_both_ways_through_a_file(name, kind, tmp_path):
     tt.restore_snapshot(model, tt.take_snapshot(loaded))
 
     after = tt.callbacks.RewindPoint(step=0)
-    loaded.compile("adam", "mse")
+    loaded.compile("adam", "mse", jit_compile=False)
     loaded.fit(inputs_of(name), Y, callbacks=[after, tt.callbacks.HoldMasks()], verbose=0)
     assert tt.masks_of_zeros(loaded) == masks
     for made, other in ((before, loaded), (after, model)):
