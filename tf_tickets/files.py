@@ -59,7 +59,7 @@ def write_whole(path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        error.filename = os.fspath(path)  # not that of a moment
+        error.filename, error.filename2 = os.fspath(path), None  # not that of a moment
         raise
     finally:
         with contextlib.suppress(OSError):

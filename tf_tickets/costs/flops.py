@@ -196,5 +196,5 @@ def _check_density(density, model, names):
         if not (isinstance(kept, numbers.Real) and 0 <= kept <= 1):
             raise SettingError(
                 f"`density` must be in [0, 1], the fraction of weights that are kept. "
-                f"Received for {name}: {kept if np.isscalar(kept) else type(kept).__name__}"
+                f"Received: {kept if np.isscalar(kept) else type(kept).__name__} for {name}."
             )

@@ -175,12 +175,21 @@ class RunFolder:
         """
         self.check_entered()
         _check_name(name)
+        self._clear_way_to(name)
         with write_whole_folder(self.path / name) as folder:
             yield folder
             write_sealed_json(
                 folder / DONE,
                 {"files": hashes(folder), "made_from": self._seals(made_from)},
             )
+
+    def _clear_way_to(self, name):
+        """Remove a file that is in the place of a folder which a stage is in."""
+        for parent in (self.path / name).relative_to(self.path).parents:
+            place = self.path / parent
+            if os.path.lexists(place) and not place.is_dir():
+                warnings.warn(f"{place} is in the way of {name}: it is removed.", stacklevel=4)
+                remove(place)
 
     def is_done(self, name: str, made_from=()) -> bool:
         """Return whether a stage is there, undamaged, and made from the stages as they are now.

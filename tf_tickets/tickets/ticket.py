@@ -134,7 +134,8 @@ class Ticket:
                 weights[name] = weights[name].view("bfloat16")
             return cls(Masks(masks), weights, header["config"])
         except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            raise FileError(f"{path} is no ticket that this version can read: {error}.") from error
+            reason = str(error).rstrip(".")
+            raise FileError(f"{path} is no ticket that this version can read: {reason}.") from error
 
 
 def _read(path):
