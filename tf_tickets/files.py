@@ -168,10 +168,7 @@ def unsealed(path, content):
         return content
     rest = {name: value for name, value in content.items() if name != "sha256"}
     if content["sha256"] != sha256_of_json(rest):
-        raise FileError(
-            f"{path} is damaged: its content does not match its SHA-256. Leave `sha256` out of a "
-            "file that you change."
-        )
+        raise FileError(f"{path} is damaged: its content does not match its SHA-256.")
     return rest
 
 

@@ -230,4 +230,6 @@ class _Execution:
     def _finish(self, item, seconds=None):
         self._queue.finish(item, seconds)
         if self._queue.is_finished_with(item.plan):
+            # Damaged seals, also of what is no stage of the plan, are removed before they are read.
+            self._plans[item.plan].folder.write_results()
             self._plans[item.plan].finish()

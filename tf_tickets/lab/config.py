@@ -248,6 +248,8 @@ def read_config(path) -> RunConfig:
     try:
         content = _config_in(unsealed(path, json.loads(path.read_text())))
         extensions = [os.fspath(each) for each in content.get("extensions", ())]
+    except FileError as error:
+        raise FileError(f"{error} Leave sha256 out of a copy that you change.") from error
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
