@@ -60,6 +60,18 @@ def test_an_unknown_strategy_is_refused():
             "has 'b:65536' among the addresses of worker",
         ),
         (
+            json.dumps({"cluster": {"worker": ["a:1", "a:1"]}, "task": WORKER}),
+            "has the address 'a:1' twice",
+        ),
+        (
+            json.dumps({"cluster": CLUSTER, "task": {**WORKER, "index": 0.5}}),
+            "names no cluster and no task in it",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1e999}}',
+            "names no cluster and no task in it",
+        ),
+        (
             json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
             "makes this process a ps",
         ),

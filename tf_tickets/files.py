@@ -7,15 +7,50 @@ import os
 import pathlib
 import shutil
 
-from tf_tickets.errors import FileError
+from tf_tickets.errors import FileError, SettingError
+
+
+def as_text_path(path: str | os.PathLike, name: str = "path") -> pathlib.Path:
+    """Return a path as `as_path` does; SettingError also if it is no text in UTF-8.
+
+    TensorFlow takes no other.
+    """
+    found = as_path(path, name)
+    try:
+        str(found).encode()
+        return found
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"`{name}` must be text in UTF-8 for TensorFlow. Received: {str(found)!a}"
+        ) from error
+
+
+def as_path(path: str | os.PathLike, name: str = "path") -> pathlib.Path:
+    """Return a path as a `pathlib.Path`.
+
+    Args:
+        path: as text, or what stands for a path.
+        name: of the argument, for the message.
+
+    Raises:
+        SettingError: if it is neither, or holds the character that ends a path.
+    """
+    try:
+        found = pathlib.Path(path)
+        if "\0" not in str(found):
+            return found
+    except TypeError:
+        pass
+    raise SettingError(f"`{name}` must be a path, as text or a pathlib.Path. Received: {path!r}")
 
 
 def write_whole(path, content: bytes) -> None:
     """Write a file so that every reader sees all of it or none, also after a crash.
 
-    An existing file is replaced. Raises OSError where the disk is full or not writable.
+    An existing file is replaced. Raises OSError where the disk is full or not writable, and
+    SettingError if `path` is none.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
@@ -23,8 +58,12 @@ def write_whole(path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None  # not that of a moment
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
@@ -95,8 +134,12 @@ def sha256_of_json(value) -> str:
 
 def write_sealed_json(path, content: dict) -> None:
     """Write a JSON file that carries the SHA-256 of its own content."""
+    write_whole(path, _sealed(content))
+
+
+def _sealed(content) -> bytes:
     sealed = {**content, "sha256": sha256_of_json(content)}
-    write_whole(path, (json.dumps(sealed, indent=2) + "\n").encode())
+    return (json.dumps(sealed, indent=2) + "\n").encode()
 
 
 def read_sealed_json(path) -> dict:
@@ -108,10 +151,25 @@ def read_sealed_json(path) -> dict:
     content = read_json(path)
     if not isinstance(content, dict) or "sha256" not in content:
         raise FileError(f"{path} is damaged: it is not the JSON that was written.")
-    seal = content.pop("sha256")
-    if seal != sha256_of_json(content):
-        raise FileError(f"{path} is damaged: its content does not match its SHA-256.")
+    content = unsealed(path, content)
+    # Also what means nothing to JSON: the SHA-256 of a whole file may be noted elsewhere.
+    if pathlib.Path(path).read_bytes() != _sealed(content):
+        raise FileError(f"{path} is damaged: it is not written as it was.")
     return content
+
+
+def unsealed(path, content):
+    """Return what was read of a JSON file without its SHA-256, if it has one.
+
+    Raises:
+        FileError: if that is of other content.
+    """
+    if not isinstance(content, dict) or "sha256" not in content:
+        return content
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    if content["sha256"] != sha256_of_json(rest):
+        raise FileError(f"{path} is damaged: its content does not match its SHA-256.")
+    return rest
 
 
 def read_json(path):

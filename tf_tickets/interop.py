@@ -14,6 +14,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import math
 import os
 import sys
 import types
@@ -21,7 +22,7 @@ import warnings
 
 import tensorflow as tf
 
-from tf_tickets.errors import SettingError, check_sparsity
+from tf_tickets.errors import SettingError, check_count, check_number, check_sparsity
 
 __all__ = [
     "ConstantSparsity",
@@ -85,6 +86,13 @@ def _one_line():
         raise SettingError(f"{error}.") from error
 
 
+def _check_steps(begin_step, end_step, frequency):
+    """Refuse what is due at no step: no step is half a one."""
+    check_count("begin_step", begin_step, least=0)
+    check_count("end_step", end_step, least=-1)
+    check_count("frequency", frequency)
+
+
 class ConstantSparsity(sparsity.ConstantSparsity):
     """TF-MOT's schedule of one sparsity, which is due every `frequency` steps.
 
@@ -100,6 +108,7 @@ class ConstantSparsity(sparsity.ConstantSparsity):
 
     def __init__(self, target_sparsity, begin_step, end_step=-1, frequency=100):
         check_sparsity("target_sparsity", target_sparsity)
+        _check_steps(begin_step, end_step, frequency)
         with _one_line():
             super().__init__(target_sparsity, begin_step, end_step, frequency)
 
@@ -130,6 +139,10 @@ class PolynomialDecay(sparsity.PolynomialDecay):
     ):
         check_sparsity("initial_sparsity", initial_sparsity)
         check_sparsity("final_sparsity", final_sparsity)
+        _check_steps(begin_step, end_step, frequency)
+        check_number("power", power)
+        if not 0 < power < math.inf:
+            raise SettingError(f"`power` must be above 0. Received: power={power}")
         with _one_line():
             super().__init__(
                 initial_sparsity, final_sparsity, begin_step, end_step, power, frequency

@@ -96,10 +96,13 @@ def named(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
     Other variables are named by the path that Keras gives them.
 
     Raises:
-        SettingError: if two share a path, so that it cannot name one of them.
+        SettingError: if they are no variables, or two share a path, so that it cannot name one of
+            them.
     """
     found = {}
-    known = variables if isinstance(variables, NamedVariables) else NamedVariables(variables)
+    known = variables
+    if not isinstance(variables, NamedVariables):
+        known = NamedVariables(check_variables(variables))
     for name, variable in known.items():
         if found.setdefault(name, variable) is not variable:
             raise SettingError(
@@ -107,6 +110,21 @@ def named(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
                 "them as tt.prunable(model, scope) returns them, which knows their names."
             )
     return found
+
+
+def check_variables(variables) -> list[keras.Variable]:
+    """Return variables as a list; SettingError if they are something else."""
+    try:
+        listed = list(variables)
+    except TypeError:  # such as a model
+        listed = [variables]
+    strange = [each for each in listed if not isinstance(each, keras.Variable)]
+    if strange:
+        raise SettingError(
+            "`variables` must be Keras variables, as tt.prunable(model) returns them. Received: "
+            f"a {type(strange[0]).__name__}"
+        )
+    return listed
 
 
 def under_names(model: keras.Model, values: Mapping) -> dict:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import operator
 import os
 import re
 import socket
@@ -153,13 +154,23 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     Args:
         strategy: as `resolve_strategy` returns it; one of a single process has only the chief.
     """
-    cluster = strategy.cluster_resolver
+    cluster = _cluster_of(strategy)
     # TensorFlow's rule: the task of type "chief" where there is one, or else the first worker.
     return (
         cluster is None
         or cluster.task_type in (None, "", "chief")
         or (cluster.task_id == 0 and "chief" not in cluster.cluster_spec().jobs)
     )
+
+
+def _cluster_of(strategy):
+    try:
+        return strategy.cluster_resolver
+    except AttributeError as error:
+        raise SettingError(
+            "`strategy` must be a tf.distribute.Strategy, as tt.resolve_strategy returns it. "
+            f"Received: a {type(strategy).__name__}"
+        ) from error
 
 
 def check_agreement(strategy: tf.distribute.Strategy, what, advice: str) -> None:
@@ -177,7 +188,7 @@ def check_agreement(strategy: tf.distribute.Strategy, what, advice: str) -> None
         SettingError: in all workers, if it is not the same.
         tf.errors.UnavailableError: if another worker has ended.
     """
-    if strategy.cluster_resolver is None:
+    if _cluster_of(strategy) is None:
         return
     number = tf.constant([int(sha256_of_json(what)[:15], 16)], tf.int64)
     numbers = strategy.experimental_distribute_values_from_function(lambda _: number)
@@ -196,7 +207,7 @@ def mean_of_workers(strategy: tf.distribute.Strategy, numbers: Sequence[float]) 
     Raises:
         tf.errors.UnavailableError: if another worker has ended.
     """
-    if strategy.cluster_resolver is None:
+    if _cluster_of(strategy) is None:
         return list(numbers)
     mine = tf.constant([list(numbers)], tf.float64)
     of_all = strategy.experimental_distribute_values_from_function(lambda _: mine)
@@ -234,7 +245,7 @@ def check_cluster() -> None:
     try:
         config = json.loads(text)
         task = config["task"]
-        jobs, place = config["cluster"], (task["type"], int(task["index"]))
+        jobs, place = config["cluster"], (task["type"], operator.index(_number(task["index"])))
         addresses = jobs[place[0]]
         everywhere = [(job, address) for job, listed in jobs.items() for address in listed]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -246,10 +257,19 @@ def check_cluster() -> None:
         is_address = isinstance(address, str) and _ADDRESS.fullmatch(address)
         if not (is_address and 0 < _port(address) < 2**16):
             _refuse(f"has {address!r} among the addresses of {job}, which is no host:port")
+    known = [address for _, address in everywhere]
+    for address in known:
+        if known.count(address) > 1:
+            _refuse(f"has the address {address!r} twice")
     if not 0 <= place[1] < len(addresses):
         _refuse(f"has no {place[0]} {place[1]}, but {len(addresses)} of that type")
     if place[0] not in ("chief", "worker"):
         _refuse(f"makes this process a {place[0]}, which trains nothing")
+
+
+def _number(index):
+    """Return the index of a task, which may be text, as TensorFlow takes it too."""
+    return int(index) if isinstance(index, str) else index
 
 
 def _refuse(what):

@@ -249,5 +249,5 @@ def test_where_all_scales_are_frozen_nothing_can_settle(search):
         if search == "callback":
             fit_normalised(model, tt.callbacks.EarlyBird(0.5))
         else:
-            tt.search.LoopedEarlyBird(model, None, None, channel_sparsity=0.5).run(1)
+            tt.search.LoopedEarlyBird(model, None, print, channel_sparsity=0.5).run(1)
     assert model.optimizer.iterations.numpy() == 0

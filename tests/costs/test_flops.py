@@ -301,7 +301,7 @@ def test_masks_change_nothing_but_the_ideal():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: batch_size=0"),
         ({"density": {"net/dense/kernel": 90}}, r"in \[0, 1\], .* 90 for dense/kernel"),
         ({"density": {"net/dense/kernel": math.nan}}, "Received: nan"),
         ({"density": {"no/kernel": 0.5}}, "names 'no/kernel', which is no variable of net"),

@@ -30,7 +30,7 @@ def test_masks_are_no_part_of_the_bill():
     ("operations", "options", "message"),
     [
         ({"snipe": 1}, {}, "Unknown pruning operation 'snipe'. Choose one of: mask_multiply"),
-        ({"snip": -1}, {}, "`snip` must be at least 0. Received: -1"),
+        ({"snip": -1}, {}, "`snip` must be at least 0. Received: snip=-1"),
         ({"snip": 1}, {"forward_flops": -5}, "`forward_flops` must be at least 0"),
         ({"snip": 1}, {"num_positions": -5}, "`num_positions` must be at least 0"),
     ],

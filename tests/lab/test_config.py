@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.files import write_sealed_json
 from tf_tickets.lab.config import Data, Judging, RunConfig, load_extensions, read_config
 from tf_tickets.lab.methods import METHODS, EarlyBird, IterativeMagnitude, Snip
 from tf_tickets.lab.models import GanTraining, Training
@@ -140,6 +141,20 @@ def test_a_config_is_read_from_its_file(tmp_path):
         (tmp_path / "broken.json").write_text(broken)
         with pytest.raises(FileError, match=r"broken\.json is not the JSON of a run's config"):
             read_config(tmp_path / "broken.json")
+
+
+def test_a_sealed_config_that_was_changed_is_named_and_one_without_its_seal_is_read(tmp_path):
+    path = tmp_path / "config.json"
+    write_sealed_json(path, {"config": CONFIGS[2].to_dict()})
+    assert read_config(path) == CONFIGS[2]
+    content = json.loads(path.read_text())
+    content["config"]["seeds"] = [7]
+    path.write_text(json.dumps(content))
+    with pytest.raises(FileError, match=r"config\.json is damaged.* Leave sha256 out of a copy"):
+        read_config(path)
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    assert read_config(path).seeds == (7,)
 
 
 NONSENSE = (None, True, -1, 10**30, 0.5, math.inf, math.nan)

@@ -249,7 +249,9 @@ def test_the_wrong_types_are_refused(arguments, message):
 
 def test_scores_are_of_kernels_not_of_a_model():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(SettingError, match=r"must be kernels, as tt\.prunable\(model\) returns"):
+    with pytest.raises(
+        SettingError, match=r"must be Keras variables, as tt\.prunable\(model\) returns"
+    ):
         magnitude_scores(model)
 
 

@@ -392,6 +392,26 @@ def test_a_stage_that_is_written_replaces_whatever_is_there(run, tmp_path):
     assert not list(run.path.glob(".stage*"))
 
 
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing"])
+def test_what_is_in_the_place_of_a_folder_around_a_stage_is_removed(run, tmp_path, kind):
+    place = run.path / "seed-0"
+    place.write_text("in the way") if kind == "a file" else place.symlink_to(tmp_path / "nowhere")
+    assert not run.is_done("seed-0/round-00/dense")
+    with pytest.warns(UserWarning, match="seed-0 is in the way of seed-0/round-00/dense"):
+        make_stage(run, "seed-0/round-00/dense")
+    assert run.is_done("seed-0/round-00/dense")
+
+
+def test_results_that_lack_a_line_are_named(run):
+    make_records(run, [record(0, 0, "dense"), record(0, 1, "winning")])
+    run.write_results()
+    path = run.path / "results.jsonl"
+    for content in (path.read_bytes().splitlines(keepends=True)[0], b""):
+        path.write_bytes(content)
+        with pytest.raises(FileError, match="lacks a stage that is done"):
+            read_results(path)
+
+
 @pytest.mark.parametrize("done", [{}, {"files": []}, {"files": {}, "made_from": None}])
 def test_a_seal_that_says_nothing_is_damaged(run, done):
     make_records(run, [record(0, 0, "dense")])

@@ -3,7 +3,13 @@
 import contextlib
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
+from tf_tickets.channels.criterion import (
+    EarlyBirdCriterion,
+    check_criterion,
+    penalised_scales,
+    trained_channels,
+)
+from tf_tickets.channels.scoring import WITHOUT_LOSSES, check_ranking
 from tf_tickets.errors import check_count
 from tf_tickets.optimizers import UpdateCounter
 
@@ -32,8 +38,8 @@ class EarlyBird(TrainingCallback):
             no scale is penalised.
 
     Raises:
-        SettingError: if `draw_every` is out of range; before the first update, if no channel may
-            go, all scales are frozen (not trainable), or another number is out of range.
+        SettingError: if a number is out of range, or `pool` or `by` is unknown; before the first
+            update, if no channel may go, or all scales are frozen (not trainable).
         DivergedError: if a scale becomes NaN or infinite.
 
     Warns:
@@ -65,6 +71,8 @@ class EarlyBird(TrainingCallback):
         super().__init__()
         if draw_every is not None:
             check_count("draw_every", draw_every)
+        check_criterion(channel_sparsity, mask_distance, look_back, scale_penalty)
+        check_ranking(pool, by, rankings=WITHOUT_LOSSES)
         self.masks = None
         self.epoch = None
         self.history = []

@@ -1,9 +1,14 @@
 """Telling how sparse a model is while `fit` trains it."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
+from tf_tickets.errors import FileError
+from tf_tickets.files import as_text_path
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.pruning.zeros import mask_of_zeros
 from tf_tickets.strategy import is_chief
@@ -24,7 +29,9 @@ class PruningReport(TrainingCallback):
         scope: which kernels count, as `tt.prunable` takes it.
 
     Raises:
-        SettingError: before the first update, if there is no kernel in `scope`.
+        SettingError: if `log_dir` is no path; before the first update, if there is no kernel in
+            `scope`.
+        FileError: if the log cannot be written, as where `log_dir` is a file.
 
     Example:
         model.fit(images, callbacks=[pruning, tt.callbacks.PruningReport("logs/sparsity")])
@@ -32,7 +39,7 @@ class PruningReport(TrainingCallback):
 
     def __init__(self, log_dir=None, scope=None):
         super().__init__()
-        self._log_dir = log_dir
+        self._log_dir = None if log_dir is None else as_text_path(log_dir, "log_dir")
         self._scope = scope
         self._writer = None
 
@@ -40,7 +47,9 @@ class PruningReport(TrainingCallback):
         """Find the kernels."""
         self._kernels = prunable(self.model, self._scope)
         writes = self._log_dir and is_chief(self.model.distribute_strategy)
-        self._writer = tf.summary.create_file_writer(str(self._log_dir)) if writes else None
+        if writes:
+            with writing_log(self._log_dir):
+                self._writer = tf.summary.create_file_writer(str(self._log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
         """Count the zeros."""
@@ -49,17 +58,38 @@ class PruningReport(TrainingCallback):
         if logs is not None:
             logs["weight_sparsity"] = sparsity
         if self._writer:
-            with self._writer.as_default():
+            with writing_log(self._log_dir), self._writer.as_default():
                 tf.summary.scalar("weight_sparsity", sparsity, epoch)
                 for name, kernel, zeros in zip(
                     self._kernels.names, self._kernels, num_zeros, strict=True
                 ):
                     value = zeros / num_values([kernel])
                     tf.summary.scalar(f"weight_sparsity/{name}", value, epoch)
-            self._writer.flush()
+                self._writer.flush()
 
     def let_go(self):
         """Close TensorBoard's file."""
-        if self._writer:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer:
+            with writing_log(self._log_dir):
+                writer.close()
+
+
+@contextlib.contextmanager
+def writing_log(folder, advice: str = "") -> Iterator[None]:
+    """Name the folder in what TensorFlow would call exhausted, as it calls a full memory too.
+
+    Args:
+        folder: that a TensorBoard log is written to in the `with` block.
+        advice: what the message ends with.
+
+    Raises:
+        FileError: if it cannot be.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = " ".join(str(error.message).split())[-200:]
+        raise FileError(
+            f"Cannot write the TensorBoard log in {folder}: {reason}. {advice}".rstrip()
+        ) from error

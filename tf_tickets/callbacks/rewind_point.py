@@ -1,10 +1,10 @@
 """Keeping the weights of one step of a training, to rewind to."""
 
 import numbers
-import pathlib
 
 from tf_tickets.callbacks.training_callback import TrainingCallback
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.files import as_path
 from tf_tickets.optimizers import UpdateCounter
 from tf_tickets.pruning.masks import Masks, masks_for
 from tf_tickets.strategy import is_chief
@@ -25,10 +25,10 @@ class RewindPoint(TrainingCallback):
             finds them; an existing one is read. Of several workers the chief writes it.
 
     Raises:
-        SettingError: if `step` is no whole number or negative; or while training, if it was over
-            before the first batch that this callback saw, fell within the batches that one
-            execution takes (`steps_per_execution`), or is 0 in a loop of your own before the model
-            is built.
+        SettingError: if `step` is no whole number or negative, or `path` is none; or while
+            training, if it was over before the first batch that this callback saw, fell within the
+            batches that one execution takes (`steps_per_execution`), or is 0 in a loop of your own
+            before the model is built.
         FileError: if the file is damaged, or cannot be written.
 
     Attributes:
@@ -53,7 +53,7 @@ class RewindPoint(TrainingCallback):
         self.step = step
         self.weights = None
         self._of_model = None
-        self._path = path
+        self._path = None if path is None else as_path(path)
 
     def ticket(self, masks: Masks, config: dict | None = None) -> Ticket:
         """Return the ticket of these masks that starts from here.
@@ -116,7 +116,7 @@ class RewindPoint(TrainingCallback):
 
     def _recall(self, num_made):
         # Only now: a file that is there as a training begins anew is of an earlier one.
-        if not (self._path and pathlib.Path(self._path).exists()):
+        if not (self._path and self._path.exists()):
             raise SettingError(
                 f"The rewind point at step {self.step} was not seen: {num_made} updates had been "
                 "made at the first batch that could tell. Use RewindPoint from the beginning, with "

@@ -2,16 +2,44 @@
 
 import collections
 import contextlib
+import math
 import warnings
 from collections.abc import Iterator
 
 import keras
 
 from tf_tickets.channels.ranking import ChannelRanking
-from tf_tickets.errors import SettingError, check_count
+from tf_tickets.errors import (
+    SettingError,
+    check_at_least,
+    check_count,
+    check_number,
+    check_sparsity,
+)
 from tf_tickets.keras_internals import retrace
 from tf_tickets.names import names_of
 from tf_tickets.pruning.masks import Masks
+
+
+def check_criterion(
+    channel_sparsity: float, mask_distance: float, look_back: int, scale_penalty: float
+) -> None:
+    """Raise SettingError if a number is out of range, whatever the model is.
+
+    Args:
+        channel_sparsity, mask_distance, look_back: as `EarlyBirdCriterion` takes them.
+        scale_penalty: as `penalised_scales` takes it.
+    """
+    check_sparsity("channel_sparsity", channel_sparsity)
+    check_number("mask_distance", mask_distance)
+    if not 0 < mask_distance <= 1:
+        raise SettingError(
+            f"`mask_distance` must be in (0, 1]. Received: mask_distance={mask_distance}"
+        )
+    check_count("look_back", look_back)
+    check_at_least("scale_penalty", scale_penalty, 0)
+    if not math.isfinite(scale_penalty):
+        raise SettingError("`scale_penalty` must be finite. Received: scale_penalty=inf")
 
 
 def trained_channels(
@@ -81,11 +109,7 @@ class EarlyBirdCriterion:
         mask_distance: float = 0.1,
         look_back: int = 5,
     ):
-        if not 0 < mask_distance <= 1:
-            raise SettingError(
-                f"`mask_distance` must be in (0, 1]. Received: mask_distance={mask_distance}"
-            )
-        check_count("look_back", look_back)
+        check_criterion(channel_sparsity, mask_distance, look_back, scale_penalty=0)
         ranking.masks(channel_sparsity)  # refuses a sparsity that cannot work before any training
         self._ranking = ranking
         self.channel_sparsity = channel_sparsity
@@ -164,8 +188,7 @@ def penalised_scales(model: keras.Model, ranking: ChannelRanking, weight: float)
     Raises:
         SettingError: if the weight is negative.
     """
-    if not weight >= 0:
-        raise SettingError(f"`scale_penalty` must be at least 0. Received: {weight}")
+    check_at_least("scale_penalty", weight, 0)
     scales = ranking.scales if weight else []
     for scale in scales:
         scale.regularizer = _Penalty(weight, scale.regularizer)

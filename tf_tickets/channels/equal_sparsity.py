@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets.channels.keys import removed_channels
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import masks_with_widths
-from tf_tickets.errors import check_sparsity
+from tf_tickets.errors import check_count, check_sparsity
 from tf_tickets.pruning.prunable import prunable
 
 _MOST_STEPS = 12
@@ -44,6 +44,7 @@ def channel_sparsity_for(
         SettingError: if no channel may go, or an argument cannot work.
     """
     check_sparsity("weight_sparsity", weight_sparsity)
+    check_count("round_to", round_to)
     ranking = ChannelRanking(model, whole_groups, "layer", by)
     kernels = {id(kernel): kernel.shape for kernel in prunable(model)}
 

@@ -22,8 +22,6 @@ from tf_tickets.protocols import components_of
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.selection import global_masks
 
-POOLS = ("model", "component", "layer")
-
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
@@ -80,9 +78,7 @@ class ChannelRanking:
         by: str = "scale",
         losses: Sequence[Callable[[], tf.Tensor]] | None = None,
     ):
-        if pool not in POOLS:
-            raise SettingError(f"`pool` must be one of {', '.join(POOLS)}. Received: {pool!r}")
-        check_ranking(by, losses)
+        check_ranking(pool, by, losses)
         self.graphs = list(graphs_of(model).values())
         self._model = model
         self._by = by

@@ -11,13 +11,19 @@ from tf_tickets.channels.keys import filter_axis, kernels_of
 from tf_tickets.errors import SettingError
 from tf_tickets.pruning.scores.gradients import mean_gradients
 
+POOLS = ("model", "component", "layer")
 RANKINGS = ("scale", "norm", "taylor")
+WITHOUT_LOSSES = RANKINGS[:2]
 
 
-def check_ranking(by: str, losses: Sequence | None) -> None:
-    """Raise SettingError unless channels can be ranked in this way."""
-    if by not in RANKINGS:
-        raise SettingError(f"`by` must be one of {', '.join(RANKINGS)}. Received: {by!r}")
+def check_ranking(
+    pool: str, by: str, losses: Sequence | None = None, rankings: Sequence[str] = RANKINGS
+) -> None:
+    """Raise SettingError unless channels can be ranked in this way, one of `rankings`."""
+    if pool not in POOLS:
+        raise SettingError(f"`pool` must be one of {', '.join(POOLS)}. Received: {pool!r}")
+    if by not in rankings:
+        raise SettingError(f"`by` must be one of {', '.join(rankings)}. Received: {by!r}")
     if (by == "taylor") != bool(losses):
         raise SettingError(
             "`losses` are for by='taylor', which needs one function or more, each the loss of a "

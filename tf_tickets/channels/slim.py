@@ -3,7 +3,6 @@
 import collections
 import functools
 import itertools
-import numbers
 from collections.abc import Callable, Iterable
 
 import keras
@@ -15,7 +14,7 @@ from tf_tickets.channels.keys import channel_masks_for, masked_with, removed_cha
 from tf_tickets.channels.ranking import graphs_of, networks_of
 from tf_tickets.channels.scoring import magnitudes_of
 from tf_tickets.channels.slim_report import SlimReport, rows_of
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import check_count
 from tf_tickets.keras_internals import copy_layer, copy_network, graph_of
 from tf_tickets.protocols import Settles, has_ability, rebuilt
 from tf_tickets.pruning.masks import Masks
@@ -48,8 +47,7 @@ def slim(model: keras.Model, masks: Masks, round_to: int = 1) -> keras.Model:
         SettingError: if the masks are for another model, the model cannot be looked into,
             something of it cannot be copied, or `round_to` is no whole number of 1 or more.
     """
-    if not isinstance(round_to, numbers.Integral) or round_to < 1:
-        raise SettingError(f"`round_to` must be a whole number >= 1. Received: {round_to!r}.")
+    check_count("round_to", round_to)
     networks = networks_of(model)
     graphs = graphs_of(model)
     masks = channel_masks_for(model, graphs.values(), masks)

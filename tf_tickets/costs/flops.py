@@ -10,12 +10,14 @@ Source: Kalibhat et al., 2020, arXiv:2010.02350, for what counts.
 
 import collections
 import dataclasses
+import numbers
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 
 from tf_tickets.costs.counter import Counter, LayerFlops
-from tf_tickets.errors import SettingError, check_at_least
+from tf_tickets.errors import SettingError, check_count, check_mapping
 from tf_tickets.keras_internals import check_model
 from tf_tickets.names import names_of, place_names, under_names
 from tf_tickets.protocols import (
@@ -122,10 +124,12 @@ def count_flops(
         133
     """
     check_model(model)
-    check_at_least("batch_size", batch_size, 1)
+    check_count("batch_size", batch_size)
     components = networks_to_count(model)
     names = names_of(model)
-    density = under_names(model, density or {})
+    density = {} if density is None else density
+    check_mapping("density", density, "names of variables to the fractions that are kept")
+    density = under_names(model, density)
     _check_density(density, model, names)
     counter = Counter(density, names)
     with_input_gradient = components_with_input_gradient(model)
@@ -154,8 +158,8 @@ def training_flops(model: keras.Model, num_steps: int, batch_size: int) -> int:
         SettingError: as `count_flops` does.
     """
     check_model(model)
-    check_at_least("num_steps", num_steps, 0)
-    check_at_least("batch_size", batch_size, 1)
+    check_count("num_steps", num_steps, least=0)
+    check_count("batch_size", batch_size)
     if has_ability(model, CountsSteps):
         return num_steps * batch_size * model.step_flops()
     count = count_flops(model, batch_size)
@@ -210,8 +214,8 @@ def _check_density(density, model, names):
     for name, kept in density.items():
         if name not in known:
             raise SettingError(f"`density` names {name!r}, which is no variable of {model.name}.")
-        if not 0 <= kept <= 1:
+        if not (isinstance(kept, numbers.Real) and 0 <= kept <= 1):
             raise SettingError(
                 f"`density` must be in [0, 1], the fraction of weights that are kept. "
-                f"Received: {kept} for {name}."
+                f"Received: {kept if np.isscalar(kept) else type(kept).__name__} for {name}."
             )

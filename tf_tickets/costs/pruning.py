@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from tf_tickets.errors import SettingError, check_at_least
+from tf_tickets.errors import SettingError, check_at_least, check_mapping
 
 
 def pruning_flops(
@@ -27,6 +27,9 @@ def pruning_flops(
     Raises:
         SettingError: if there is no such operation, or a number is negative.
     """
+    check_mapping("operations", operations, "names of operations to how often they were done")
+    check_at_least("num_positions", num_positions, 0)
+    check_at_least("forward_flops", forward_flops, 0)
     each = {
         "mask_multiply": num_positions,
         "global_threshold": round(3 * num_positions * math.log2(max(1, num_positions))),
@@ -36,11 +39,9 @@ def pruning_flops(
         "grasp": 10 * forward_flops,
         "channel_surgery": 0,
     }
-    for name in operations:
+    for name, number in operations.items():
         if name not in each:
             known = ", ".join(each)
             raise SettingError(f"Unknown pruning operation {name!r}. Choose one of: {known}.")
-    numbers = {"num_positions": num_positions, "forward_flops": forward_flops, **operations}
-    for name, number in numbers.items():
         check_at_least(name, number, 0)
     return sum(number * each[name] for name, number in operations.items())

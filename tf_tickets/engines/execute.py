@@ -13,8 +13,9 @@ from tf_tickets.engines.here import Here
 from tf_tickets.engines.plan import Plan
 from tf_tickets.engines.queue import Item, Queue
 from tf_tickets.engines.stage import Stage
-from tf_tickets.errors import FileError
+from tf_tickets.errors import FileError, SettingError
 from tf_tickets.runs import paths
+from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.records import Records
 
 _POLL_SECONDS = 0.2
@@ -35,13 +36,35 @@ def execute(plans: Sequence[Plan], engine: Engine | None = None) -> list[Records
         For each plan one record per stage that was wanted, in the order of its stages.
 
     Raises:
+        SettingError: if these are no plans, one has no run folder that is entered, or `engine` is
+            none.
         Exception: what a workshop raises. Stages that are under way elsewhere are finished first.
         FileError: if a stage's worker was lost three times.
     """
-    execution = _Execution(plans, Here() if engine is None else engine)
+    engine = Here() if engine is None else engine
+    _check(plans, engine)
+    execution = _Execution(plans, engine)
     with execution:
         execution.run()
     return [_records(plan, execution.records_of(plan)) for plan in plans]
+
+
+def _check(plans, engine):
+    if not isinstance(plans, Sequence) or not all(isinstance(each, Plan) for each in plans):
+        raise SettingError(f"`plans` must be a list of Plans. Received: a {type(plans).__name__}")
+    for plan in plans:
+        if not isinstance(plan.folder, RunFolder):
+            kind = type(plan.folder).__name__
+            raise SettingError(
+                "`folder` must be a tt.RunFolder, as in `with tt.RunFolder(path, settings) as "
+                f"folder`. Received: a {kind}"
+            )
+        plan.folder.check_entered()
+    if not hasattr(engine, "submit"):
+        raise SettingError(
+            "`engine` must be an engine, such as tt.engines.Processes(2). Received: a "
+            f"{type(engine).__name__}"
+        )
 
 
 def _records(plan, records):
@@ -207,4 +230,6 @@ class _Execution:
     def _finish(self, item, seconds=None):
         self._queue.finish(item, seconds)
         if self._queue.is_finished_with(item.plan):
+            # Damaged seals, also of what is no stage of the plan, are removed before they are read.
+            self._plans[item.plan].folder.write_results()
             self._plans[item.plan].finish()

@@ -24,12 +24,17 @@ class Processes:
         workers: how many processes there are.
         num_gpus: GPUs to divide among them.
         workers_per_gpu: how many processes share a GPU.
+
+    Raises:
+        SettingError: if a number is no whole one or too small.
     """
 
     in_turn = False
 
     def __init__(self, workers: int, num_gpus: int = 0, workers_per_gpu: int = 1):
         check_count("workers", workers)
+        check_count("num_gpus", num_gpus, least=0)
+        check_count("workers_per_gpu", workers_per_gpu)
         self.workers = workers
         self._gpus = [
             number // workers_per_gpu % num_gpus if num_gpus else None for number in range(workers)

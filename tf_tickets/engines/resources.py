@@ -73,8 +73,10 @@ def use_threads(threads: int) -> None:
         threads: for a single operation, and for operations side by side.
 
     Raises:
-        SettingError: if TensorFlow was used already, with another number.
+        SettingError: if it is no whole number of at least 1, or TensorFlow was used already, with
+            another number.
     """
+    check_count("threads", threads)
     import tensorflow as tf
 
     try:
@@ -94,7 +96,9 @@ def threads_in_use() -> int:
     import tensorflow as tf
 
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or available_cores()
+    # As TensorFlow reads it, which passes over what is no number.
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return chosen or (int(given) if given.isdecimal() else 0) or available_cores()
 
 
 def use_gpu(number: int | None, workers: int) -> None:

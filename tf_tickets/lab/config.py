@@ -4,12 +4,11 @@ import dataclasses
 import importlib.util
 import json
 import os
-import pathlib
 import sys
 from collections.abc import Mapping
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.files import sha256_of_json
+from tf_tickets.files import as_path, sha256_of_json, unsealed
 from tf_tickets.lab.arms import ARMS
 from tf_tickets.lab.data import DATASETS
 from tf_tickets.lab.departures import departures
@@ -203,7 +202,7 @@ class RunConfig(Options):
         Raises:
             SettingError: if a name is unknown or a value cannot work.
         """
-        content = dict(content)
+        content = dict(_mapping("config", content))
         method = {"name": "imp", **_mapping("method", content.pop("method", {}))}
         card = MODELS[content.get("model", "vae")]
         groups = {
@@ -215,8 +214,6 @@ class RunConfig(Options):
         made = {
             name: _made(kind, _mapping(name, options)) for name, (kind, options) in groups.items()
         }
-        if "extensions" in content:
-            content["extensions"] = tuple(content["extensions"])
         return _made(cls, {**content, **made})
 
 
@@ -242,14 +239,17 @@ def read_config(path) -> RunConfig:
             asked for first), or the file.
 
     Raises:
-        FileError: if it cannot be read or is not such a file.
+        FileError: if it cannot be read, is not such a file, or was changed and still has the
+            SHA-256 of what was written.
         SettingError: if the config cannot work.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     path = path / CONFIG if path.is_dir() else path
     try:
-        content = _config_in(json.loads(path.read_text()))
+        content = _config_in(unsealed(path, json.loads(path.read_text())))
         extensions = [os.fspath(each) for each in content.get("extensions", ())]
+    except FileError as error:
+        raise FileError(f"{error} Leave sha256 out of a copy that you change.") from error
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -270,10 +270,13 @@ def load_extensions(paths) -> None:
         paths: of the files.
 
     Raises:
+        SettingError: if these are no paths.
         FileError: if a file is missing, or fails; the message names it and the reason.
     """
+    if not isinstance(paths, list | tuple):
+        raise SettingError(f"`paths` must be a list of files. Received: {paths!r}")
     for path in paths:
-        path = pathlib.Path(path).resolve()
+        path = as_path(path).resolve()
         name = f"tf_tickets_extension_{sha256_of_json(str(path))[:12]}"
         if name in sys.modules:
             continue
@@ -284,7 +287,7 @@ def load_extensions(paths) -> None:
         sys.modules[name] = module  # classes in it can be pickled by this name
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # anybody's code, which may fail in any way
+        except (Exception, SystemExit) as error:  # anybody's code, which may fail in any way
             del sys.modules[name]
             reason = " ".join(str(error).split())
             raise FileError(f"{path} failed: {type(error).__name__}: {reason}") from error

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from tf_tickets import engines
-from tf_tickets.errors import DivergedError, FileError
+from tf_tickets.errors import DivergedError, FileError, SettingError
 from tf_tickets.files import sha256_of
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.description import commit, differences, machine, versions
@@ -66,7 +66,15 @@ def execute(
     Raises:
         SettingError, FileError, DivergedError: as `run` does.
     """
+    _check_kinds(configs, engine)
     return make(prepare_all(configs, output, engine), engine)
+
+
+def _check_kinds(configs, engine):
+    if not isinstance(configs, Sequence) or not all(isinstance(c, RunConfig) for c in configs):
+        raise SettingError("What is to be made must be RunConfigs, such as RunConfig(model='vae').")
+    if not isinstance(engine, EngineOptions):
+        raise SettingError(f"`engine` must be EngineOptions. Received: a {type(engine).__name__}")
 
 
 class Watcher:

@@ -104,8 +104,10 @@ def _kept(path) -> Trial | None:
     if not path.exists():
         return None
     try:
-        return Trial(read_sealed_json(path)["step_seconds"])
-    except (FileError, KeyError):
+        trial = Trial(read_sealed_json(path)["step_seconds"])
+        str(trial)  # which asks for all that a trial is asked
+        return trial
+    except (FileError, KeyError, TypeError, ValueError, AttributeError):
         warnings.warn(f"{path} is damaged; precisions are tried anew.", stacklevel=3)
         return None
 

@@ -6,7 +6,7 @@ import pathlib
 
 from tf_tickets.engines.stage import Stage
 from tf_tickets.errors import FileError
-from tf_tickets.files import write_whole
+from tf_tickets.files import as_path, unsealed, write_sealed_json
 from tf_tickets.lab.config import RunConfig, load_extensions
 from tf_tickets.lab.ending import Ending
 from tf_tickets.lab.metrics import METRICS
@@ -39,15 +39,16 @@ class Run:
         Raises:
             FileError: if there is no run in it, or a file is damaged.
         """
-        path = pathlib.Path(path)
+        path = as_path(path)
         try:
-            content = json.loads((path / paths.CONFIG).read_text())
+            content = unsealed(path / paths.CONFIG, json.loads((path / paths.CONFIG).read_text()))
             config, metric = content["config"], content["metric"]
+            extensions = list(config.get("extensions", ()))
         except OSError as error:
             raise FileError(f"{path} holds no run: it has no {paths.CONFIG}.") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FileError(f"{path / paths.CONFIG} is damaged: {error}.") from error
-        load_extensions(config.get("extensions", ()))
+        load_extensions(extensions)
         return cls(path, RunConfig.from_dict(config), metric)
 
     def save_config(self, asked: RunConfig) -> None:
@@ -62,7 +63,7 @@ class Run:
             "config": self.config.to_dict(),
             "metric": self.metric,
         }
-        write_whole(self.path / paths.CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+        write_sealed_json(self.path / paths.CONFIG, content)
 
     @functools.cached_property
     def settings(self) -> dict:

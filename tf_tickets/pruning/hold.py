@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import check_model, moving_averages, nested_optimizers, retrace
 from tf_tickets.names import NamedVariables, variable_names
 from tf_tickets.protocols import averages_of
@@ -49,6 +50,7 @@ class HeldMasks:
 
     def __init__(self, model: keras.Model, masks, optimizers=()):
         check_model(model)
+        _check_optimizers(optimizers)
         masks = masks_for(model, masks)
         variables = variable_names(model)
         self.variables = NamedVariables({name: variables[name] for name in masks})
@@ -125,6 +127,16 @@ class HeldMasks:
         ]
 
 
+def _check_optimizers(optimizers):
+    listed = optimizers if isinstance(optimizers, list | tuple) else [optimizers]
+    kind = keras.optimizers.Optimizer
+    if listed is not optimizers or not all(isinstance(each, kind) for each in listed):
+        raise SettingError(
+            "`optimizers` must be a list of Keras optimizers. Received: "
+            f"{', '.join(type(each).__name__ for each in listed)}"
+        )
+
+
 def _mask_variable(variable):
     return keras.Variable("ones", shape=variable.shape, dtype=variable.dtype, trainable=False)
 
@@ -164,7 +176,8 @@ def hold(model: keras.Model, masks, optimizers=()):
         UserWarning: on leaving, if removed weights are not zero; they are then set to zero.
 
     Raises:
-        SettingError: if a mask has no variable, or another shape than its variable.
+        SettingError: if a mask has no variable, or another shape than its variable, or `optimizers`
+            are none.
     """
     with holding(model, masks, optimizers) as held:
         yield held

@@ -4,8 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_tickets.errors import SettingError
-from tf_tickets.names import NamedVariables, named, under_names, variable_names
+from tf_tickets.errors import SettingError, check_count
+from tf_tickets.names import (
+    NamedVariables,
+    check_variables,
+    named,
+    under_names,
+    variable_names,
+)
 
 
 class Masks(Mapping):
@@ -20,20 +26,16 @@ class Masks(Mapping):
         masks: variable name -> bool array. The order of the names is kept; it settles ties.
 
     Raises:
-        SettingError: if an array is not boolean.
+        SettingError: if they are no mapping from names, or an array is not boolean.
     """
 
     def __init__(self, masks: Mapping):
-        self._masks = {}
-        for name, mask in masks.items():
-            mask = np.array(mask)
-            if mask.dtype != bool:
-                raise SettingError(
-                    f"A mask must be a bool array, `True` where a weight is kept. "
-                    f"Received: dtype {mask.dtype} for {name}"
-                )
-            mask.flags.writeable = False
-            self._masks[name] = mask
+        if not isinstance(masks, Mapping) or not all(isinstance(name, str) for name in masks):
+            raise SettingError(
+                "`masks` must map names of variables, which are text, to bool arrays. "
+                f"Received: a {type(masks).__name__}"
+            )
+        self._masks = {name: _bool_array(name, mask) for name, mask in masks.items()}
 
     @classmethod
     def all_kept(cls, variables) -> "Masks":
@@ -98,10 +100,12 @@ class Masks(Mapping):
         The control that asks whether a ticket is more than the sparsity of each of its layers.
 
         Args:
-            seed: decides the places, together with the shapes and order of the variables.
+            seed: decides the places, together with the shapes and order of the variables; a whole
+                number, at least 0.
 
         Source: Frankle et al., 2021, arXiv:2009.08576.
         """
+        check_count("seed", seed, least=0)
         random = np.random.default_rng(seed)
         return Masks(
             {name: random.permutation(m.ravel()).reshape(m.shape) for name, m in self.items()}
@@ -155,7 +159,32 @@ class Masks(Mapping):
                 raise SettingError(f"There is no mask for {name}.")
 
     def _check_same_variables(self, other):
+        if not isinstance(other, Masks):
+            raise SettingError(
+                "What masks are compared or joined with must be tt.Masks. Received: a "
+                f"{type(other).__name__}"
+            )
         check_same_variables(self, other, "The masks")
+
+
+def as_array(values) -> np.ndarray:
+    """Return values as an array; as one of an object where they are in rows of unlike lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.asarray(None)
+
+
+def _bool_array(name, mask) -> np.ndarray:
+    """Return a copy of a mask that cannot be written to."""
+    mask = as_array(mask).copy()
+    if mask.dtype != bool:
+        raise SettingError(
+            f"A mask must be a bool array, `True` where a weight is kept. "
+            f"Received: dtype {mask.dtype} for {name}"
+        )
+    mask.flags.writeable = False
+    return mask
 
 
 def check_same_variables(first: Mapping, second: Mapping, what: str) -> None:
@@ -174,7 +203,7 @@ def _named_where(masks, variables) -> Mapping:
     """Return name -> variable; of those that only their paths name, where there is a mask."""
     if isinstance(variables, Mapping | NamedVariables):
         return variables if isinstance(variables, Mapping) else named(variables)
-    return named([variable for variable in variables if variable.path in masks])
+    return named([each for each in check_variables(variables) if each.path in masks])
 
 
 def masks_of(masks) -> Masks:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_tickets.errors import SettingError, check_function
 from tf_tickets.interop import Pruning, PruningSchedule
 from tf_tickets.names import NamedVariables
 from tf_tickets.pruning.hold import HeldMasks
@@ -29,7 +30,8 @@ class GlobalPruning(Pruning):
         select: draws the masks as `pooled_masks` does, from the same arguments.
 
     Raises:
-        SettingError: if `schedule` is no `PruningSchedule`.
+        SettingError: if `schedule` is no `PruningSchedule`, `held` is not what `hold` yields, or
+            `step_fn` no function.
     """
 
     def __init__(
@@ -40,6 +42,12 @@ class GlobalPruning(Pruning):
         pools: Sequence[Collection[str]] | None = None,
         select: Callable[..., Masks] = pooled_masks,
     ):
+        check_function("step_fn", step_fn)
+        if not isinstance(held, HeldMasks):
+            raise SettingError(
+                "`held` must be what tt.hold yields, as in `with tt.hold(model, masks) as held`. "
+                f"Received: a {type(held).__name__}"
+            )
         check_schedule(schedule)
         self._step = step_fn
         self._schedule = schedule

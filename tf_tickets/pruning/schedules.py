@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_tickets.errors import SettingError, check_count
+from tf_tickets.errors import SettingError, check_count, check_number
 from tf_tickets.interop import PruningSchedule
 
 
@@ -65,6 +65,7 @@ class IterativeSparsity(PruningSchedule):
     """
 
     def __init__(self, rate: float = 0.2, rounds: int = 20):
+        check_number("rate", rate)
         if not 0 < rate < 1:
             hint = f" Did you mean {rate / 100:g}?" if 1 < rate < 100 else ""
             raise SettingError(f"`rate` must be in (0, 1). Received: rate={rate}.{hint}")

@@ -110,7 +110,7 @@ def pools_by(pool: str, variables) -> list[set[str]]:
     return [{name} for name in names] if pool == "layer" else [set(names)]
 
 
-def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None:
+def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None = None) -> None:
     """Raise unless there are scores, all finite, of the variables that `within` has masks for.
 
     Raises:
@@ -127,6 +127,8 @@ def check_scores(scores: Mapping[str, np.ndarray], within: Masks | None) -> None
         raise SettingError("There are no scores to choose weights by.")
     _check_arrays(scores)
     if within is not None:
+        if not isinstance(within, Masks):
+            raise SettingError(f"`within` must be tt.Masks. Received: a {type(within).__name__}")
         check_same_variables(scores, within, "The scores and the masks to stay within")
     for name, score in scores.items():
         # The extremes show a NaN or an infinity at a fraction of the cost of `isfinite` on it all.

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 import filelock
 
-from tf_tickets.errors import FileError
+from tf_tickets.errors import FileError, SettingError, check_json
 from tf_tickets.files import (
+    as_path,
     read_json,
     read_sealed_json,
     remove,
@@ -43,24 +44,32 @@ class RunFolder:
         origin: what else is worth noting of the command and machine that made the folder.
 
     Raises:
+        SettingError: if `path` is none, or JSON cannot hold `settings` or `origin`; later, if it is
+            to write to the folder, and is not entered.
         FileError: on entering, if another process works in the folder, if it belongs to other
             settings, or if it cannot be written.
     """
 
     def __init__(self, path, settings: dict, origin: dict | None = None):
-        self.path = pathlib.Path(path)
-        self._origin = origin or {}
+        self.path = as_path(path)
+        check_json("settings", settings)
+        self._origin = {} if origin is None else origin
+        check_json("origin", self._origin)
         # As they come back from run.json: a tuple as a list.
         self.settings = json.loads(json.dumps(settings))
         self._lock = filelock.FileLock(self.path / LOCK)
+        self._is_entered = False
 
     @classmethod
     def named(cls, parent, name: str, settings: dict, origin: dict | None = None) -> "RunFolder":
         """Return the folder for these settings within `parent`: a readable name and a hash."""
-        path = pathlib.Path(parent) / f"{name}-{_short_hash(settings)}"
+        check_json("settings", settings)
+        path = as_path(parent, "parent") / f"{name}-{_short_hash(settings)}"
         return cls(path, settings, origin)
 
     def __enter__(self):
+        if self._is_entered:
+            raise SettingError(f"The run folder {self.path} is entered already.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -78,10 +87,20 @@ class RunFolder:
         except (FileError, OSError):
             self._lock.release()
             raise
+        self._is_entered = True
         return self
 
     def __exit__(self, *exception):
+        self._is_entered = False
         self._lock.release()
+
+    def check_entered(self) -> None:
+        """Raise SettingError unless this process holds the folder, and so may write to it."""
+        if not self._is_entered:
+            raise SettingError(
+                f"The run folder {self.path} is not entered, so another process could write there "
+                "too: use it in `with folder:`."
+            )
 
     def _remove_left_overs(self):
         # What a killed process was writing; with the lock held, nobody else writes here.
@@ -103,7 +122,7 @@ class RunFolder:
             warnings.warn(f"{error} It is written anew, as it is of these settings.", stacklevel=3)
             self._write_settings()
             found = self.settings
-        if found != self.settings:
+        if sha256_of_json(found) != sha256_of_json(self.settings):  # in which NaN equals itself
             raise FileError(
                 f"{self.path} holds a run of other settings (see its run.json). "
                 "Choose another folder."
@@ -149,7 +168,14 @@ class RunFolder:
         Args:
             name: the stage's path within the run, such as "seed-0/round-03/winning".
             made_from: names of the stages that this one was computed from.
+
+        Raises:
+            SettingError: if the folder is not entered, or the name leads out of it.
+            FileError: if a stage that it is made from is not there.
         """
+        self.check_entered()
+        _check_name(name)
+        self._clear_way_to(name)
         with write_whole_folder(self.path / name) as folder:
             yield folder
             write_sealed_json(
@@ -157,12 +183,25 @@ class RunFolder:
                 {"files": hashes(folder), "made_from": self._seals(made_from)},
             )
 
+    def _clear_way_to(self, name):
+        """Remove a file that is in the place of a folder which a stage is in."""
+        for parent in (self.path / name).relative_to(self.path).parents:
+            place = self.path / parent
+            if os.path.lexists(place) and not place.is_dir():
+                warnings.warn(f"{place} is in the way of {name}: it is removed.", stacklevel=4)
+                remove(place)
+
     def is_done(self, name: str, made_from=()) -> bool:
         """Return whether a stage is there, undamaged, and made from the stages as they are now.
 
         One that is not is removed, and named in a warning if it is damaged: a flipped bit, a
         missing file, or a file or a link that leads nowhere in its place.
+
+        Raises:
+            SettingError, FileError: as `stage` does.
         """
+        self.check_entered()
+        _check_name(name)
         folder = self.path / name
         if not os.path.lexists(folder):
             return False
@@ -176,14 +215,23 @@ class RunFolder:
         return up_to_date
 
     def _seals(self, stages):
-        return {stage: sha256_of(self.path / stage / DONE) for stage in stages}
+        try:
+            return {stage: sha256_of(self.path / stage / DONE) for stage in stages}
+        except FileNotFoundError as error:
+            raise FileError(
+                f"What a stage is to be made from is not there: {error.filename}."
+            ) from error
 
     def write_results(self) -> None:
         """Write results.jsonl anew: a line for each finished stage that is a training's.
 
         So a run that asks for less, or is broken off, loses none, and a damaged file is mended. A
         stage whose record is damaged is removed with a warning, as by `is_done`.
+
+        Raises:
+            SettingError: if the folder is not entered.
         """
+        self.check_entered()
         lines = map(as_line, read_records(self.path, self._remove_damaged))
         write_whole(self.path / RESULTS, "".join(lines).encode())
 
@@ -191,6 +239,13 @@ class RunFolder:
         name = stage.relative_to(self.path).as_posix()
         warnings.warn(f"{error} The stage {name} is removed; it can be made again.", stacklevel=4)
         remove(stage)
+
+
+def _check_name(name):
+    """Refuse a stage that would be outside of its run, or all of it."""
+    parts = pathlib.PurePath(name).parts if isinstance(name, str) else ()
+    if not parts or ".." in parts or pathlib.PurePath(name).is_absolute():
+        raise SettingError(f"`name` must be a path within the run. Received: name={name!r}")
 
 
 def _short_hash(settings) -> str:
@@ -246,7 +301,7 @@ def read_origin(path) -> dict:
 
 
 def _read_run(path):
-    path = pathlib.Path(path) / RUN
+    path = as_path(path) / RUN
     if not path.exists():
         raise FileError(f"{path.parent} holds no run: it has no run.json.")
     content = read_sealed_json(path)

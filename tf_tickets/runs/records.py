@@ -1,12 +1,12 @@
 """The records of a run, a line for each ticket: chosen, grouped, and their mean and spread."""
 
 import json
-import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.files import as_path
 from tf_tickets.runs.paths import RESULTS
 from tf_tickets.runs.stages import as_line, is_record, key_of, read_records
 
@@ -53,6 +53,9 @@ class Records(Sequence):
     Args:
         records: dicts with `seed`, `round`, `arm` and `metrics`, a dict of numbers by name.
 
+    Raises:
+        SettingError: if they are no dicts.
+
     Example:
         >>> records = Records.read("saved_models/vae-digits-imp-0123abcd")
         >>> for number, group in records.where(arm="winning").by("round").items():
@@ -62,7 +65,13 @@ class Records(Sequence):
     __hash__ = None
 
     def __init__(self, records: Iterable[dict] = ()):
-        self._records = list(records)
+        self._records = list(records) if isinstance(records, Iterable) else [records]
+        for each in self._records:
+            if not isinstance(each, Mapping):
+                raise SettingError(
+                    "`records` must be dicts, the lines of results.jsonl, as "
+                    f"tt.Records.read(folder) returns them. Received: a {type(each).__name__}"
+                )
 
     @classmethod
     def read(cls, folder) -> "Records":
@@ -74,7 +83,8 @@ class Records(Sequence):
         Raises:
             FileError: if there is neither, or a stage or a line is damaged; the message names it.
         """
-        return cls(read_records(folder)) or read_results(pathlib.Path(folder) / RESULTS)
+        folder = as_path(folder, "folder")
+        return cls(read_records(folder)) or read_results(folder / RESULTS)
 
     def __len__(self):
         return len(self._records)
@@ -109,12 +119,18 @@ class Records(Sequence):
             A dict, value -> Records, in the order of the values.
 
         Raises:
-            SettingError: if a record has no such field.
+            SettingError: if none is named, a record has no such field, or its values have no order.
         """
+        if not names:
+            raise SettingError("`names` must be of one field or more, such as by('round').")
         groups = {}
-        for *values, record in zip(*map(self.field, names), self._records, strict=True):
-            groups.setdefault(tuple(values) if len(names) > 1 else values[0], []).append(record)
-        return {value: Records(groups[value]) for value in sorted(groups)}
+        try:
+            for *values, record in zip(*map(self.field, names), self._records, strict=True):
+                groups.setdefault(tuple(values) if len(names) > 1 else values[0], []).append(record)
+            return {value: Records(groups[value]) for value in sorted(groups)}
+        except TypeError as error:  # such as dicts, or None beside text
+            fields = ", ".join(f"`{name}`" for name in names)
+            raise SettingError(f"Records have no order by {fields}: {error}.") from error
 
     @property
     def dense(self) -> "Records":
@@ -175,7 +191,10 @@ class Records(Sequence):
         Raises:
             SettingError: if a record has no such metric; the message says which it has.
         """
-        return [_known(numbers, metric, "metric") for numbers in self.field(of) if numbers]
+        found = [numbers for numbers in self.field(of) if numbers]
+        if not all(isinstance(numbers, Mapping) for numbers in found):
+            raise SettingError(f"`{of}` is no field that holds a number for each metric.")
+        return [_known(numbers, metric, "metric") for numbers in found]
 
     def mean(self, metric: str, of: str = "metrics") -> float:
         """Return the mean of a metric.
@@ -215,10 +234,10 @@ def read_results(path) -> Records:
         path: the file. If the stages of the run are beside it, each line is compared with its own.
 
     Raises:
-        FileError: if the file is missing, a line is no record, or is not what its stage says; the
-            message names it.
+        FileError: if the file is missing, a line is no record, is not what its stage says, or is
+            missing; the message names it.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     try:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
@@ -229,6 +248,9 @@ def read_results(path) -> Records:
         raise FileError(f"{path} is damaged: a line of it is no record, or is there twice. {_MEND}")
     # As text, in which NaN equals itself.
     of_stages = {as_line(record) for record in read_records(path.parent)}
-    if of_stages and not {as_line(record) for record in records} <= of_stages:
+    lines = {as_line(record) for record in records}
+    if of_stages and not lines <= of_stages:
         raise FileError(f"{path} is damaged: a line of it is not what its stage says. {_MEND}")
+    if not of_stages <= lines:
+        raise FileError(f"{path} is damaged: it lacks a stage that is done. {_MEND}")
     return Records(records)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from tf_tickets.errors import SettingError
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.strategy import check_agreement, is_chief
 
@@ -28,6 +29,8 @@ def shared_folder(folder: RunFolder, strategy: tf.distribute.Strategy) -> Iterat
         FileError: as the folder does.
         SettingError: if the workers have other settings or see other finished stages.
     """
+    if not isinstance(folder, RunFolder):
+        raise SettingError(f"`folder` must be a tt.RunFolder. Received: a {type(folder).__name__}")
     with contextlib.ExitStack() as stack:
         if not is_chief(strategy):
             place = stack.enter_context(tempfile.TemporaryDirectory())

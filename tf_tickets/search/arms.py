@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tf_tickets.engines.stage import Stage, derived_seed
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_function
 from tf_tickets.names import under_names
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.search.bench import Bench
@@ -81,7 +81,7 @@ class Random:
             the same in both arms, unless there is nothing else to redraw.
 
     Raises:
-        SettingError: if `redraws` is neither.
+        SettingError: if `redraws` is neither, or `tickets` is no function.
     """
 
     name = "random"
@@ -94,6 +94,8 @@ class Random:
     ):
         if redraws not in REDRAWS:
             raise SettingError(f"`redraws` must be {' or '.join(REDRAWS)}. Received: {redraws!r}")
+        if tickets is not None:
+            check_function("tickets", tickets)
         self._tickets = tickets
         self.redraws = redraws
 
@@ -150,6 +152,9 @@ class Transferred:
         tickets: `tickets(seed, round)` returns the Ticket: masks of all that may be pruned, and
             weights of some of the variables.
 
+    Raises:
+        SettingError: if `tickets` is no function.
+
     Source: Kalibhat et al., 2021, arXiv:2010.02350, fig. 8.
     """
 
@@ -157,6 +162,7 @@ class Transferred:
     component_starts = ()
 
     def __init__(self, tickets: Callable[[int, int], Ticket]):
+        check_function("tickets", tickets)
         self._tickets = tickets
 
     def sources(self, stage, draw):

@@ -5,11 +5,17 @@ import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
+from tf_tickets.channels.criterion import (
+    EarlyBirdCriterion,
+    check_criterion,
+    penalised_scales,
+    trained_channels,
+)
 from tf_tickets.channels.keys import over_kernels
 from tf_tickets.channels.ranking import ChannelRanking
 from tf_tickets.channels.slim import slim
@@ -17,13 +23,13 @@ from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
 from tf_tickets.engines.plan import Make, Plan
 from tf_tickets.engines.stage import Observer, Stage, checked_seeds, derived_seed
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count, check_whole
 from tf_tickets.pruning.masks import Masks
 from tf_tickets.pruning.prunable import num_values, prunable
 from tf_tickets.runs import paths
 from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.records import Records
-from tf_tickets.search.task import Task
+from tf_tickets.search.task import Task, check_build, check_task
 from tf_tickets.search.training import Training, built_optimizers, why_not_trained
 from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
 from tf_tickets.tickets.ticket import Ticket
@@ -74,8 +80,12 @@ class EarlyBirdSearch:
         **ranking,
     ):
         inspect.signature(ChannelRanking).bind(None, **ranking)
-        _check_numbers(task.num_steps, draw_every, scale_penalty, round_to)
+        check_task(task)
         _check_sparsities(channel_sparsity)
+        for sparsity in channel_sparsity:
+            check_criterion(sparsity, mask_distance, look_back, scale_penalty)
+        check_count("round_to", round_to)
+        _check_draw_every(draw_every, task.num_steps)
         self.task = task
         self.channel_sparsity = tuple(channel_sparsity)
         self.draw_every = draw_every
@@ -250,21 +260,22 @@ def _record(folder, stage):
     return json.loads((folder.path / stage.name / paths.RESULT).read_text())
 
 
-def _check_numbers(num_steps, draw_every, scale_penalty, round_to):
+def _check_draw_every(draw_every, num_steps):
+    check_whole("draw_every", draw_every)
     if not 1 <= draw_every < num_steps:
         raise SettingError(
             f"`draw_every` must be from 1 to below the {num_steps} steps of a training. "
             f"Received: draw_every={draw_every}"
         )
-    for name, value, least in (("scale_penalty", scale_penalty, 0), ("round_to", round_to, 1)):
-        if not value >= least:
-            raise SettingError(f"`{name}` must be at least {least}. Received: {name}={value}")
 
 
 def _check_sparsities(sparsities):
-    if list(sparsities) != sorted(set(sparsities)) or not sparsities:
+    listed = list(sparsities) if isinstance(sparsities, Iterable) else []
+    are_numbers = all(isinstance(each, numbers.Real) for each in listed)
+    if not (listed and are_numbers and listed == sorted(set(listed))):
         raise SettingError(
-            f"`channel_sparsity` must be one number or more, rising. Received: {tuple(sparsities)}"
+            f"`channel_sparsity` must be one number or more, rising, in a list. Received: "
+            f"{sparsities!r}"
         )
 
 
@@ -278,8 +289,9 @@ def rebuild_slim(build: Callable[[int], keras.Model], ticket, trained) -> keras.
 
     Raises:
         FileError: if a file is missing or damaged.
-        SettingError: if they are of another model.
+        SettingError: if they are of another model, or `build` is no function.
     """
+    check_build(build)
     drawn = Ticket.load(ticket)
     model = build(0)
     drawn.apply(model)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_at_least
 from tf_tickets.runs.records import Records
 from tf_tickets.search.pairs import metric_of
 
@@ -14,7 +14,8 @@ def watched_metrics(records: Sequence[dict]) -> tuple[str, ...]:
         records: lines of results.jsonl. Those without a `curve`, of trainings that collapsed before
             their first evaluation, do not count.
     """
-    firsts = [record["curve"][0]["metrics"] for record in records if record.get("curve")]
+    curves = [record["curve"] for record in Records(records) if record.get("curve")]
+    firsts = [curve[0]["metrics"] for curve in curves]
     return tuple(name for name in firsts[0] if all(name in f for f in firsts)) if firsts else ()
 
 
@@ -61,10 +62,12 @@ def early_stopping_steps(
         is none, or if the dense training of the seed collapsed.
 
     Raises:
-        SettingError: if there is no dense record, or one that lacks the metric.
+        SettingError: if there is no dense record, or one that lacks the metric, or the margin is
+            negative.
 
     Source: the quantity is that of Kalibhat et al., 2021, arXiv:2010.02350.
     """
+    check_at_least("margin", margin, 0)
     sign = -1 if higher_is_better else 1
     targets = {}
     for record in Records(records).dense:

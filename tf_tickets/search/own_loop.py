@@ -5,9 +5,16 @@ from collections.abc import Callable
 import keras
 
 from tf_tickets.callbacks import RewindPoint
-from tf_tickets.channels.criterion import EarlyBirdCriterion, penalised_scales, trained_channels
-from tf_tickets.errors import check_count
+from tf_tickets.channels.criterion import (
+    EarlyBirdCriterion,
+    check_criterion,
+    penalised_scales,
+    trained_channels,
+)
+from tf_tickets.channels.scoring import WITHOUT_LOSSES, check_ranking
+from tf_tickets.errors import SettingError, check_count, check_function
 from tf_tickets.interop import PruningSchedule
+from tf_tickets.keras_internals import check_model
 from tf_tickets.optimizers import nested_optimizers, reset_optimizer, without_state
 from tf_tickets.pruning.hold import hold
 from tf_tickets.pruning.masks import Masks
@@ -44,9 +51,10 @@ class LoopedPruning:
 
     Raises:
         SettingError: if `rounds` is no whole number of at least 1, `schedule` is no schedule or
-            leaves a round idle, or `pool` is unknown; in `run`, before anything is trained, if
-            there is no kernel to prune, the last round leaves too few weights, or an optimizer
-            cannot be made anew; and if the rewind point was not reached.
+            leaves a round idle, `pool` is unknown, or another argument is of another kind; in
+            `run`, before anything is trained, if there is no kernel to prune, the last round leaves
+            too few weights, or an optimizer cannot be made anew; and if the rewind point was not
+            reached.
         DivergedError: in `run`, if a training ends with a NaN or infinite weight.
 
     Attributes:
@@ -80,9 +88,16 @@ class LoopedPruning:
         scope=None,
         pool: str = "model",
     ):
+        check_model(model)
+        check_function("train", train)
         check_count("rounds", rounds)
         check_rounds(schedule, rounds)
         check_pool(pool)
+        if not isinstance(rewind_point, RewindPoint | None):
+            raise SettingError(
+                "`rewind_point` must be a tt.callbacks.RewindPoint. Received: a "
+                f"{type(rewind_point).__name__}"
+            )
         self.model = model
         self.data = data
         self.train = train
@@ -145,7 +160,8 @@ class LoopedEarlyBird:
             `tt.callbacks.EarlyBird` takes them.
 
     Raises:
-        SettingError: in `run`, if no channel may go or a number is out of range.
+        SettingError: if an argument is of another kind or out of range; in `run`, if no channel may
+            go.
         DivergedError: in `run`, if a weight becomes NaN or infinite.
 
     Warns:
@@ -172,6 +188,10 @@ class LoopedEarlyBird:
         pool: str = "model",
         by: str = "scale",
     ):
+        check_model(model)
+        check_function("train", train)
+        check_criterion(channel_sparsity, mask_distance, look_back, scale_penalty)
+        check_ranking(pool, by, rankings=WITHOUT_LOSSES)
         self.model = model
         self.data = data
         self.train = train

@@ -6,7 +6,7 @@ from typing import Protocol
 import keras
 
 from tf_tickets.engines.stage import Stage, derived_seed
-from tf_tickets.errors import SettingError, check_count
+from tf_tickets.errors import SettingError, check_count, check_function
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.names import named, under_names
 from tf_tickets.protocols import named_components
@@ -54,8 +54,6 @@ class _Scheduled:
     def __init__(self, schedule, pool):
         if pool not in POOLS:
             raise SettingError(f"`pool` must be one of {', '.join(POOLS)}. Received: pool={pool!r}")
-        if schedule is not None:
-            check_schedule(schedule)
         self.schedule = schedule
         self.pool = pool
 
@@ -118,6 +116,15 @@ def _pools_of(model, kernels, pool) -> list[set]:
     return [each for each in pools if each]
 
 
+def check_draw(draw: Draw) -> None:
+    """Raise SettingError unless the argument `draw` is one."""
+    if not (hasattr(draw, "masks") and hasattr(draw, "trains_first")):
+        raise SettingError(
+            "`draw` must be tt.search.ByMagnitude(schedule), ByScore or the like. Received: a "
+            f"{type(draw).__name__}"
+        )
+
+
 class ByMagnitude(_Scheduled):
     """Prunes the smallest weights of what an earlier stage has trained.
 
@@ -129,7 +136,7 @@ class ByMagnitude(_Scheduled):
         one_shot: prune the dense network at once to each round's sparsity, not the round before.
 
     Raises:
-        SettingError: if `pool` is unknown.
+        SettingError: if `schedule` is no schedule, or `pool` is unknown.
 
     Source: Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1; pools by component: Chen et al.,
     2021, arXiv:2106.00134.
@@ -139,6 +146,7 @@ class ByMagnitude(_Scheduled):
 
     def __init__(self, schedule: PruningSchedule, pool: str = "model", one_shot: bool = False):
         super().__init__(schedule, pool)
+        check_schedule(schedule)
         self.one_shot = one_shot
 
     def source(self, stage):
@@ -164,10 +172,17 @@ class AsSparseAs(ByMagnitude):
         tickets: `tickets(seed, round)` returns a Ticket.
         rounds: how many rounds there are tickets for.
         pool: as `ByMagnitude` takes it.
+
+    Raises:
+        SettingError: if `tickets` is no function, `pool` is unknown, or `rounds` is not a whole
+            number of at least 1.
     """
 
     def __init__(self, tickets: Callable[[int, int], Ticket], rounds: int, pool: str = "model"):
-        super().__init__(None, pool)
+        check_function("tickets", tickets)
+        check_count("rounds", rounds)
+        _Scheduled.__init__(self, None, pool)
+        self.one_shot = False
         self._tickets = tickets
         self._rounds = rounds
         self._schedules = {}
@@ -200,7 +215,8 @@ class ByScore(_Scheduled):
             time by the same factor; the weights that are left are scored anew for each.
 
     Raises:
-        SettingError: if `pool` is unknown or `steps` is not a whole number of at least 1.
+        SettingError: if `score` is no function, `schedule` no schedule, `pool` is unknown, or
+            `steps` is not a whole number of at least 1.
 
     Source: Frankle et al., 2021, arXiv:2009.08576 (pruning at initialization).
     """
@@ -215,6 +231,8 @@ class ByScore(_Scheduled):
         steps: int = 1,
     ):
         super().__init__(schedule, pool)
+        check_schedule(schedule)
+        check_function("score", score)
         check_count("steps", steps)
         self.score = score
         self.steps = steps

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count, check_function, check_mapping, check_whole
+
+_OPTIONAL = ("watch", "test", "check", "prepare", "illustrate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Task:
         illustrate: `illustrate(model, path)` writes a PNG of what the trained model makes.
 
     Raises:
-        SettingError: if a training is evaluated less than once or more often than it has steps.
+        SettingError: if what should be a function is none, or a training is evaluated less than
+            once or more often than it has steps.
     """
 
     build: Callable[[int], keras.Model]
@@ -53,8 +56,31 @@ class Task:
     illustrate: Callable[[keras.Model, pathlib.Path], None] | None = None
 
     def __post_init__(self):
+        for name in ("train", "evaluate", *_OPTIONAL):
+            function = getattr(self, name)
+            if function is not None or name not in _OPTIONAL:
+                check_function(name, function)
+        check_build(self.build)
+        check_mapping("directions", self.directions, "metrics to whether higher is better")
+        check_count("num_steps", self.num_steps)
+        check_whole("evaluations", self.evaluations)
         if not 1 <= self.evaluations <= self.num_steps:
             raise SettingError(
                 f"`evaluations` must be from 1 to the {self.num_steps} steps of a training. "
                 f"Received: evaluations={self.evaluations}"
             )
+
+
+def check_build(build: Callable) -> None:
+    """Raise SettingError unless the argument `build` is a function, which a model is not."""
+    check_function("build", build)
+    if isinstance(build, keras.Model):
+        raise SettingError(
+            "`build` must be a function of a seed that returns a new model. Received: a model"
+        )
+
+
+def check_task(task: Task) -> None:
+    """Raise SettingError unless the argument `task` is one."""
+    if not isinstance(task, Task):
+        raise SettingError(f"`task` must be a tt.search.Task. Received: a {type(task).__name__}")

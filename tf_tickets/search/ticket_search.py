@@ -10,7 +10,7 @@ from tf_tickets.engines.engine import Engine
 from tf_tickets.engines.execute import execute
 from tf_tickets.engines.plan import Make, Plan
 from tf_tickets.engines.stage import Observer, Stage, checked_seeds, derived_seed
-from tf_tickets.errors import SettingError, check_count
+from tf_tickets.errors import SettingError, check_count, check_mapping, check_whole
 from tf_tickets.names import names_of
 from tf_tickets.protocols import named_components
 from tf_tickets.pruning.masks import Masks
@@ -19,8 +19,8 @@ from tf_tickets.runs.folder import RunFolder
 from tf_tickets.runs.records import Records
 from tf_tickets.search.arms import Arm, Random, Winning
 from tf_tickets.search.bench import Bench
-from tf_tickets.search.round_masks import Draw
-from tf_tickets.search.task import Task
+from tf_tickets.search.round_masks import Draw, check_draw
+from tf_tickets.search.task import Task, check_task
 from tf_tickets.search.training import Training, why_not_trained
 from tf_tickets.tickets.snapshot import take_snapshot
 from tf_tickets.tickets.ticket import Ticket
@@ -54,7 +54,8 @@ class TicketSearch:
             survivors then go on; by default every training begins with new optimizers.
 
     Raises:
-        SettingError: if a number is out of range, or two arguments contradict each other.
+        SettingError: if an argument is of another kind or out of range, or two contradict each
+            other.
 
     Source: Kalibhat et al., 2021, arXiv:2010.02350, sec. 3.1; Frankle et al., 2020,
     arXiv:1912.05671 (rewinding); Chen et al., 2021, arXiv:2106.00134 (starts of a discriminator).
@@ -73,7 +74,11 @@ class TicketSearch:
         retries: int = 0,
         rewind_optimizer: bool = False,
     ):
+        check_task(task)
+        check_draw(draw)
         check_count("rounds", rounds)
+        check_count("retries", retries, least=0)
+        check_mapping("starts", starts or {}, "components to what they start from")
         _check_rewind_step(rewind_step, task.num_steps)
         _check_arms(arms)
         draw.check_rounds(rounds)
@@ -340,6 +345,7 @@ def _clear(path):
 
 
 def _check_rewind_step(rewind_step, num_steps):
+    check_whole("rewind_step", rewind_step)
     if not 0 <= rewind_step < num_steps:
         raise SettingError(
             f"`rewind_step` must lie within the training, in [0, {num_steps}). "
@@ -348,9 +354,18 @@ def _check_rewind_step(rewind_step, num_steps):
 
 
 def _check_arms(arms):
+    if not isinstance(arms, Sequence) or not all(map(_is_arm, arms)):
+        raise SettingError(
+            "`arms` must be a list of arms, such as [tt.search.Winning(), tt.search.Random()]. "
+            f"Received: {arms!r:.100}"
+        )
     names = [arm.name for arm in arms]
     if "winning" not in names or len(set(names)) < len(names):
         raise SettingError(
             "`arms` must include Winning(), whose masks the controls take, and no arm twice. "
             f"Received: arms={names}"
         )
+
+
+def _is_arm(value):
+    return hasattr(value, "start") and not isinstance(value, type)

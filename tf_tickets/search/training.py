@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_tickets.costs.memory import peak_memory_bytes
 from tf_tickets.engines.stage import Stage
-from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.errors import DivergedError, SettingError, check_json
 from tf_tickets.names import variable_names
 from tf_tickets.optimizers import optimizers_of
 from tf_tickets.search.convergence import converged_metrics
@@ -140,6 +140,7 @@ def _pair(name, answer) -> tuple[dict, dict]:
             f"`{name}` must return a pair, (metrics: name -> float, protocol: dict). "
             f"Received: {answer!r}"
         )
+    check_json(f"the protocol of {name}", answer[1])
     return _finite_metrics(name, answer[0]), answer[1]
 
 

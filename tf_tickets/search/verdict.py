@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tf_tickets.errors import SettingError, check_at_least
 from tf_tickets.runs.records import Records
 from tf_tickets.search.decision import FIRST_SHARE, MATCH_LEVEL, RANDOM_LEVEL, decide, means_of
 from tf_tickets.search.paired_tests import seeds_for, upper_bound
@@ -133,13 +134,16 @@ def judge(
 
     Raises:
         SettingError: if the records do not hold the metric, in which case the message says which
-            there are, or if none is of the dense arm.
+            there are; if none is of the dense arm, or of the arm that is judged where others are;
+            or if the tolerance is negative.
 
     Source: Kalibhat et al., 2021, arXiv:2010.02350 (what a winning ticket is). The tests are added
     here: non-inferiority by a confidence bound, and a fixed sequence of hypotheses (Maurer,
     Hothorn and Lehmacher, 1995).
     """
     records = Records(records)
+    check_at_least("tolerance", tolerance, 0)
+    _check_arm(records, arm)
     pairs = pair_up(records, metric, higher_is_better, arm, of)
     decision = decide(pairs.gaps, pairs.advantages, pairs.limit(tolerance), pairs.lost)
     comparisons = _comparisons(records, pairs, decision, tolerance, metric, arm, of)
@@ -159,6 +163,14 @@ def judge(
         seeds_needed=_seeds_needed(pairs, index, tolerance) if kind == CANDIDATE else None,
         pairs=pairs,
     )
+
+
+def _check_arm(records, arm):
+    others = [name for name in records.arms if name != "dense"]
+    if others and arm not in others:
+        raise SettingError(
+            f"There is no record of the arm {arm!r} to judge. Choose one of: {', '.join(others)}."
+        )
 
 
 def _comparisons(records, pairs, decision, tolerance, metric, arm, of):
@@ -252,9 +264,11 @@ def last_round_to_ask(
         None as long as a later round can be a ticket.
 
     Raises:
-        SettingError: if a training that has not collapsed lacks the metric.
+        SettingError: if a training that has not collapsed lacks the metric, or the tolerance is
+            negative.
     """
     records = Records(records)
+    check_at_least("tolerance", tolerance, 0)
     begun = set(records.where(arm="dense").seeds)
     wanted = begun if seeds is None else set(seeds)
     if not begun or not wanted <= begun:
@@ -304,7 +318,12 @@ def follow_curve(
             Those on the way may hold fewer metrics than the last one.
         directions: metric -> whether higher is better; None if neither direction is, so that it is
             left out. A metric that is absent is better when lower.
+
+    Raises:
+        SettingError: if it is no such list.
     """
+    if not isinstance(curve, Sequence) or not all(_is_point(each) for each in curve):
+        raise SettingError("`curve` must be a list of dicts, each with a `step` and its `metrics`.")
     directions = directions or {}
     best = {}
     for name in curve[-1]["metrics"] if curve else ():
@@ -313,3 +332,7 @@ def follow_curve(
             values = [point["metrics"][name] for point in curve if name in point["metrics"]]
             best[name] = max(values) if higher_is_better else min(values)
     return best
+
+
+def _is_point(value):
+    return isinstance(value, Mapping) and isinstance(value.get("metrics"), Mapping)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tf_tickets.errors import FileError, SettingError
+from tf_tickets.files import as_path
 from tf_tickets.keras_internals import check_model, constraints_of, holders_of, retrace
 from tf_tickets.names import variable_names
 from tf_tickets.pruning.hold import HeldMasks, MaskConstraint
@@ -106,7 +107,7 @@ def save_held(model: keras.Model, path: str | os.PathLike, masks=None) -> pathli
         >>> model = keras.models.load_model("held.keras")
     """
     check_model(model)
-    path = pathlib.Path(path)
+    path = as_path(path)
     if path.suffix != ".keras":
         raise SettingError(f"`path` must end in .keras. Received: {path}")
     masks = masks_of_zeros(model) if masks is None else masks_for(model, masks)

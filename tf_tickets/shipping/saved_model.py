@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.files import write_whole_folder
+from tf_tickets.files import as_text_path, write_whole_folder
 from tf_tickets.keras_internals import check_model
 from tf_tickets.protocols import named_components
 from tf_tickets.shipping.packed_weights import PackedWeights, worth_packing
@@ -64,7 +64,7 @@ def export_saved_model(
     check_model(model)
     if weights not in ("packed", "dense"):
         raise SettingError(f'`weights` must be "packed" or "dense". Received: weights={weights!r}.')
-    path = pathlib.Path(path)
+    path = as_text_path(path)
     models = {"serving_default": model, **named_components(model)}
     inputs_of = {name: inputs if part is model else None for name, part in models.items()}
     chosen = worth_packing(model) if weights == "packed" else []

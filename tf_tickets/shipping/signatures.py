@@ -47,7 +47,7 @@ def signature(model: keras.Model, inputs, packed: PackedWeights):
         SettingError: if the model cannot answer so, with the reason in one line.
         Changing: if it assigns some of the packed weights.
     """
-    specs = input_specs(model) if inputs is None else inputs
+    specs = input_specs(model) if inputs is None else _checked(inputs)
     try:
         return _trace(model, specs, packed)
     except (SettingError, Changing):
@@ -60,6 +60,16 @@ def signature(model: keras.Model, inputs, packed: PackedWeights):
             f"{model.name} cannot be called on {_described(specs)}. If it takes something else, "
             f"give `inputs`. The reason: {' '.join(str(error).split())[:_LONGEST_REASON]}"
         ) from error
+
+
+def _checked(inputs):
+    for each in keras.tree.flatten(inputs):
+        if not isinstance(each, tf.TypeSpec):
+            raise SettingError(
+                "`inputs` must be a tf.TensorSpec, or a structure of them. Received: a "
+                f"{type(each).__name__}"
+            )
+    return inputs
 
 
 def _trace(model, specs, packed):

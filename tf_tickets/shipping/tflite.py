@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.files import write_whole
+from tf_tickets.files import as_text_path, write_whole
 from tf_tickets.keras_internals import check_model, layers_of
 from tf_tickets.shipping.saved_model import export_saved_model
 
@@ -77,7 +77,7 @@ def export_tflite(
     check_model(model)
     if weights not in ("sparse", "dense"):
         raise SettingError(f'`weights` must be "sparse" or "dense". Received: weights={weights!r}.')
-    path = pathlib.Path(path)
+    path = as_text_path(path)
     if not path.name:
         raise SettingError(f"`path` must name a file, such as model.tflite. Received: {path}")
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_mapping
 from tf_tickets.keras_internals import (
     adapted_state,
     check_model,
@@ -17,6 +17,7 @@ from tf_tickets.keras_internals import (
 )
 from tf_tickets.names import under_names, variable_names
 from tf_tickets.optimizers import optimizers_of
+from tf_tickets.pruning.masks import as_array
 
 
 def take_snapshot(model: keras.Model, optimizer: bool = False) -> dict[str, np.ndarray]:
@@ -45,11 +46,14 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
         snapshot: variable name -> array, as `take_snapshot` returns it.
 
     Raises:
-        SettingError: if the snapshot is of another model, or of one whose layers have adapted to
+        SettingError: if the snapshot maps no names to arrays of real numbers; if it is of another
+            model, or of one whose layers have adapted to
             something else, or a value has no equal in the type of its variable; the message names
             the first difference.
     """
+    check_mapping("snapshot", snapshot, "names of variables to arrays, as tt.take_snapshot does")
     snapshot = under_names(model, snapshot)
+    snapshot = {name: check_real(name, value) for name, value in snapshot.items()}
     _check_adapted(model, snapshot)
     snapshot = {name: value for name, value in snapshot.items() if not _is_adapted(name)}
     optimizer = any(name.startswith("optimizer/") for name in snapshot)
@@ -65,6 +69,16 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
         variable.assign(snapshot[name])
     if update_constants(model):
         retrace(model, answers=True)  # a trace holds constants as they were
+
+
+def check_real(name: str, value) -> np.ndarray:
+    """Return the value of a variable as an array; SettingError if it is not one of real numbers."""
+    array = as_array(value)
+    if not np.can_cast(array.dtype, np.float64):  # bfloat16 can be, text and complex cannot
+        raise SettingError(
+            f"Weights must be arrays of real numbers. Received for {name}: {array.dtype}"
+        )
+    return array
 
 
 def _check_same_bits(name, value, dtype):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import pathlib
 from collections.abc import Mapping
 
 import keras
@@ -10,10 +9,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tf_tickets.errors import FileError, SettingError
-from tf_tickets.files import write_whole
+from tf_tickets.errors import FileError, SettingError, check_json, check_mapping
+from tf_tickets.files import as_path, write_whole
 from tf_tickets.pruning.masks import Masks, masks_for
-from tf_tickets.tickets.snapshot import restore_snapshot, take_snapshot
+from tf_tickets.tickets.snapshot import check_real, restore_snapshot, take_snapshot
 
 _FORMAT = "tf_tickets.ticket.1"
 
@@ -28,7 +27,8 @@ class Ticket:
         config: how the ticket was found; anything that JSON can hold.
 
     Raises:
-        SettingError: if `masks` are no Masks, or a mask has no weights of its shape.
+        SettingError: if `masks` are no Masks, a mask has no weights of its shape, weights are no
+            real numbers, or JSON cannot hold `config`.
 
     Example:
         ticket = tt.Ticket.load("winning_ticket/ticket.safetensors")
@@ -43,10 +43,14 @@ class Ticket:
                 "`masks` must be tt.Masks, bool arrays by variable name, such as "
                 f"tt.Masks({{name: array > 0}}). Received: {type(masks).__name__}"
             )
+        check_mapping("weights", weights, "names of variables to arrays")
+        check_json("config", config)
         self.masks = masks
         self.config = dict(config)
         # In C order, which is how they are written.
-        self.weights = {path: np.array(value, order="C") for path, value in weights.items()}
+        self.weights = {
+            path: np.array(check_real(path, value), order="C") for path, value in weights.items()
+        }
         for path, mask in masks.items():
             if path not in self.weights or self.weights[path].shape != mask.shape:
                 raise SettingError(f"There are no weights of shape {mask.shape} for {path}.")
@@ -83,8 +87,10 @@ class Ticket:
         file is replaced, and no reader ever sees half of one.
 
         Raises:
+            SettingError: if `path` is none.
             OSError: if it cannot be written.
         """
+        path = as_path(path)
         tensors = {}
         for name, value in self.weights.items():
             if name in self.masks:
@@ -109,9 +115,10 @@ class Ticket:
         """Read a ticket file.
 
         Raises:
+            SettingError: if `path` is none.
             FileError: if the file is missing, damaged, or no ticket; the message names it.
         """
-        tensors, header = _read(pathlib.Path(path))
+        tensors, header = _read(as_path(path))
         try:
             masks = {
                 name: _unpack(tensors[f"mask:{name}"], tuple(shape))
@@ -127,7 +134,8 @@ class Ticket:
                 weights[name] = weights[name].view("bfloat16")
             return cls(Masks(masks), weights, header["config"])
         except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            raise FileError(f"{path} is no ticket that this version can read: {error}.") from error
+            reason = str(error).rstrip(".")
+            raise FileError(f"{path} is no ticket that this version can read: {reason}.") from error
 
 
 def _read(path):

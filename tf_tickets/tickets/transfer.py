@@ -44,6 +44,8 @@ def transfer_ticket(
         SettingError: if the parts differ, naming the first layer that does, if there is no such
             part, or if the ticket is for another model or prunes nothing of the part.
     """
+    if not isinstance(ticket, Ticket):
+        raise SettingError(f"`ticket` must be a tt.Ticket. Received: a {type(ticket).__name__}")
     for model in (source, target):
         check_model(model)
     parts = [

@@ -126,5 +126,7 @@ def test_features_whose_kernel_overflows_have_no_distance():
 
 
 def test_features_without_rows_are_refused():
-    with pytest.raises(SettingError, match=r"Received: \(4,\) and \(4,\)"):
+    with pytest.raises(
+        SettingError, match=r"`real` must have a row for each image.* Received: shape \(4,\)"
+    ):
         kernel_distance(np.zeros(4), np.zeros(4))

@@ -53,7 +53,9 @@ def test_few_images_make_few_parts_of_two_or_more(num_images, num_parts):
 
 
 def test_no_part_is_no_score():
-    with pytest.raises(SettingError, match=r"`num_splits` must be 1 or more. Received: 0"):
+    with pytest.raises(
+        SettingError, match=r"`num_splits` must be at least 1. Received: num_splits=0"
+    ):
         classifier_score(np.zeros((4, 2)), num_splits=0)
 
 

@@ -27,5 +27,5 @@ def test_magnitude_scores_are_absolute_values(model):
 
 
 def test_a_model_is_not_scored_as_if_it_were_variables(model):
-    with pytest.raises(SettingError, match=r"tt\.prunable\(model\).* Received: a model"):
+    with pytest.raises(SettingError, match=r"tt\.prunable\(model\).* Received: a Functional"):
         magnitude_scores(model)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count, check_whole
 from tf_tickets.lab.data import parts
 from tf_tickets.lab.data.facts import digest_of, image_shape, resolve_card, resolve_size
 from tf_tickets.lab.data.pixels import to_float
@@ -131,7 +131,7 @@ def steps_per_epoch(dataset: ImageDataset, batch_size: int) -> int:
     Raises:
         SettingError: if `batch_size` is below 1 or above the number of images.
     """
-    _at_least("batch_size", batch_size, 1)
+    check_count("batch_size", batch_size)
     if batch_size > dataset.num_images:
         raise SettingError(
             f"`batch_size` must not exceed the {dataset.num_images} images of {dataset.digest}. "
@@ -165,10 +165,11 @@ def training_batches(
         SettingError: if an argument has a value that cannot work.
     """
     num_steps = steps_per_epoch(dataset, batch_size)
+    check_whole("seed", seed)
     if not 0 <= seed < 2**31:
         raise SettingError(f"`seed` must be in [0, 2**31). Received: seed={seed}.")
-    _at_least("start_step", start_step, 0)
-    _at_least("stop_step", stop_step, start_step)
+    check_count("start_step", start_step, least=0)
+    check_count("stop_step", stop_step, least=start_step)
     first_epoch = start_step // num_steps
     epochs = tf.data.Dataset.range(first_epoch, -(-stop_step // num_steps))
     shuffled = _shuffled_rows if dataset.in_memory else _shuffled_images
@@ -208,9 +209,3 @@ def _finish(dataset: tf.data.Dataset, length: int) -> tf.data.Dataset:
 
 def _with_float_image(images, labels):
     return to_float(images), labels
-
-
-def _at_least(what: str, value: int, minimum: int) -> int:
-    if value < minimum:
-        raise SettingError(f"`{what}` must be at least {minimum}. Received: {what}={value}.")
-    return value

@@ -1,6 +1,6 @@
 """What can be said of a data set without reading its images, nor loading TensorFlow."""
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count
 from tf_tickets.lab.data import DATASETS
 from tf_tickets.lab.data.card import SPLITS, DatasetCard
 
@@ -26,16 +26,15 @@ def resolve_card(name: str, split: str, limit: int | None, data_dir: str | None)
     """Return the card of a data set in a folder, if it has the split; arguments as of `load`."""
     if split not in SPLITS:
         raise SettingError(f"Unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
-    if limit is not None and limit < 1:
-        raise SettingError(f"`limit` must be at least 1. Received: limit={limit}.")
+    if limit is not None:
+        check_count("limit", limit)
     return DATASETS[name].at(data_dir)
 
 
 def resolve_size(image_size: int | None) -> int:
     """Return the side of images in pixels, 32 by default."""
     size = _IMAGE_SIZE if image_size is None else image_size
-    if size < 8:
-        raise SettingError(f"`image_size` must be at least 8. Received: image_size={size}.")
+    check_count("image_size", size, least=8)
     return size
 
 

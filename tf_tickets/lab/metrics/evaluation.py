@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.errors import DivergedError, SettingError
+from tf_tickets.errors import DivergedError, SettingError, check_count
 from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.metrics.accuracy import classifier_accuracy
 from tf_tickets.lab.metrics.card import Metric
@@ -92,8 +92,7 @@ class Evaluator:
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
         ):
-            if value < least:
-                raise SettingError(f"`{name}` must be {least} or more. Received: {value}.")
+            check_count(name, value, least)
         self._real = real
         self._extractors = {extractor.kind: extractor for extractor in extractors}
         self._num_samples = num_samples

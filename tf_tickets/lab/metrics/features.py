@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_tickets import interop
 from tf_tickets.engines import threads_in_use
 from tf_tickets.errors import FileError, SettingError
-from tf_tickets.files import sha256_of, sha256_of_json, write_whole
+from tf_tickets.files import as_path, sha256_of, sha256_of_json, write_whole
 from tf_tickets.lab.cache import in_cache_folder
 from tf_tickets.lab.metrics import classifier
 from tf_tickets.lab.metrics.images import float_images
@@ -178,6 +178,7 @@ def load_inception(address: str | os.PathLike) -> FeatureExtractor:
     Raises:
         FileError: if there is no such module, it is damaged, or it gives other outputs.
     """
+    as_path(address, "address")
     tf_gan = interop.inception_metrics()
     module, digest = _load_module(os.fspath(address), tf_gan.tfhub)
     size = tf_gan.INCEPTION_DEFAULT_IMAGE_SIZE

@@ -15,7 +15,10 @@ def check_rows(values, name: str) -> np.ndarray:
     Raises:
         SettingError: if they are of another shape or kind, or there is no image.
     """
-    rows = np.asarray(values)
+    try:
+        rows = np.asarray(values)
+    except ValueError:  # of unlike lengths
+        rows = np.asarray(None)
     if rows.ndim != 2 or 0 in rows.shape:
         raise SettingError(
             f"{name} must have a row for each image, shape (n, d), and one image at least. "

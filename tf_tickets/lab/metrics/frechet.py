@@ -28,6 +28,9 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
 
     from tf_tickets import interop
 
+    for name, moments in (("real", real), ("generated", generated)):
+        if not isinstance(moments, Moments):
+            raise SettingError(f"`{name}` must be Moments. Received: a {type(moments).__name__}")
     if real.mean.shape != generated.mean.shape:
         raise SettingError(
             "A Frechet distance needs moments of the same features. Received: "

@@ -24,7 +24,12 @@ def float_images(images, image_shape=(None, None, None), of: str = "The images")
     Warns:
         UserWarning: if they are floats that begin at 0 and go beyond 2, such as 0 to 255.
     """
-    images = tf.convert_to_tensor(images)
+    try:
+        images = tf.convert_to_tensor(images)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"{of} must be an array of shape (n, h, w, c). Received: a {type(images).__name__}"
+        ) from error
     _check_shape(images.shape, image_shape, of)
     if not (images.dtype.is_floating or images.dtype == tf.uint8):
         raise SettingError(

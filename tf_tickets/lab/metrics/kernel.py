@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.metrics.card import Metric
+from tf_tickets.lab.metrics.finite import check_rows
 
 
 def kernel_distance(real, generated) -> float:
@@ -36,8 +37,8 @@ def kernel_distance(real, generated) -> float:
 
     from tf_tickets import interop
 
-    real, generated = np.asarray(real), np.asarray(generated)
-    if real.ndim != 2 or real.shape != generated.shape or len(real) < 2:
+    real, generated = check_rows(real, "`real`"), check_rows(generated, "`generated`")
+    if real.shape != generated.shape or len(real) < 2:
         raise SettingError(
             "A kernel distance needs features (n, d) of as many real as generated images, and at "
             f"least 2 of each. Received: {real.shape} and {generated.shape}."

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count
 
 
 class Moments:
@@ -20,6 +20,7 @@ class Moments:
     """
 
     def __init__(self, num_features: int):
+        check_count("num_features", num_features)
         self.count = 0
         self.mean = np.zeros(num_features)
         self._scatter = np.zeros((num_features, num_features))

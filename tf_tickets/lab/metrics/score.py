@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import check_count
 from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.metrics.finite import check_finite, check_rows
 
@@ -43,8 +43,7 @@ def classifier_score(logits, num_splits: int = 10) -> float:
 
     from tf_tickets import interop
 
-    if num_splits < 1:
-        raise SettingError(f"`num_splits` must be 1 or more. Received: {num_splits}.")
+    check_count("num_splits", num_splits)
     logits = check_rows(logits, "`logits`").astype(np.float64)
     check_finite(logits, "logits")
     with np.errstate(over="ignore"):

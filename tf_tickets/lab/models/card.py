@@ -2,9 +2,10 @@
 
 import dataclasses
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 
-from tf_tickets.errors import SettingError
+from tf_tickets.errors import SettingError, check_count, check_mapping
 from tf_tickets.lab.models.initializers import INITIALIZERS, check_initializer, initialize
 from tf_tickets.lab.models.training_options import Training
 
@@ -114,14 +115,15 @@ class ModelCard:
         return resolved
 
     def _check(self, options):
+        check_mapping("options", options, "names of options to values")
         known = self.defaults
         for option, value in options.items():
             if option not in known:
                 raise SettingError(
                     f"{self.name} has no option {option!r}. Its options are: {', '.join(known)}."
                 )
-            if option in _SIZES and value < 1:
-                raise SettingError(f"`{option}` must be at least 1. Received: {option}={value}.")
+            if option in _SIZES and value is not None:
+                check_count(option, value)
         check_initializer(options.get("initializer", INITIALIZERS[0]))
 
     def recipe_fields(self, dataset: str) -> dict:
@@ -138,6 +140,7 @@ class ModelCard:
 
     def build(self, image_shape: tuple[int, int, int], **options):
         """Return a new, uncompiled model: see `models.build`."""
+        _check_shape(image_shape)
         resolved = self.resolved_options(options)
         of_class = {name: resolved.pop(name) for name in self.family.options}
         initializer = resolved.pop("initializer")
@@ -145,3 +148,12 @@ class ModelCard:
         initialize(networks, initializer)
         name = self.name.replace("-", "_")
         return self.family.model_class()(*networks, **of_class, name=name)
+
+
+def _check_shape(shape):
+    whole = isinstance(shape, list | tuple) and all(isinstance(n, numbers.Integral) for n in shape)
+    if not whole or len(shape) != 3 or min(shape) < 1:
+        raise SettingError(
+            "`image_shape` must be (height, width, channels), whole numbers of at least 1. "
+            f"Received: image_shape={shape!r}"
+        )

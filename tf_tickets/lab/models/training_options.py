@@ -123,6 +123,8 @@ class GanTraining(Training):
     def check(self, card) -> None:
         """Raise SettingError over an option that means nothing for a model."""
         super().check(card)
+        if "loss" not in card.defaults:
+            refuse("training", f"is that of a GAN, which {card.name} is not", type(self).__name__)
         loss = card.defaults["loss"]
         if self.distill_discriminator and not gan_losses.LOSSES[loss].gives_probabilities:
             expected = (

@@ -1,6 +1,5 @@
 """What is seen of searches while they run: a progress bar, and TensorBoard logs."""
 
-import contextlib
 import pathlib
 import shutil
 
@@ -8,8 +7,8 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
+from tf_tickets.callbacks.pruning_report import writing_log
 from tf_tickets.engines import Observer, Progress, Stage
-from tf_tickets.errors import FileError
 from tf_tickets.runs.records import collapsed
 
 
@@ -187,14 +186,9 @@ class TensorBoardLog(Observer):
                     tf.summary.scalar(name, value)
             writer.close()
 
-    @contextlib.contextmanager
     def _faults_named(self):
-        """Name the file in what TensorFlow would call exhausted, as it calls a full memory too."""
-        try:
-            yield
-        except tf.errors.OpError as error:
-            reason = " ".join(str(error.message).split())[-200:]
-            raise FileError(
-                f"Cannot write the TensorBoard log in {self._folder}: {reason}. Finished rounds "
-                "are kept; make room, or remove what is in the way, and run the same command again."
-            ) from error
+        return writing_log(
+            self._folder,
+            "Finished rounds are kept; make room, or remove what is in the way, and run the same "
+            "command again.",
+        )

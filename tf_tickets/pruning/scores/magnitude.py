@@ -2,10 +2,8 @@
 
 import warnings
 
-import keras
 import numpy as np
 
-from tf_tickets.errors import SettingError
 from tf_tickets.names import named
 from tf_tickets.pruning.zeros import has_yet_to_learn
 
@@ -20,7 +18,7 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
         variables: Keras variables, as `prunable` returns them.
 
     Raises:
-        SettingError: if they are a model.
+        SettingError: if they are no variables.
 
     Warns:
         UserWarning: if a variable is zero everywhere; the message names it.
@@ -28,10 +26,6 @@ def magnitude_scores(variables) -> dict[str, np.ndarray]:
     Source: Han et al., 2015, arXiv:1506.02626; Kalibhat et al., 2021,
     arXiv:2010.02350, sec. 3.1.
     """
-    if isinstance(variables, keras.Model):
-        raise SettingError(
-            "`variables` must be kernels, as tt.prunable(model) returns them. Received: a model."
-        )
     values = {name: variable.numpy() for name, variable in named(variables).items()}
     zero = [name for name, value in values.items() if has_yet_to_learn(value)]
     if zero:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_tickets.errors import DivergedError
+from tf_tickets.pruning.selection import check_scores
 
 
 def normalized_scores(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -18,8 +19,10 @@ def normalized_scores(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         scores: variable name -> float array, of one network.
 
     Raises:
-        DivergedError: if all scores are zero, so that they choose nothing.
+        SettingError: if there is no score, or they are no arrays of real numbers.
+        DivergedError: if a score is NaN or infinite, or all are zero, so that they choose nothing.
     """
+    check_scores(scores)
     total = sum(float(np.abs(score).sum(dtype="float64")) for score in scores.values())
     if total == 0:
         raise DivergedError(

@@ -35,7 +35,7 @@ def synflow_scores(
         between the layers of `linear_twin` keeps signs, as sums do and differences do not.
 
     Raises:
-        SettingError: if the network is neither Functional nor Sequential.
+        SettingError: if the network is neither Functional nor Sequential, or has no such variable.
 
     Source: Tanaka et al., 2020, arXiv:2006.05467.
     """
@@ -60,14 +60,26 @@ class SynapticFlow:
         self._scores = tf.function(self._scores_of_twin, jit_compile=False)
 
     def __call__(self, variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
-        """Return name -> float64 array for each of the variables."""
-        original_of = {}
+        """Return name -> float64 array for each of the variables.
+
+        Raises:
+            SettingError: if one is no weight of the network that its twin has.
+        """
+        asked, original_of = named(variables), {}
         for original, copy in self._pairs:
             copy.assign(np.abs(original.numpy().astype("float64")))
             original_of[id(copy)] = id(original)
         originals = [original_of[id(copy)] for copy in self._twin.trainable_weights]
+        self._check_there(asked, originals)
         scores = dict(zip(originals, self._scores(), strict=True))
-        return {name: scores[id(v)].numpy() for name, v in named(variables).items()}
+        return {name: scores[id(v)].numpy() for name, v in asked.items()}
+
+    def _check_there(self, variables, ids):
+        for name, variable in variables.items():
+            if id(variable) not in ids:
+                raise SettingError(
+                    f"{name} is no variable of {self._twin.name} that SynFlow scores."
+                )
 
     def _scores_of_twin(self):
         ones = [tf.ones((1, *given.shape[1:]), tf.float64) for given in self._twin.inputs]
