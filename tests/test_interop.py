@@ -184,8 +184,8 @@ def test_a_sparsity_in_percent_is_recognised(name):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_what_tf_mot_refuses_is_a_setting_error(name):
-    with pytest.raises(SettingError, match="begin_step should be >= 0"):
-        getattr(interop, name)(**{**SCHEDULES[name], "begin_step": -1})
+    with pytest.raises(SettingError, match="begin_step should be <= end_step"):
+        getattr(interop, name)(**{**SCHEDULES[name], "begin_step": 5, "end_step": 3})
 
 
 def test_a_last_sparsity_that_is_not_reached_is_told_of():

@@ -357,6 +357,7 @@ IN_ANOTHER_PROCESS = """
 """
 
 
+@pytest.mark.slow
 def test_tickets_apply_in_a_process_in_which_other_layers_were_made_first(tmp_path):
     """Of an average, of two equal backbones, of a nest of layers without a name, and all others."""
     keras.utils.set_random_seed(3)

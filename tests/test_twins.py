@@ -165,9 +165,7 @@ def through_file(model, name, kind, folder):
     return loaded
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), slow_but(FILES, ("averaged", ".keras"), ("towers", ".h5"))
-)
+@pytest.mark.parametrize(("name", "kind"), slow_but(FILES, ("averaged", ".keras")))
 def test_what_is_ours_goes_both_ways_through_a_file(name, kind, tmp_path):
     """Zeros, names, snapshots, rewind points and tickets, made before loading or after."""
     model, before = build(name), tt.callbacks.RewindPoint(step=1)

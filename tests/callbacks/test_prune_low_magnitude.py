@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_tickets as tt
 from tests import processes
 from tests.callbacks.small_training import INPUTS, POOL, Interrupt, dense_net, fit, num_zeros
+from tests.quick import slow_but
 from tf_tickets.callbacks import prune_low_magnitude
 from tf_tickets.interop import PruningSchedule
 from tf_tickets.names import named
@@ -92,7 +93,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("case", OPTIMIZERS)
+@pytest.mark.parametrize("case", slow_but(OPTIMIZERS, "adamw", "accumulation", "eager"))
 def test_zeros_stay_zero_through_fit_and_a_second_fit(case):
     model = OPTIMIZERS[case]()
     callback = tt.callbacks.PruneLowMagnitude(gradual())

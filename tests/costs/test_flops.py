@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.quick import slow_but
 from tf_tickets.costs import counter
 from tf_tickets.costs.flops import count_flops, training_flops
 from tf_tickets.errors import SettingError
@@ -463,7 +464,7 @@ def kernels_only(monkeypatch):
     monkeypatch.setattr(counter, "_flops_of_weights", lambda *args: (original(*args)[0], 0))
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", slow_but(models.MODELS, "linear-ae", "vae", "dcgan"))
 def test_a_training_step_does_what_is_counted(name, kernels_only, monkeypatch):
     """Two updates of the discriminator with the hinge loss, one with the others.
 
@@ -480,7 +481,7 @@ def test_a_training_step_does_what_is_counted(name, kernels_only, monkeypatch):
     assert training_flops(model, num_steps=1, batch_size=2) == operations
 
 
-@pytest.mark.parametrize("name", ["wgan", "dcgan-shared", "resnet-dcgan"])
+@pytest.mark.parametrize("name", slow_but(["wgan", "dcgan-shared", "resnet-dcgan"], "wgan"))
 def test_a_gradient_penalty_takes_what_is_counted_but_for_the_ends(name, kernels_only):
     """Of its six passes, some leave out the gradient of the image or of the last layer."""
     plain = small(name, critic_steps=1)

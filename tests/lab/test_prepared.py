@@ -139,6 +139,7 @@ def test_a_transfer_takes_what_it_is_not_given_from_the_run(made):
     assert prepared.asked.model == "dcgan" and note in prepared.notes
 
 
+@pytest.mark.slow
 def test_a_transfer_between_unlike_models_is_refused_with_those_that_could(made):
     with pytest.raises(SettingError, match=r"cannot go to sngan\..*could go to .*dcgan-shared"):
         training = tt.lab.GanTraining(batch_size=16)

@@ -59,6 +59,7 @@ def test_both_networks_of_a_gan_are_trained_as_its_authors_set_it(model, kind, s
         assert {name: config[name] for name in settings} == pytest.approx(settings)
 
 
+@pytest.mark.slow
 def test_the_generator_of_the_digits_wgan_gets_gradients():
     """Clipping at 0.01, which is for wide critics, would leave it gradients of 1e-9."""
     recipe = recipes.resolve("wgan", "digits")

@@ -86,22 +86,18 @@ def count_files(folder):
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
+@pytest.mark.slow
 @by_each_engine
 @pytest.mark.parametrize(
     ("model", "moments"),
     [
         ("vae", [(20, 0.003)]),
-        pytest.param("sngan", [(18, 0.02)], marks=pytest.mark.slow),
-        pytest.param(
+        ("sngan", [(18, 0.02)]),
+        (
             "vae",
             [(1, 0.0), (2, 0.1), (8, 0.0), (12, 0.0), (16, 0.05), (24, 0.0), (34, 0.0), (40, 0.1)],
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
-            "sngan",
-            [(1, 0.0), (4, 0.0), (8, 0.0), (12, 0.05), (16, 0.0), (20, 0.0), (24, 0.1)],
-            marks=pytest.mark.slow,
-        ),
+        ("sngan", [(1, 0.0), (4, 0.0), (8, 0.0), (12, 0.05), (16, 0.0), (20, 0.0), (24, 0.1)]),
     ],
     ids=["vae-once", "sngan-once", "vae-often", "sngan-often"],
 )

@@ -171,7 +171,8 @@ def test_early_bird_tickets_are_smaller_models_and_resumed(run_here, outcome_of,
     assert [{**r, **machine} for r in after] == before
 
 
-@pytest.mark.parametrize("method", [pytest.param("grasp", marks=pytest.mark.slow), "synflow"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["grasp", "synflow"])
 def test_both_networks_of_a_gan_are_pruned_before_they_are_trained(
     method, run_here, outcome_of, tmp_path
 ):

@@ -113,6 +113,7 @@ def test_running_it_again_makes_nothing_again(by_record, transferred, run_here, 
     assert heads in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [

@@ -264,7 +264,7 @@ def test_the_optimizer_can_be_a_part_of_the_rewind_point(tmp_path):
 
 
 @pytest.mark.parametrize("redraws", ["component", "all"])
-@pytest.mark.parametrize("start", ["rewind", "fresh", "trained"])
+@pytest.mark.parametrize("start", slow_but(["rewind", "fresh", "trained"], "rewind"))
 def test_the_random_arm_redraws_what_is_pruned_alone(tmp_path, redraws, start):
     task = tt.search.Task(build_pair, train, evaluate, NUM_STEPS)
     draw = tt.search.ByMagnitude(tt.IterativeSparsity(0.2, 2))
@@ -476,6 +476,7 @@ def assert_masked(found, part, start):
         np.testing.assert_array_equal(value, np.where(mask, start[name], 0), err_msg=name)
 
 
+@pytest.mark.slow
 def test_each_component_is_pruned_by_a_threshold_of_its_own(tmp_path):
     sizes = {"encoder": 8 * 12 + 12 * 6, "decoder": 6 * 8}
     records, path = search(tmp_path / "own", build=build_pair, pool="component")
@@ -513,7 +514,7 @@ def test_pools_of_components_want_every_kernel_in_one(tmp_path):
         search(tmp_path, pool="component")
 
 
-@pytest.mark.parametrize("start", ["rewind", "trained", "fresh"])
+@pytest.mark.parametrize("start", slow_but(["rewind", "trained", "fresh"], "trained"))
 def test_a_component_starts_from_what_it_is_told(tmp_path, start):
     drawn = []
 
@@ -917,7 +918,7 @@ def test_a_schedule_of_tf_mot_that_prunes_in_every_round_is_followed(tmp_path):
     assert [r["weight_sparsity"] for r in of_arm(records, "winning")] == [0.25, 0.5]
 
 
-@pytest.mark.parametrize("rewind_step", [0, 4])
+@pytest.mark.parametrize("rewind_step", slow_but([0, 4], 4))
 def test_with_scores_every_round_prunes_the_rewind_point(tmp_path, rewind_step):
     seeds = []
 
@@ -943,6 +944,7 @@ def test_with_scores_every_round_prunes_the_rewind_point(tmp_path, rewind_step):
     ]
 
 
+@pytest.mark.slow
 def test_scores_in_steps_see_what_the_steps_before_have_left(tmp_path):
     left = []
 

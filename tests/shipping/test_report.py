@@ -132,6 +132,7 @@ def test_rows_are_drawn_by_hand():
     assert "2 variables       16  of a normalisation" in text
 
 
+@pytest.mark.slow
 def test_the_calls_that_are_named_write_files_of_the_sizes_that_are_told(measured, tmp_path):
     names = {"model": measured.model, "channel_masks": measured.channels}
     slim_model = followed(measured.made, "To ship it fast", names)

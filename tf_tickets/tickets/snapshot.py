@@ -47,10 +47,10 @@ def restore_snapshot(model: keras.Model, snapshot: dict[str, np.ndarray]) -> Non
 
     Raises:
         SettingError: if the snapshot maps no names to arrays of real numbers; if it is of another
-            model, or of one whose layers have adapted to
-            something else, or a value has no equal in the type of its variable; the message names
-            the first difference.
+            model, or of one whose layers have adapted to something else, or a value has no equal in
+            the type of its variable; the message names the first difference.
     """
+    check_model(model)
     check_mapping("snapshot", snapshot, "names of variables to arrays, as tt.take_snapshot does")
     snapshot = under_names(model, snapshot)
     snapshot = {name: check_real(name, value) for name, value in snapshot.items()}

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from tests.quick import slow_but
 from tf_tickets.errors import FileError, SettingError
 from tf_tickets.lab.data import dataset, image_shape, images, pixels, training_batches
 from tf_tickets.lab.data.card import SPLITS
@@ -166,7 +167,7 @@ def test_a_file_stays_in_its_split_whatever_others_come(tmp_path, names):
     assert sum(map(len, after.values())) == len(set().union(*after.values())) == 80
 
 
-@pytest.mark.parametrize("number", [3, 4, 6])
+@pytest.mark.parametrize("number", slow_but([3, 4, 6], 4))
 def test_few_images_are_in_all_splits(tmp_path, number):
     for attempt in range(6):
         parts = load_all(fill(tmp_path / str(attempt), number, f"{attempt}-{{}}.png"))

@@ -42,6 +42,7 @@ def images_of(dataset):
     return images.numpy(), labels.numpy()
 
 
+@pytest.mark.slow
 def test_digits_are_learned_and_kept(digits, tmp_path, no_training):
     train, validation, _ = digits
     seen = []

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.quick import slow_but
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import models
 from tf_tickets.lab.data import dataset as data
@@ -40,7 +41,7 @@ def test_components_are_the_two_parts():
 
 
 @pytest.mark.parametrize(
-    "name", ["linear-ae", "conv-ae", "vae", pytest.param("resnet-vae", marks=pytest.mark.slow)]
+    "name", slow_but(["linear-ae", "conv-ae", "vae", "resnet-vae"], "linear-ae", "vae")
 )
 def test_training_learns_digits(name):
     digits = data.load("digits", "train", image_size=16, limit=128)
@@ -53,7 +54,7 @@ def test_training_learns_digits(name):
     assert after["loss"] < 0.9 * before["loss"]
 
 
-@pytest.mark.parametrize("name", ["conv-ae", "vae"])
+@pytest.mark.parametrize("name", slow_but(["conv-ae", "vae"], "vae"))
 def test_a_saved_model_answers_and_trains_on_as_its_source(name, images, tmp_path):
     model = small_model(name)
     model.fit(images, batch_size=8, verbose=0, shuffle=False)

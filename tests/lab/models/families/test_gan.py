@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import tf_tickets as tt
+from tests.quick import slow_but
 from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab import models
 from tf_tickets.lab.models import GenerativeAdversarialNetwork, SpectralConv2D
@@ -189,7 +190,7 @@ def test_a_batch_as_large_as_the_discriminators_is_shared_with_it():
     assert other.step_flops() - one.step_flops() == 2 * update + 3 * generator.forward
 
 
-@pytest.mark.parametrize("count", [7, 8, 2])
+@pytest.mark.parametrize("count", slow_but([7, 8, 2], 7))
 def test_a_batch_that_cannot_be_divided_is_filled_up_with_its_first_images(count):
     model, other = (tiny_gan(critic_steps=3) for _ in range(2))
     filled = np.resize(IMAGES[:count], (-(-count // 3) * 3, *IMAGES.shape[1:]))
@@ -213,10 +214,10 @@ OPTIMIZERS = {
     [
         ("float32", "adamw", {}),
         ("float32", "rmsprop", {"clip_weights": 0.05}),
-        ("float32", "sgd", {"gradient_penalty": 10.0}),
+        pytest.param("float32", "sgd", {"gradient_penalty": 10.0}, marks=pytest.mark.slow),
         pytest.param("float32", "averaging", {}, marks=pytest.mark.slow),
         ("mixed_float16", "adamw", {}),
-        ("mixed_bfloat16", "adamw", {"loss": "hinge"}),
+        pytest.param("mixed_bfloat16", "adamw", {"loss": "hinge"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -338,6 +339,7 @@ def test_evaluation_is_of_samples_and_draws_other_codes_for_each_batch():
     np.testing.assert_allclose(seen[0], np.ravel(model.discriminator(images)), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "options"),
     [
