@@ -201,3 +201,33 @@ def test_an_extension_is_run_once_and_one_that_fails_is_named(tmp_path):
     (tmp_path / "bad.py").write_text("import nothing_of_this_name")
     with pytest.raises(FileError, match=r"bad\.py failed: ModuleNotFoundError: No module"):
         load_extensions([str(tmp_path / "bad.py")])
+
+
+def test_what_an_extension_defines_goes_to_another_process(tmp_path):
+    made = """if True:
+        import pickle, sys
+        from tf_tickets.lab.config import RunConfig, load_extensions
+        from tf_tickets.lab.methods import METHODS
+        load_extensions([sys.argv[1]])
+        method = METHODS["mine"](rounds=3)
+        pickled = pickle.dumps(RunConfig(method=method, extensions=(sys.argv[1],)))
+        open(sys.argv[2], "wb").write(pickled)
+    """
+    read = """if True:
+        import pickle, sys
+        config = pickle.load(open(sys.argv[2], "rb"))
+        print(config.method, config.extensions == (sys.argv[1],))
+    """
+    extension = tmp_path / "mine.py"
+    extension.write_text(
+        "import tf_tickets as tt\n\n\n"
+        "@tt.lab.register\n"
+        "class Mine(tt.lab.AtInitialization):\n"
+        "    name, title = 'mine', 'Mine'\n"
+    )
+    for code in (made, read):
+        command = [sys.executable, "-c", code, str(extension), str(tmp_path / "config")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Mine(") and done.stdout.endswith("True\n")
+    assert "rounds=3" in done.stdout

@@ -195,6 +195,10 @@ class RunConfig(Options):
         content["method"] = {"name": self.method.name, **content["method"]}
         return content
 
+    def __reduce__(self):
+        # Another process has to load the extensions before it meets what they define.
+        return _unpickled, (self.extensions, self.to_dict())
+
     @classmethod
     def from_dict(cls, content: Mapping) -> "RunConfig":
         """Return the config that `to_dict` described.
@@ -215,6 +219,11 @@ class RunConfig(Options):
             name: _made(kind, _mapping(name, options)) for name, (kind, options) in groups.items()
         }
         return _made(cls, {**content, **made})
+
+
+def _unpickled(extensions, content):
+    load_extensions(extensions)
+    return RunConfig.from_dict(content)
 
 
 def _mapping(name, content):
