@@ -27,15 +27,6 @@ SMOKE = Scale(
     },
 )
 
-CPU = Scale(
-    "cpu",
-    "narrow networks on scikit-learn's digits and on MNIST, by the recipes of these",
-    {"mnist": Data("mnist"), "cifar10": Data("digits"), "celeb_a": Data("mnist", 16)},
-    seeds=(0, 1, 2, 3, 4),
-    rounds=20,
-    compared=(1, 3, 5, 7, 9, 11, 13),
-)
-
 PAPER = Scale(
     "paper",
     "the paper's networks, on CIFAR-10, Celeb-A and MNIST, for a machine with a GPU",
