@@ -1,11 +1,14 @@
 import json
 import signal
 import time
+import types
 
 import pytest
 
+from tests.lab.show.small_comparison import row
 from tf_tickets.lab import comparison
 from tf_tickets.lab.commands import compare
+from tf_tickets.lab.comparison import with_tests
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import IterativeMagnitude
@@ -93,6 +96,26 @@ def test_finished_runs_are_compared_by_their_ways(run_here, monkeypatch):
     assert methods == ("synflow", "early-bird-mixed")
 
 
+def test_tables_and_a_figure_are_written_of_runs_that_are_done(run_here, monkeypatch, tmp_path):
+    rows = with_tests([row("unpruned", arm="dense"), row("imp", 0.5), row("snip", 0.5)])
+
+    def made(configs, *_):
+        paths = (tmp_path / config.method.name for config in configs)
+        return [types.SimpleNamespace(path=path, metric="fcd") for path in paths]
+
+    monkeypatch.setattr(compare, "make", made)
+    monkeypatch.setattr(comparison, "compare", lambda *_: rows)
+    words = [*SMALL, *"--methods imp snip --rounds 3 --json --output".split(), tmp_path]
+    ran = run_here(*words, **SCRIPT)
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(json.dumps([each.as_dict() for each in rows]))
+    assert json.loads(ran.stdout.splitlines()[-1]) == shown
+    (folder,) = tmp_path.glob("compare-dcgan-shared-digits-*")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("compare.json", "compare.md", "figures"),
+    ]
+
+
 @pytest.mark.slow
 def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     options = [
@@ -104,28 +127,28 @@ def test_ways_are_compared_and_found_done_the_second_time(run_script, tmp_path):
     ran = run_script(*options, **SCRIPT)
     assert ran.returncode == 0, ran.stderr
     rows = json.loads(ran.stdout.splitlines()[-1])
-    slims = ("early-bird", "early-bird-global", "early-bird-mixed")
+    slims = ("early-bird", "early-bird-global", "early-bird-epochs", "early-bird-mixed")
     of_each = [("imp", "winning")]
     of_each += [(name, arm) for name in slims for arm in ("winning", "random")]
     of_each += [(name, "winning") for name in ("snip", "grasp", "synflow")]
     shown = [(row["method"], row["arm"]) for row in rows]
     assert shown == [("unpruned", "dense"), *of_each]
     whole, *others = rows
-    for row in others:
-        assert row["asked_sparsity"] == pytest.approx(0.36)
-        if row["method"] in slims:
-            assert row["training_flops"] < whole["training_flops"]
-            assert row["weight_sparsity"] == pytest.approx(row["asked_sparsity"], abs=0.12)
+    for each in others:
+        assert each["asked_sparsity"] == pytest.approx(0.36)
+        if each["method"] in slims:
+            assert each["training_flops"] < whole["training_flops"]
+            assert each["weight_sparsity"] == pytest.approx(each["asked_sparsity"], abs=0.12)
         else:
-            assert row["training_flops"] > whole["training_flops"]  # masks save none
-            assert row["weight_sparsity"] == pytest.approx(row["asked_sparsity"], abs=1e-3)
-        assert row["seconds"] > 0 and row["tracing_seconds"] > 0
+            assert each["training_flops"] > whole["training_flops"]  # masks save none
+            assert each["weight_sparsity"] == pytest.approx(each["asked_sparsity"], abs=1e-3)
+        assert each["seconds"] > 0 and each["tracing_seconds"] > 0
     (folder,) = tmp_path.glob("compare-dcgan-shared-digits-*")
     assert json.loads((folder / "compare.json").read_text()) == rows
     assert "early-bird-mixed" in (folder / "compare.md").read_text()
     assert (folder / "figures" / "compare.png").exists()
     done = finished_stages(tmp_path)
-    assert len(done) == 7 + (2 + 3 * 2 + 3)
+    assert len(done) == 8 + (2 + 4 * 2 + 3)
     assert run_script(*options, **SCRIPT).returncode == 0
     fewer = run_script(*options, "--methods", "imp", **SCRIPT)
     assert fewer.returncode == 0, fewer.stderr

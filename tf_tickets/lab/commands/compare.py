@@ -58,7 +58,7 @@ def main():
     runs = make(list(configs.values()), asked.output, console, engine)
     rows = compare(dict(zip(configs, runs, strict=True)), asked.methods, sorted(set(asked.rounds)))
     name, metric = f"compare-{config.model}-{config.dataset}", runs[0].metric
-    folder = RunFolder.named(asked.output, name, [run.path.name for run in runs]).path
+    folder = RunFolder.named(asked.output, name, {"runs": [run.path.name for run in runs]}).path
     write_comparison(folder, rows, metric, f"{config.model} on {config.dataset}")
     for table in comparison_tables(rows, metric):
         console.print(table, "")
