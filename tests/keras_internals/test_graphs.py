@@ -91,7 +91,7 @@ def test_what_is_no_model_is_refused(name):
 @pytest.mark.slow
 def test_a_model_of_tf_keras_comes_over_as_the_message_says(tmp_path):
     tf_keras = pytest.importorskip("tf_keras")
-    model = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
+    model = tf_keras.Sequential([tf_keras.Input((4,)), tf_keras.layers.Dense(3)])
     model.compile("sgd", "mse")
     with pytest.raises(tt.SettingError, match="compile=False") as refused:
         tt.report(model)
