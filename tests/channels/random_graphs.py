@@ -202,7 +202,8 @@ class RandomGraph:
         if kind == "Concatenate":
             axis = pick((-1, -1, 3, 1))
             some = [first, self.image(), pick(self.images)]
-            if pick((True, False, False)):
+            # Keras takes a constant of three images beside a batch of any size alone.
+            if pick((True, False, False)) and all(x.shape[0] is None for x in some):
                 some.append(np.ones((3, SIZE, SIZE, pick((1, 2))), keras.config.floatx()))
             if axis == 1:
                 some = [first, *(x for x in some if x.shape[-1] == width)]

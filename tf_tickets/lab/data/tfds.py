@@ -72,15 +72,15 @@ def _open(name, split, folder, host, label):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    path = label.split("/") if label else []
-    wanted = functools.reduce(lambda inner, name: {name: inner}, reversed(path), True)
+    group, _, name_of_label = (label or "").rpartition("/")
+    wanted = {group: {name_of_label}} if group else {name_of_label: True}
     builder = tfds.builder(name, data_dir=str(folder))
 
     def open_split():
         return builder.as_dataset(
             split=split,
             shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding({"image": True, **(wanted if path else {})}),
+            decoders=tfds.decode.PartialDecoding({"image": True, **(wanted if label else {})}),
             # What fits is kept by us, as one tensor; a second copy would only cost memory.
             read_config=tfds.ReadConfig(try_autocache=False),
         )
@@ -92,8 +92,8 @@ def _open(name, split, folder, host, label):
         examples = open_split()
 
     def to_pair(example):
-        found = functools.reduce(lambda inner, name: inner[name], path, example) if path else -1
-        return example["image"], tf.cast(found, tf.int64)
+        labels = example[group] if group else example
+        return example["image"], tf.cast(labels[name_of_label] if label else -1, tf.int64)
 
     return examples.map(to_pair, tf.data.AUTOTUNE)
 
