@@ -14,17 +14,18 @@ class TimedModel:
 
     train_function = None
 
-    def __init__(self, clock, seconds):
+    def __init__(self, clock, seconds, at_once=1):
         self.clock, self.seconds, self.slow = clock, seconds, 50.0
-        self.steps = 0
+        self.steps, self.steps_per_execution = 0, at_once
 
     def make_train_function(self):
         return self.step
 
     def step(self, iterator):
-        self.clock.now += self.seconds + self.slow + next(iterator)
-        self.slow = 0.0
-        self.steps += 1
+        for _ in range(self.steps_per_execution):
+            self.clock.now += self.seconds + self.slow + next(iterator)
+            self.slow = 0.0
+            self.steps += 1
         return {"loss": 1.0}
 
 
@@ -45,6 +46,14 @@ def test_tracing_stands_apart_and_the_beginning_of_a_data_set_is_in_neither(cloc
         "slim": StepTime(1.25, 50.0),
         "whole": StepTime(3.25, 50.0),
     }
+
+
+@pytest.mark.parametrize(("at_once", "steps"), [(2, 2 + 6 * 6), (4, 4 + 6 * 8), (10, 10 + 60)])
+def test_steps_that_are_compiled_together_are_counted_one_by_one(at_once, steps, clock):
+    model = TimedModel(clock, 1.0, at_once)
+    found = time_steps({"only": model}, lambda number: [0.25] * number)
+    assert found == {"only": StepTime(1.25, 50.0)}
+    assert model.steps == steps
 
 
 @pytest.mark.parametrize(("seconds", "turns"), [(0.1, 9), (2.0, 4), (1000.0, 1)])

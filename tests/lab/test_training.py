@@ -6,7 +6,10 @@ import pytest
 
 from tf_tickets.errors import DivergedError
 from tf_tickets.lab.data import dataset as data
-from tf_tickets.lab.training import LinearDecay, fit_steps
+from tf_tickets.lab.experiment import build_model
+from tf_tickets.lab.recipes import resolve
+from tf_tickets.lab.training import LinearDecay, fit_steps, steps_at_once
+from tf_tickets.tickets.snapshot import take_snapshot
 
 IMAGES = data.load("digits", "train", image_size=8, limit=50)  # 6 steps of 8 an epoch
 
@@ -79,6 +82,38 @@ def test_a_linear_decay_follows_the_steps_of_the_training(steps):
         fit_steps(model, IMAGES, 8, 0, start, stop, [LinearDecay(0.5, 18, start)])
     expected = [0.5 * (1 - step / 18) for step in range(steps[0], steps[-1])]
     np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [[0, 18], [0, 4, 7, 18], [4, 15], [7, 9], [5, 18]])
+def test_a_linear_decay_is_the_same_at_a_step_wherever_executions_of_several_begin(steps):
+    model = Rates()
+    model.compile("sgd", run_eagerly=True, steps_per_execution=3)
+    for start, stop in itertools.pairwise(steps):
+        fit_steps(model, IMAGES, 8, 0, start, stop, [LinearDecay(0.5, 18, start, every=3)])
+    expected = [0.5 * (1 - step // 3 * 3 / 18) for step in range(steps[0], steps[-1])]
+    np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("epoch_steps", "expected"), [(1, 1), (20, 20), (32, 32), (64, 32), (656, 16), (37, 1), (74, 2)]
+)
+def test_an_epoch_is_a_whole_number_of_executions(epoch_steps, expected):
+    assert steps_at_once(epoch_steps) == expected
+
+
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
+def test_steps_that_are_executed_as_one_train_to_the_same_bits(model):
+    recipe = resolve(model, "digits")
+    trained = []
+    for at_once in (1, 3):
+        built = build_model(recipe, IMAGES.image_shape, 0, at_once)
+        for start, stop in ((0, 4), (4, 15)):
+            fit_steps(built, IMAGES, 8, 0, start, stop, [LinearDecay(1e-3, 18, start, every=3)])
+        trained.append(take_snapshot(built, optimizer=True))
+    one, other = trained
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
 @pytest.mark.parametrize("bad_step", [0, 5, 8])

@@ -83,7 +83,7 @@ def test_the_policy_of_keras_is_another_only_while_a_stage_is_made(tmp_path):
         seen.append(keras.config.dtype_policy().name)
 
     with tt.RunFolder(tmp_path, {}) as folder, Workshop.of(prepared)(folder, note) as make:
-        seen.append(keras.config.dtype_policy().name)
+        seen[:] = [keras.config.dtype_policy().name]  # before, a classifier may have been trained
         with folder.stage(DENSE.name) as path:
             make(DENSE, path)
     assert seen == ["float32", *["mixed_bfloat16"] * (len(seen) - 1)] and len(seen) > 1
@@ -124,14 +124,31 @@ def reporter(monkeypatch):
     return Reporter(reported.append), clock, reported
 
 
+def take(reporter, begun=0, steps=1):
+    """Tell of an execution of some steps."""
+    reporter.set_params({"steps": 20})
+    reporter.on_train_batch_begin(begun)
+    reporter.on_train_batch_end(begun + steps - 1)
+
+
+def test_it_counts_the_steps_of_an_execution_but_none_after_the_epoch(reporter):
+    reporter, clock, reported = reporter
+    clock[0] += 2
+    take(reporter, steps=8)
+    take(reporter, begun=8, steps=8)
+    take(reporter, begun=16, steps=8)  # as Keras tells of the last four
+    reporter.on_epoch_end(0)
+    assert reported == [Progress(8), Progress(12, {})]
+
+
 def test_it_reports_each_second(reporter):
     reporter, clock, reported = reporter
     for _ in range(25):
         clock[0] += 0.125
-        reporter.on_train_batch_end(0)
+        take(reporter)
     assert reported == [Progress(8)] * 3
     clock[0] += 5  # a step that takes long
-    reporter.on_train_batch_end(0)
+    take(reporter)
     assert reported[3:] == [Progress(2)]
 
 
@@ -140,7 +157,7 @@ def test_it_reports_the_losses_of_each_epoch(reporter):
     for loss in (0.5, 0.25):
         for _ in range(3):
             clock[0] += 0.3
-            reporter.on_train_batch_end(0)
+            take(reporter)
         reporter.on_epoch_end(0, {"loss": np.float32(loss), "kl": 1})
     losses = [{"loss": 0.5, "kl": 1.0}, {"loss": 0.25, "kl": 1.0}]
     assert reported == [Progress(3, losses[0]), Progress(3, losses[1])]

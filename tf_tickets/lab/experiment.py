@@ -16,7 +16,7 @@ from tf_tickets.lab import data, metrics, models
 from tf_tickets.lab.data.dataset import steps_per_epoch
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.recipes import Recipe
-from tf_tickets.lab.training import LinearDecay, fit_steps
+from tf_tickets.lab.training import LinearDecay, fit_steps, steps_at_once
 from tf_tickets.names import variable_names
 from tf_tickets.protocols import Distills, Samples, Settles, components_of, rebuilt
 from tf_tickets.search.task import Task
@@ -208,7 +208,7 @@ class Experiment:
 
     def build_on_one_device(self, seed: int) -> keras.Model:
         """Return the same model, outside the strategy, for one worker alone."""
-        return build_model(self.recipe, self.train_images.image_shape, seed)
+        return build_model(self.recipe, self.train_images.image_shape, seed, self._steps_at_once)
 
     def train(self, model: keras.Model, seed: int, start_step: int, stop_step: int) -> None:
         """Train a model for the optimizer steps [start_step, stop_step)."""
@@ -222,10 +222,17 @@ class Experiment:
             [*self.callbacks, *self._decay(start_step)],
         )
 
+    @property
+    def _steps_at_once(self):
+        # Of several, strategies make an InvalidArgumentError.
+        return 1 if tf.distribute.has_strategy() else steps_at_once(self.steps_per_epoch)
+
     def _decay(self, start_step):
         if self.recipe.learning_rate_decay == "none":
             return []
-        return [LinearDecay(self.recipe.learning_rate, self.num_steps, start_step)]
+        # The same rates under a strategy.
+        every = steps_at_once(self.steps_per_epoch)
+        return [LinearDecay(self.recipe.learning_rate, self.num_steps, start_step, every)]
 
     def prepare(self, model: keras.Model, dense: Mapping[str, np.ndarray] | None) -> None:
         """Prepare a model whose weights were set for a training from them.
@@ -277,14 +284,17 @@ class Experiment:
         return np.stack([image for image, _ in examples.as_numpy_iterator()])
 
 
-def build_model(recipe: Recipe, image_shape: Sequence[int], seed: int) -> keras.Model:
+def build_model(
+    recipe: Recipe, image_shape: Sequence[int], seed: int, steps_per_execution: int = 1
+) -> keras.Model:
     """Return a new compiled model of a recipe, with weights drawn from the seed."""
     # Keras draws its layers' seeds from here. `keras.utils.set_random_seed` would also seed
     # TensorFlow, which drops its compiled kernels at that: 0.6 s for each model built in a search.
     random.seed(seed)
     model = models.build(recipe.model, image_shape, **recipe.network)
     count = models.MODELS[recipe.model].family.num_optimizers
-    model.compile(*(_optimizer(recipe) for _ in range(count)))
+    optimizers = [_optimizer(recipe) for _ in range(count)]
+    model.compile(*optimizers, steps_per_execution=steps_per_execution)
     return model
 
 

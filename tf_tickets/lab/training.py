@@ -12,6 +12,8 @@ from tf_tickets.errors import DivergedError
 from tf_tickets.lab.data.dataset import ImageDataset, steps_per_epoch, training_batches
 from tf_tickets.optimizers import optimizers_of
 
+_MOST_AT_ONCE = 32
+
 
 class StopOnDivergence(keras.callbacks.Callback):
     """Raises DivergedError at the end of an epoch whose loss is NaN or infinite.
@@ -30,8 +32,28 @@ class StopOnDivergence(keras.callbacks.Callback):
                 )
 
 
-class LinearDecay(keras.callbacks.Callback):
-    """Lets the learning rate of all optimizers fall to 0 at the end of a training.
+class StepCounter(keras.callbacks.Callback):
+    """Counts the optimizer steps of executions that take several, the last of an epoch fewer.
+
+    Args:
+        steps: behind the training when it begins.
+    """
+
+    def __init__(self, steps: int = 0):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Note the step of the epoch at which an execution begins."""
+        self._begun = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Count an execution's steps."""
+        self.steps += min(batch + 1, self.params["steps"]) - self._begun
+
+
+class LinearDecay(StepCounter):
+    """Lets the learning rate of all optimizers fall to 0 at the end of a training, in small steps.
 
     The step of the training decides, not the optimizer's own count, which begins anew at the rewind
     point: what steps in at step 10 has the rate that an uninterrupted training has there.
@@ -40,20 +62,34 @@ class LinearDecay(keras.callbacks.Callback):
         learning_rate: at step 0.
         num_steps: optimizer steps of a whole training.
         start_step: the step that comes first.
+        every: the rate falls after so many steps, counted from 0. No execution may go over one of
+            these, as `fit_steps` sees to.
     """
 
-    def __init__(self, learning_rate: float, num_steps: int, start_step: int):
-        super().__init__()
+    def __init__(self, learning_rate: float, num_steps: int, start_step: int, every: int = 1):
+        super().__init__(start_step)
         self._learning_rate = learning_rate
         self._num_steps = num_steps
-        self._step = start_step
+        self._every = every
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Set the rate of the step that follows."""
-        rate = self._learning_rate * (1 - self._step / self._num_steps)
+        """Set the rate of the steps that follow."""
+        super().on_train_batch_begin(batch, logs)
+        fallen = self.steps // self._every * self._every
         for optimizer in optimizers_of(self.model):
-            optimizer.learning_rate = rate
-        self._step += 1
+            optimizer.learning_rate = self._learning_rate * (1 - fallen / self._num_steps)
+
+
+def steps_at_once(epoch_steps: int) -> int:
+    """Return how many steps of a training TensorFlow executes as one.
+
+    Between executions Keras and TensorFlow's data pipeline take as long as a step of a small
+    network. An epoch is to be a whole number of executions.
+
+    Args:
+        epoch_steps: optimizer steps of an epoch.
+    """
+    return max(steps for steps in range(1, _MOST_AT_ONCE + 1) if epoch_steps % steps == 0)
 
 
 def fit_steps(
@@ -72,7 +108,8 @@ def fit_steps(
     strategy share each batch.
 
     Args:
-        model: a compiled Keras model whose `fit` takes batches of images.
+        model: a compiled Keras model whose `fit` takes batches of images. Its executions, of
+            `steps_per_execution` steps, begin at multiples of these steps, but the first.
         dataset: training images.
         batch_size: images per step; an epoch's last, smaller batch is left out.
         seed: of the order of the images.
@@ -86,7 +123,8 @@ def fit_steps(
     shared = tf.data.Options()
     # By files, as TensorFlow may choose, workers would see batches that no single machine sees.
     shared.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    for first, last in _whole_epochs(start_step, stop_step, epoch_steps):
+    at_once = getattr(model, "steps_per_execution", 1)
+    for first, last in _whole_epochs(start_step, stop_step, epoch_steps, at_once):
         model.fit(
             training_batches(dataset, batch_size, seed, first, last).with_options(shared),
             initial_epoch=first // epoch_steps,
@@ -98,13 +136,15 @@ def fit_steps(
         )
 
 
-def _whole_epochs(start: int, stop: int, epoch_steps: int) -> Iterator[tuple[int, int]]:
-    """Split steps into the rest of a begun epoch, whole epochs, and the beginning of one more.
+def _whole_epochs(start, stop, epoch_steps, at_once) -> Iterator[tuple[int, int]]:
+    """Split steps into the rest of a begun execution, the rest of a begun epoch, and so on.
 
-    Keras's `fit` takes one number of steps for all its epochs.
+    What follows are whole epochs, and the beginning of one more: Keras's `fit` takes one number of
+    steps for all its epochs.
     """
+    first_execution = math.ceil(start / at_once) * at_once
     first_whole = math.ceil(start / epoch_steps) * epoch_steps
     last_whole = stop // epoch_steps * epoch_steps
-    within = {step for step in (first_whole, last_whole) if start < step < stop}
+    within = {s for s in (first_execution, first_whole, last_whole) if start < s < stop}
     ends = sorted({start, stop} | within)
     yield from itertools.pairwise(ends)

@@ -5,12 +5,11 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-import keras
-
 from tf_tickets.engines import Make, Progress
 from tf_tickets.lab.config import RunConfig
 from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.prepared import Prepared, prepare
+from tf_tickets.lab.training import StepCounter
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 
@@ -71,7 +70,7 @@ def config_for_any_machine(prepared: Prepared) -> RunConfig:
     return dataclasses.replace(prepared.asked, training=training)
 
 
-class Reporter(keras.callbacks.Callback):
+class Reporter(StepCounter):
     """Reports how far a training is: once a second, and at the end of each epoch.
 
     Args:
@@ -81,12 +80,11 @@ class Reporter(keras.callbacks.Callback):
     def __init__(self, report):
         super().__init__()
         self._report = report
-        self._steps = 0
         self._last = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Count an optimizer step."""
-        self._steps += 1
+        """Count optimizer steps."""
+        super().on_train_batch_end(batch, logs)
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_REPORTS:
             self._send(None)
 
@@ -95,5 +93,5 @@ class Reporter(keras.callbacks.Callback):
         self._send({name: float(value) for name, value in (logs or {}).items()})
 
     def _send(self, losses):
-        self._report(Progress(self._steps, losses))
-        self._steps, self._last = 0, time.monotonic()
+        self._report(Progress(self.steps, losses))
+        self.steps, self._last = 0, time.monotonic()

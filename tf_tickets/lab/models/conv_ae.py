@@ -54,7 +54,8 @@ CONV_AE = ModelCard(
             "network": {"width": 8},
             "epochs": 60,
             "learning_rate": 3e-3,
-        }
+        },
+        "mnist": {"network": {"width": 8}, "epochs": 4, "learning_rate": 3e-3},
     },
     paper_params=3_000_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",

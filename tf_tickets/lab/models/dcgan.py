@@ -100,7 +100,10 @@ SNGAN = ModelCard(
     },
     recipe=SNGAN_RECIPE,
     # A thousand images are too few to give each of five updates a batch of its own.
-    recipes_on={"digits": {"network": {"width": 8, "critic_steps": 1}}},
+    recipes_on={
+        "digits": {"network": {"width": 8, "critic_steps": 1}},
+        "mnist": {"network": {"width": 8, "critic_steps": 1}},
+    },
     paper_params=6_700_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     departures=(
@@ -125,7 +128,12 @@ WGAN = ModelCard(
             "epochs": 32,
             "optimizer": "adam",
             "optimizer_options": {"beta_1": 0.0, "beta_2": 0.9},
-        }
+        },
+        "mnist": {
+            "network": {"width": 8, "critic_steps": 2, "gradient_penalty": 10.0},
+            "optimizer": "adam",
+            "optimizer_options": {"beta_1": 0.0, "beta_2": 0.9},
+        },
     },
     paper_params=6_500_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",

@@ -48,7 +48,10 @@ RESNET_VAE = ModelCard(
     title="ResNet-VAE",
     family=VARIATIONAL_AUTOENCODER,
     networks=resnet_vae,
-    recipes_on={"digits": {"image_size": 16, "network": {"width": 8}}},
+    recipes_on={
+        "digits": {"image_size": 16, "network": {"width": 8}},
+        "mnist": {"network": {"width": 8}},
+    },
     paper_params=2_800_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     departures=(

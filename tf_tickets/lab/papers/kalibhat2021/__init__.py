@@ -7,7 +7,7 @@ off its text, tables and figures.
 
 from tf_tickets.lab.papers.kalibhat2021.claims import CLAIMS
 from tf_tickets.lab.papers.kalibhat2021.exhibits import EXHIBITS
-from tf_tickets.lab.papers.kalibhat2021.scales import PAPER, SMOKE
+from tf_tickets.lab.papers.kalibhat2021.scales import CPU, PAPER, SMOKE
 from tf_tickets.lab.papers.paper import Paper
 
 KALIBHAT2021 = Paper(
@@ -16,5 +16,5 @@ KALIBHAT2021 = Paper(
     "Kalibhat, Balaji and Feizi, AAAI 2021, arXiv:2010.02350",
     EXHIBITS,
     CLAIMS,
-    (SMOKE, PAPER),
+    (SMOKE, CPU, PAPER),
 )

@@ -27,6 +27,27 @@ SMOKE = Scale(
     },
 )
 
+# Chosen by curves of unpruned networks, as benchmarks/dense_trainings.py draws them.
+_GAN = {"epochs": 150, "learning_rate_decay": "linear", "evaluations": 8}
+_ON_MNIST = {"width": 8, "batch_size": 32, "epochs": 25, "precision": "float32"}
+
+CPU = Scale(
+    "cpu",
+    "narrow networks, on scikit-learn's digits and on MNIST, for two cores",
+    {
+        "mnist": Data("mnist"),
+        "cifar10": Data("digits"),
+        "celeb_a": Data("mnist", 16, limit=2000),
+    },
+    seeds=(0, 1, 2, 3, 4),
+    rounds=20,
+    compared=(1, 3, 5, 7, 9, 11, 13),
+    sizes={
+        **{model: _GAN for model in (*GANS, "dcgan-table2", "dcgan-shared")},
+        **{(model, "celeb_a"): _ON_MNIST for model in ("conv-ae", *VAES, *GANS)},
+    },
+)
+
 PAPER = Scale(
     "paper",
     "the paper's networks, on CIFAR-10, Celeb-A and MNIST, for a machine with a GPU",
