@@ -54,7 +54,7 @@ def pages_with(language):
 @pytest.fixture
 def place(tmp_path):
     """A folder in which a page's snippets and commands find what they name."""
-    for name in ("examples", "saved_models", "scripts"):
+    for name in ("benchmarks", "examples", "saved_models", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 

@@ -97,14 +97,14 @@ class Experiment:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of one training."""
-        found = self.train_images.num_images
-        if self._critic_steps > 1 and self.images_per_step > found:
+        found, recipe = self.train_images.num_images, self.recipe
+        if recipe.critic_steps > 1 and self.images_per_step > found:
             raise SettingError(
-                f"A step of {self.recipe.model} takes batch_size={self.recipe.batch_size} images "
-                f"for each of critic_steps={self._critic_steps} updates of its discriminator, and "
+                f"A step of {recipe.model} takes batch_size={recipe.batch_size} images "
+                f"for each of critic_steps={recipe.critic_steps} updates of its discriminator, and "
                 f"there are {found} images. Choose a smaller `batch_size` or fewer `critic_steps`."
             )
-        return self.recipe.epochs * self.steps_per_epoch
+        return recipe.epochs * self.steps_per_epoch
 
     @property
     def steps_per_epoch(self) -> int:
@@ -114,13 +114,7 @@ class Experiment:
     @property
     def images_per_step(self) -> int:
         """Images that one optimizer step sees."""
-        # Each of the discriminator's updates within a step sees a batch of its own.
-        return self.recipe.batch_size * self._critic_steps
-
-    @property
-    def _critic_steps(self) -> int:
-        options = models.resolved_options(self.recipe.model, self.recipe.network)
-        return options.get("critic_steps", 1)
+        return self.recipe.images_per_step
 
     def load_features(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Load the classifier behind the metrics; it is trained if none is kept.

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from tf_tickets.errors import SettingError
-from tf_tickets.lab.models import MODELS
+from tf_tickets.lab.models import MODELS, resolved_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,17 @@ class Recipe:
     evaluations: int = 1
     metric: str = "frechet"
     precision: str = "auto"
+
+    @property
+    def critic_steps(self) -> int:
+        """Updates of a GAN's discriminator in one optimizer step; 1 of what is no GAN."""
+        return resolved_options(self.model, self.network).get("critic_steps", 1)
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that one optimizer step sees."""
+        # Each of the discriminator's updates within a step sees a batch of its own.
+        return self.batch_size * self.critic_steps
 
 
 def resolve(model: str, dataset: str, **overrides) -> Recipe:

@@ -9,7 +9,7 @@ from tf_tickets.lab import METHODS, MODELS
 from tf_tickets.lab.papers import PAPERS, Study
 from tf_tickets.lab.papers.exhibits import Costs, Curves
 from tf_tickets.lab.papers.paper import studies_of
-from tf_tickets.lab.prepared import recipe_of
+from tf_tickets.lab.prepared import prepare, recipe_of
 
 PAPER = PAPERS["kalibhat2021"]
 
@@ -47,6 +47,13 @@ def test_a_scale_can_make_every_study(scale):
             config = scale.config(study)
             assert (config.model, config.seeds) == (study.model, scale.seeds)
             assert config.dataset == scale.data[study.dataset].dataset
+
+
+def test_each_way_of_pruning_fits_into_the_shortest_trainings():
+    (costs,) = [exhibit for exhibit in PAPER.exhibits if exhibit.name == "table-2"]
+    for study in costs.studies:
+        config = PAPER.scale("smoke").config(study)
+        assert prepare(config).config.seeds == (0, 1)
 
 
 def test_studies_that_differ_are_different_runs():

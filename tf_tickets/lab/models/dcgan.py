@@ -138,7 +138,7 @@ WGAN = ModelCard(
     paper_params=6_500_000,
     paper="Kalibhat et al., arXiv:2010.02350, Table 1",
     departures=(
-        "On digits a gradient penalty and Adam stand in for clipping and RMSprop (Kalibhat et al., "
-        "who cite Arjovsky et al., arXiv:1701.07875).",
+        "On digits and MNIST a gradient penalty and Adam stand in for clipping and RMSprop "
+        "(Kalibhat et al., who cite Arjovsky et al., arXiv:1701.07875).",
     ),
 )

@@ -67,7 +67,7 @@ def _planned(study, config) -> Planned:
     recipe = recipe_of(config)
     shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
     images = DATASETS[recipe.dataset].num_images["train"]
-    steps = recipe.epochs * (min(images, config.data.limit or images) // recipe.batch_size)
+    steps = recipe.epochs * (min(images, config.data.limit or images) // recipe.images_per_step)
     model = build_model(recipe, shape, seed=0)
     stages = len(config.seeds) * (1 + config.method.num_rounds * len(config.arms))
     weights = sum(variable.shape.num_elements() for variable in model.variables)

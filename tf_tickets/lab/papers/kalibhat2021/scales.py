@@ -20,10 +20,9 @@ SMOKE = Scale(
         "linear-ae": {"epochs": 1, "evaluations": 2},
         "conv-ae": {"epochs": 1, "evaluations": 2, "width": 4},
         **{model: {"epochs": 1, "evaluations": 2, "width": 4} for model in VAES},
-        **{
-            model: {"epochs": 1, "evaluations": 2, "width": 4}
-            for model in (*GANS, "dcgan-table2", "dcgan-shared")
-        },
+        **{model: {"epochs": 1, "evaluations": 2, "width": 4} for model in (*GANS, "dcgan-shared")},
+        # One that draws a ticket at the end of an epoch goes on to train it.
+        "dcgan-table2": {"epochs": 2, "evaluations": 2, "width": 4},
     },
 )
 
