@@ -202,7 +202,9 @@ class Experiment:
 
     def build_on_one_device(self, seed: int) -> keras.Model:
         """Return the same model, outside the strategy, for one worker alone."""
-        return build_model(self.recipe, self.train_images.image_shape, seed, self._steps_at_once)
+        # A strategy makes an InvalidArgumentError of several.
+        at_once = 1 if tf.distribute.has_strategy() else self._steps_at_once
+        return build_model(self.recipe, self.train_images.image_shape, seed, at_once)
 
     def train(self, model: keras.Model, seed: int, start_step: int, stop_step: int) -> None:
         """Train a model for the optimizer steps [start_step, stop_step)."""
@@ -218,15 +220,13 @@ class Experiment:
 
     @property
     def _steps_at_once(self):
-        # Of several, strategies make an InvalidArgumentError.
-        return 1 if tf.distribute.has_strategy() else steps_at_once(self.steps_per_epoch)
+        return steps_at_once(self.steps_per_epoch, self.num_steps)
 
     def _decay(self, start_step):
         if self.recipe.learning_rate_decay == "none":
             return []
-        # The same rates under a strategy.
-        every = steps_at_once(self.steps_per_epoch)
-        return [LinearDecay(self.recipe.learning_rate, self.num_steps, start_step, every)]
+        rate, every = self.recipe.learning_rate, self._steps_at_once
+        return [LinearDecay(rate, self.num_steps, start_step, every)]
 
     def prepare(self, model: keras.Model, dense: Mapping[str, np.ndarray] | None) -> None:
         """Prepare a model whose weights were set for a training from them.

@@ -13,6 +13,7 @@ from tf_tickets.lab.data.dataset import ImageDataset, steps_per_epoch, training_
 from tf_tickets.optimizers import optimizers_of
 
 _MOST_AT_ONCE = 32
+_LEAST_STEPS = 500  # in which executions of several make up for the time that tracing them takes
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -80,7 +81,7 @@ class LinearDecay(StepCounter):
             optimizer.learning_rate = self._learning_rate * (1 - fallen / self._num_steps)
 
 
-def steps_at_once(epoch_steps: int) -> int:
+def steps_at_once(epoch_steps: int, num_steps: int) -> int:
     """Return how many steps of a training TensorFlow executes as one.
 
     Between executions Keras and TensorFlow's data pipeline take as long as a step of a small
@@ -88,7 +89,10 @@ def steps_at_once(epoch_steps: int) -> int:
 
     Args:
         epoch_steps: optimizer steps of an epoch.
+        num_steps: of a training.
     """
+    if num_steps < _LEAST_STEPS:
+        return 1
     return max(steps for steps in range(1, _MOST_AT_ONCE + 1) if epoch_steps % steps == 0)
 
 

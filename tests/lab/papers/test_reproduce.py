@@ -1,5 +1,6 @@
 """A reproduction with runs that nobody trained: what is made, shared, drawn and judged."""
 
+import dataclasses
 import json
 
 import pytest
@@ -116,7 +117,10 @@ def test_the_numbers_behind_a_figure_stand_beside_it(make, tmp_path):
     done = reproduce(PAPER, PAPER.scales[0], PAPER.chosen(["figure-1"]), tmp_path, make)
     first, _ = json.loads((done.folder / "figure-1.json").read_text())
     (exhibit,) = PAPER.chosen(["figure-1"])
-    assert exhibit.titled(PAPER.scales[0]) == "Figure 1; scale tiny"
+    below = "scale tiny: scikit-learn's digits in place of CIFAR-10"
+    assert exhibit.titled(PAPER.scales[0]) == f"Figure 1\n{below}"
+    whole = dataclasses.replace(PAPER.scales[0], data={"cifar10": Data("cifar10")})
+    assert exhibit.titled(whole) == "Figure 1\nscale tiny"
     assert (first["title"], first["quantity"]) == ("vae", "fcd")  # which stands in for FID
     dense, random = first["lines"]
     assert dense["is_level"] and len(dense["points"]) == 1

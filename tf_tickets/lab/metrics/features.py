@@ -4,6 +4,7 @@ A Frechet distance or a score means nothing without the network behind it, so a 
 carries the kind and the digest of its weights, which go into every record.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -116,16 +117,23 @@ def load_classifier(
             f"{train.num_classes or 'no labels'}. Use another data set, give `inception`, or be "
             "content with the metrics that need no features."
         )
-    network = classifier.build_network(train.image_shape, train.num_classes, train.num_images)
+    sizes = train.image_shape, train.num_classes, train.num_images
     with in_cache_folder("the classifier", cache_dir) as folder:
         stem = f"classifier-{train.name}-{_recipe_digest(train)}"
         # The lock makes a second process wait for the first one's classifier and not train its own.
         with filelock.FileLock(folder / f"{stem}.lock"):
             content = _read_intact(folder, stem)
             if content is None:
+                network = classifier.build_network(*sizes)
                 classifier.train_network(network, train.examples, progress)
                 content = safetensors.numpy.save({v.path: v.numpy() for v in network.variables})
                 write_whole(folder / _file_name(stem, content), content)
+    return _classifier_of(content, *sizes)
+
+
+@functools.lru_cache(maxsize=2)  # runs on the same images, one after another, trace it once
+def _classifier_of(content, image_shape, num_classes, num_images) -> FeatureExtractor:
+    network = classifier.build_network(image_shape, num_classes, num_images)
     weights = safetensors.numpy.load(content)
     for variable in network.variables:
         variable.assign(weights[variable.path])
@@ -135,7 +143,7 @@ def load_classifier(
         digest=_digest(content),
         num_features=network.output_shape[0][-1],
         batch_size=512,
-        image_shape=train.image_shape,
+        image_shape=image_shape,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tf_tickets.files import write_whole
 from tf_tickets.lab.arms import ARMS
+from tf_tickets.lab.data import DATASETS
 from tf_tickets.lab.models import MODELS
 from tf_tickets.lab.papers.paper import Study
 from tf_tickets.lab.ways import WAYS
@@ -52,8 +53,16 @@ class Exhibit:
         raise NotImplementedError
 
     def titled(self, scale) -> str:
-        """Return the title of a picture: its panels name the paper's data, not what was trained."""
-        return f"{self.title}; scale {scale.name}"
+        """Return the title of a picture, and below it what stands in for the data of the paper."""
+        replaced = {}
+        for name in dict.fromkeys(study.dataset for study in self.studies):
+            replaced.setdefault(scale.data[name].dataset, []).append(name)
+        told = [
+            f"{DATASETS[here].title} in place of {' and '.join(DATASETS[n].title for n in names)}"
+            for here, names in replaced.items()
+            if names != [here]
+        ]
+        return f"{self.title}\nscale {scale.name}{': ' if told else ''}{', '.join(told)}"
 
     def write(self, runs: Mapping[Study, object], folder: pathlib.Path, scale) -> Shown:
         """Draw it, and return what was drawn.

@@ -22,6 +22,7 @@ from tf_tickets.lab.papers.paper import Study
 
 # As the paper colours them: both green, encoder or generator blue, decoder or discriminator red.
 _BOTH, _FIRST, _SECOND, _RANDOM = "#009E73", "#0072B2", "#D55E00", "#777777"
+_SHARE = "#CC79A7"
 
 
 def _winning_and_random(study, quantity):
@@ -57,13 +58,13 @@ def _transferred(study, title):
     )
 
 
-def _against(study, label, other, other_label):
+def _against(study, label, other, other_label, color=_FIRST, marker="^"):
     return Panel(
-        f"{name_of(study)}: {label} or {other_label}",
+        f"{label} or {other_label}",
         "fid",
         (
             Curve(study, "winning", label, _BOTH),
-            Curve(other, "winning", other_label, _FIRST, "^"),
+            Curve(other, "winning", other_label, color, marker),
             Curve(study, "random", "random ticket", _RANDOM, "s"),
         ),
     )
@@ -87,14 +88,14 @@ EXHIBITS = (
     ),
     Curves(
         "figure-3",
-        "Figure 3: one shot or iterative, rewound to step 0 or later",
+        "Figure 3: a DCGAN on CIFAR-10, pruned at once or in rounds, rewound to step 0 or later",
         "Left: at high sparsity iterative pruning has a lower FID than one-shot pruning. Right: so "
         "have survivors that return to iteration 10, beside those that return to the "
         "initialization.",
         (
             _against(DCGAN, "iterative", ONE_SHOT, "one shot"),
-            _against(DCGAN, "rewound to step 10", TO_STEP_0, "rewound to step 0"),
-            _against(DCGAN, "rewound to step 10", TO_A_SHARE, "rewound to 5 %"),
+            _against(DCGAN, "rewound to step 10", TO_STEP_0, "to step 0", _SECOND, "v"),
+            _against(DCGAN, "rewound to step 10", TO_A_SHARE, "to 5 % of the steps", _SHARE, "D"),
         ),
     ),
     Curves(

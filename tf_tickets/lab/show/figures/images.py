@@ -53,7 +53,9 @@ def image_grid(
     scale = min(width / canvas.shape[1], _MOST_IMAGE_INCHES / widest) * DPI
     scale = math.floor(scale) if scale >= 1 else scale
     width, height = (scale * pixels / DPI for pixels in (canvas.shape[1], canvas.shape[0]))
-    total = (max(label_inches + width, 0.11 * len(title)) + 0.1, height + 0.6)
+    lines = title.splitlines()
+    above = 0.35 + 0.25 * len(lines)
+    total = (max(label_inches + width, 0.11 * max(map(len, lines))) + 0.1, height + above)
     figure = new_figure(total[1], total[0])
     box = (label_inches / total[0], 0.1 / total[1], width / total[0], height / total[1])
     axes = figure.add_axes(box)
@@ -64,7 +66,7 @@ def image_grid(
     axes.spines[:].set_visible(False)
     if boxed is not None:
         _frame_row(axes, canvas.shape, len(rows), boxed)
-    figure.text(0.1 / total[0], 1 - 0.3 / total[1], title, fontsize=13, va="center")
+    figure.text(0.1 / total[0], 1 - above / 2 / total[1], title, fontsize=13, va="center")
     save(figure, path)
     return figure
 

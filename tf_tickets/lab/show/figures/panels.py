@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _MOST_COLUMNS = 3
+_MOST_LABELS = 5  # side by side
 _PANEL_INCHES = (4.2, 3.6)
 
 
@@ -113,7 +114,7 @@ def draw_panels(panels: Sequence[DrawnPanel], path, title: str) -> "matplotlib.f
     Raises:
         FileError: if the file cannot be written.
     """
-    columns = min(_MOST_COLUMNS, len(panels))
+    columns = 2 if len(panels) == 4 else min(_MOST_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     width, height = _PANEL_INCHES
     figure = new_figure(height * rows + 0.9, max(width * columns, 2 * width), layout="constrained")
@@ -128,7 +129,11 @@ def draw_panels(panels: Sequence[DrawnPanel], path, title: str) -> "matplotlib.f
         drawn, labels = each.get_legend_handles_labels()
         handles |= dict(zip(labels, drawn, strict=True))
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=math.ceil(len(handles) / math.ceil(len(handles) / _MOST_LABELS)),
+        frameon=False,
     )
     save(figure, path)
     return figure
