@@ -11,7 +11,7 @@ SMOKE = Scale(
     {
         "mnist": Data("digits", 8, limit=128),
         "cifar10": Data("digits", 16, limit=128),
-        "celeb_a": Data("digits", 16, limit=96),
+        "celeb_a": Data("digits", 16, limit=160),
     },
     seeds=(0, 1),
     rounds=2,
