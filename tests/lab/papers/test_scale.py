@@ -44,6 +44,9 @@ def test_ways_of_pruning_are_asked_for_the_same_sparsities():
     assert configs["early-bird"].training.precision == "float32"
     assert configs["early-bird-mixed"].training.precision == "mixed"
     assert all(config.training.width == 8 for config in configs.values())
+    assert all(config.arms == ("winning", "random") for config in configs.values())
+    alone = Study("dcgan-table2", "cifar10", way="early-bird", arms=("winning",))
+    assert SCALE.config(alone).arms == ("winning",)
 
 
 def test_a_study_that_takes_tickets_needs_the_folder_of_their_run():

@@ -62,7 +62,10 @@ class Scale:
             study.arms if study.source is None else Transfer.arms,
             network={name: value for name, value in sizes.items() if name not in of_training},
         )
-        return config_of(WAYS[study.way], config, self.compared) if study.way else config
+        if study.way:
+            config = config_of(WAYS[study.way], config, self.compared)
+            config = dataclasses.replace(config, arms=study.arms)
+        return config
 
     def _method(self, study, source):
         """Return the method of a study; all its rounds are trained, so that curves are whole."""
