@@ -58,7 +58,7 @@ class Exhibit:
         for name in dict.fromkeys(study.dataset for study in self.studies):
             replaced.setdefault(scale.data[name].dataset, []).append(name)
         told = [
-            f"{DATASETS[here].title} in place of {' and '.join(DATASETS[n].title for n in names)}"
+            f"{DATASETS[here].title} in place of {', '.join(DATASETS[n].title for n in names)}"
             for here, names in replaced.items()
             if names != [here]
         ]
