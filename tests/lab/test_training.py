@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_tickets.errors import DivergedError
+from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.data import dataset as data
 from tf_tickets.lab.experiment import build_model
 from tf_tickets.lab.recipes import resolve
@@ -92,6 +92,14 @@ def test_a_linear_decay_is_the_same_at_a_step_wherever_executions_of_several_beg
         fit_steps(model, IMAGES, 8, 0, start, stop, [LinearDecay(0.5, 18, start, every=3)])
     expected = [0.5 * (1 - step // 3 * 3 / 18) for step in range(steps[0], steps[-1])]
     np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
+
+
+def test_an_epoch_that_is_no_whole_number_of_executions_is_refused():
+    model = Rates()
+    model.compile("sgd", run_eagerly=True, steps_per_execution=4)
+    with pytest.raises(SettingError, match=r"must divide the 6 steps of an epoch.*execution=4"):
+        fit_steps(model, IMAGES, 8, 0, 0, 6)
+    assert not model.seen
 
 
 @pytest.mark.parametrize(

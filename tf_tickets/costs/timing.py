@@ -34,9 +34,9 @@ def time_steps(
     """Return how long a training step of each model takes, timed in turns.
 
     The step is the one that `fit` compiles; if it compiles several as one, these are timed together
-    and counted one by one. What `fit` does besides, such as to begin a data set,
-    is not in the time: among a few steps it would weigh far more than in a training, and as much
-    for a small model as for a large one. The models take turns because a machine is not equally
+    and counted one by one. What `fit` does besides, such as to begin a data set, is not in the
+    time: among a few steps it would weigh far more than in a training, and as much for a small
+    model as for a large one. The models take turns because a machine is not equally
     fast at all times, and the median turn counts. They are trained by it.
 
     Args:

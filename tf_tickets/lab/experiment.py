@@ -202,7 +202,7 @@ class Experiment:
 
     def build_on_one_device(self, seed: int) -> keras.Model:
         """Return the same model, outside the strategy, for one worker alone."""
-        # A strategy makes an InvalidArgumentError of several.
+        # Under a strategy, several steps as one end in an InvalidArgumentError of TensorFlow.
         at_once = 1 if tf.distribute.has_strategy() else self._steps_at_once
         return build_model(self.recipe, self.train_images.image_shape, seed, at_once)
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tickets.errors import DivergedError
+from tf_tickets.errors import DivergedError, SettingError
 from tf_tickets.lab.data.dataset import ImageDataset, steps_per_epoch, training_batches
 from tf_tickets.optimizers import optimizers_of
 
@@ -34,7 +34,7 @@ class StopOnDivergence(keras.callbacks.Callback):
 
 
 class StepCounter(keras.callbacks.Callback):
-    """Counts the optimizer steps of executions that take several, the last of an epoch fewer.
+    """Counts optimizer steps. An execution may take several, and the last one of an epoch fewer.
 
     Args:
         steps: behind the training when it begins.
@@ -63,8 +63,7 @@ class LinearDecay(StepCounter):
         learning_rate: at step 0.
         num_steps: optimizer steps of a whole training.
         start_step: the step that comes first.
-        every: the rate falls after so many steps, counted from 0. No execution may go over one of
-            these, as `fit_steps` sees to.
+        every: the rate falls after so many steps. `fit_steps` ends an execution at each of them.
     """
 
     def __init__(self, learning_rate: float, num_steps: int, start_step: int, every: int = 1):
@@ -84,8 +83,8 @@ class LinearDecay(StepCounter):
 def steps_at_once(epoch_steps: int, num_steps: int) -> int:
     """Return how many steps of a training TensorFlow executes as one.
 
-    Between executions Keras and TensorFlow's data pipeline take as long as a step of a small
-    network. An epoch is to be a whole number of executions.
+    Between executions Keras and TensorFlow's data pipeline take time, which shows beside the steps
+    of a small network. An epoch is a whole number of executions.
 
     Args:
         epoch_steps: optimizer steps of an epoch.
@@ -112,8 +111,8 @@ def fit_steps(
     strategy share each batch.
 
     Args:
-        model: a compiled Keras model whose `fit` takes batches of images. Its executions, of
-            `steps_per_execution` steps, begin at multiples of these steps, but the first.
+        model: a compiled Keras model whose `fit` takes batches of images. If it executes several
+            steps as one, an execution ends at each multiple of `steps_per_execution`.
         dataset: training images.
         batch_size: images per step; an epoch's last, smaller batch is left out.
         seed: of the order of the images.
@@ -122,12 +121,17 @@ def fit_steps(
 
     Raises:
         DivergedError: if a loss becomes NaN or infinite.
+        SettingError: if an epoch is not a whole number of executions.
     """
-    epoch_steps = steps_per_epoch(dataset, batch_size)
+    epoch_steps, at_once = steps_per_epoch(dataset, batch_size), model.steps_per_execution
+    if epoch_steps % at_once:
+        raise SettingError(
+            f"`steps_per_execution` must divide the {epoch_steps} steps of an epoch. Received: "
+            f"steps_per_execution={at_once}."
+        )
     shared = tf.data.Options()
     # By files, as TensorFlow may choose, workers would see batches that no single machine sees.
     shared.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    at_once = getattr(model, "steps_per_execution", 1)
     for first, last in _whole_epochs(start_step, stop_step, epoch_steps, at_once):
         model.fit(
             training_batches(dataset, batch_size, seed, first, last).with_options(shared),
@@ -141,10 +145,9 @@ def fit_steps(
 
 
 def _whole_epochs(start, stop, epoch_steps, at_once) -> Iterator[tuple[int, int]]:
-    """Split steps into the rest of a begun execution, the rest of a begun epoch, and so on.
+    """Split steps at the end of a begun execution, at that of a begun epoch, and at the last one.
 
-    What follows are whole epochs, and the beginning of one more: Keras's `fit` takes one number of
-    steps for all its epochs.
+    Keras's `fit` takes one number of steps for all its epochs.
     """
     first_execution = math.ceil(start / at_once) * at_once
     first_whole = math.ceil(start / epoch_steps) * epoch_steps

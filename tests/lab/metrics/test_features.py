@@ -57,7 +57,7 @@ def test_digits_are_learned_and_kept(digits, tmp_path, no_training):
 
     no_training()
     again = load_classifier(train, tmp_path)
-    assert again.digest == extractor.digest
+    assert again is extractor, "which this process has traced"
     np.testing.assert_array_equal(again(images)[0], answers)
 
 

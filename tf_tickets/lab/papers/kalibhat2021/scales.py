@@ -26,7 +26,7 @@ SMOKE = Scale(
     },
 )
 
-# Chosen by curves of unpruned networks, as benchmarks/dense_trainings.py draws them.
+# A draft, from single trainings: benchmarks/dense_trainings.py has not measured all of it yet.
 _GAN = {"epochs": 150, "learning_rate_decay": "linear", "evaluations": 8}
 _ON_MNIST = {"width": 8, "batch_size": 32, "epochs": 25, "precision": "float32"}
 
