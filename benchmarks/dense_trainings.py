@@ -4,8 +4,8 @@
         [--seeds 0 1] [--figure FILE]
 
 For each network: the optimizer steps of a training, its seconds with evaluation, how many trainings
-had settled (see `has_converged`) by the metric that decides, and what they gained in their last
-quarter. Then the processor hours of all trainings of the paper, if each takes as long as the dense
+had settled (see `has_converged`) by the metric that decides, or by the one that they are followed by
+if that is another, and what they gained in their last quarter. Then the processor hours of all trainings of the paper, if each takes as long as the dense
 one. Run folders are those of `scripts/reproduce.py --output RUNS`, so nothing is trained twice.
 """
 
@@ -25,6 +25,7 @@ from tf_tickets.lab.papers import PAPERS
 from tf_tickets.lab.papers.paper import Study, studies_of
 from tf_tickets.lab.papers.plan import plan
 from tf_tickets.search.convergence import has_converged
+from tf_tickets.search.early_stopping import followed_metric
 
 _COLUMNS = 4
 
@@ -35,7 +36,7 @@ class Measured:
 
     Attributes:
         name: of model and data.
-        metric: that decides.
+        metric: by which a training is followed.
         records: lines of results.jsonl, one for each seed.
         num_trainings: of the network in the whole paper.
     """
@@ -93,8 +94,14 @@ def measure(planned, scale, seeds, output, workers) -> list[Measured]:
         for network in trainings
     ]
     made = dense_records(configs, output, workers)
+    directions = {name: card.higher_is_better for name, card in METRICS.items()}
     return [
-        Measured(" on ".join(network), metric, records, trainings[network])
+        Measured(
+            " on ".join(network),
+            followed_metric(records, metric, directions),
+            records,
+            trainings[network],
+        )
         for network, (metric, records) in zip(trainings, made, strict=True)
     ]
 

@@ -12,7 +12,11 @@ from tf_tickets.engines import Item, Queue, Stage
 
 
 def plan(**size):
-    return types.SimpleNamespace(stages=stages_of(**size), sources=sources_of)
+    return plan_of(stages_of(**size))
+
+
+def plan_of(stages, sources=sources_of, source_plan=None):
+    return types.SimpleNamespace(stages=stages, sources=sources, source_plan=source_plan)
 
 
 def drain(queue):
@@ -40,6 +44,17 @@ def test_nothing_is_handed_out_before_its_sources_are_done(in_turn):
             queue.finish(item)
             done.add(item.stage)
     assert done == set(stages_of(arms=ARMS, rounds=3))
+
+
+def test_a_plan_waits_for_the_stages_of_another():
+    trained = plan(seeds=(0, 1), arms=ARMS, rounds=2)
+    judged = plan_of(trained.stages, lambda stage: [stage], trained)
+    queue = Queue([trained, judged])
+    order = drain(queue)
+    assert {item.plan for item in order} == {0, 1} and len(order) == 2 * len(trained.stages)
+    for item in order:
+        if item.plan == 1:
+            assert order.index(Item(0, item.stage)) < order.index(item)
 
 
 def test_the_chain_of_the_tickets_goes_before_the_controls():
@@ -80,7 +95,7 @@ def test_there_is_work_for_as_many_as_the_longest_chain_leaves_room_for():
 
 def simulated(stages, times, workers):
     """When the last stage ends, and what no order can beat."""
-    queue = Queue([types.SimpleNamespace(stages=stages, sources=sources_of)])
+    queue = Queue([plan_of(stages)])
     now, running, tick = 0.0, [], itertools.count()
     while not queue.is_finished:
         while len(running) < workers and (item := queue.take()):

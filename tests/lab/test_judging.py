@@ -226,7 +226,7 @@ def test_another_process_judges_alike(made, finished, cache):
     found = [record["judged"] for record in here.records]
     plain = prepare(dataclasses.replace(VAE, judging=MORE))
     with tt.RunFolder(here.path, here.settings) as folder:
-        plan = judging_plan(plain, folder, plain.search.plan(VAE.seeds, folder).stages)
+        plan = judging_plan(plain, plain.search.plan(VAE.seeds, folder))
         other = pickle.loads(pickle.dumps(plan.workshop))
         assert isinstance(other, JudgingWorkshop) and len(pickle.dumps(other)) < 10_000
         with other(folder, lambda progress: None) as judge:

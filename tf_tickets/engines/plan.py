@@ -20,6 +20,7 @@ class Plan:
         folder: an entered run folder; holds the stages, and results.jsonl, once they are made.
         stages: in an order in which each comes after its sources.
         sources: says which stages one is computed from.
+        source_plan: the plan of these, if they are stages of another one with the same folder.
         workshop: `workshop(folder, report)` is a context manager. It gives a function
             `make(stage, path)`, which trains one stage, writes its files to a path, and returns its
             record. It reads the sources of the stage in `folder`, of which it knows `path` and
@@ -38,6 +39,7 @@ class Plan:
     stages: Sequence[Stage]
     sources: Callable[[Stage], Sequence[Stage]]
     workshop: Callable[[RunFolder, Report], AbstractContextManager[Make]]
+    source_plan: "Plan | None" = None
     threads: int | None = None
     observers: Sequence[Observer] = ()
     is_wanted: Callable[[Stage, Sequence[dict]], bool] = lambda stage, records: True

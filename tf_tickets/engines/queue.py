@@ -40,15 +40,14 @@ class Queue:
     def __init__(self, plans: Sequence[Plan], in_turn: bool = False):
         self._items = [Item(i, stage) for i, plan in enumerate(plans) for stage in plan.stages]
         self._place = {item: place for place, item in enumerate(self._items)}
-        # Sources that are no stages of the plan are there already.
-        self._sources = {
-            item: [
-                source
-                for stage in plans[item.plan].sources(item.stage)
-                if (source := Item(item.plan, stage)) in self._place
-            ]
-            for item in self._items
-        }
+        numbers = {id(plan): number for number, plan in enumerate(plans)}
+        self._sources = {}
+        for item in self._items:
+            plan = plans[item.plan]
+            number = numbers.get(id(plan.source_plan), item.plan)
+            found = [Item(number, stage) for stage in plan.sources(item.stage)]
+            # Sources that nobody makes here are there already.
+            self._sources[item] = [source for source in found if source in self._place]
         self._users = {item: [] for item in self._items}
         for item, sources in self._sources.items():
             for source in sources:
@@ -124,7 +123,7 @@ class Queue:
         """Return the time of the longest chain that begins with each item that is not done."""
         guess = functools.cache(self._guess)
         left = {}
-        for item in reversed(self._items):
+        for item in reversed(self._items):  # each comes after its sources
             if item not in self._done:
                 left[item] = guess(item.plan) + max(map(left.get, self._users[item]), default=0)
         return left

@@ -18,7 +18,7 @@ from tf_tickets.lab.judging import judging_plan
 from tf_tickets.lab.keep import keep_ticket
 from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.precision import dtype_policy
-from tf_tickets.lab.prepared import Prepared, check, prepare
+from tf_tickets.lab.prepared import Prepared, check
 from tf_tickets.lab.run_view import Run
 from tf_tickets.lab.show.figures import draw_figures
 from tf_tickets.lab.show.page import write_page
@@ -89,6 +89,9 @@ class Watcher:
 
     def trainings_begin(self, words: str) -> None:
         """The trainings begin; `words` say how many go side by side, and where."""
+
+    def run_ends(self, job: "Job") -> None:
+        """All of a run is made; not called if every dense training collapsed."""
 
 
 class Job:
@@ -176,7 +179,7 @@ class Job:
 
 
 class EnteredJob:
-    """A run whose folder is held: the plans to train it and to judge it.
+    """A run whose folder is held, and the plans by which it is made.
 
     Args:
         job: the run.
@@ -185,8 +188,8 @@ class EnteredJob:
 
     Attributes:
         training: the plan to train it.
-        judging: the plan to judge what was trained by other features or more samples; None if
-            nothing of that kind was asked for.
+        plans: that, and the one to judge what was trained by other features or more samples, if
+            that was asked for.
     """
 
     def __init__(self, job: Job, folder: RunFolder, watcher: Watcher):
@@ -194,16 +197,21 @@ class EnteredJob:
         self.training = prepared.search.plan(prepared.config.seeds, folder)
         self.training.workshop = Workshop.of(prepared)
         self.training.threads = job.threads
+        self.plans = [self.training]
         if prepared.config.method.ends_early:
             self.training.is_wanted = Ending(job.run).is_wanted
-        self.judging = None
-        if prepared.config.judging.way and job.is_chief:
-            self.judging = judging_plan(prepared, folder, self.training.stages)
-            self.judging.threads = job.threads
-        if job.is_chief:
-            self.training.observers = watcher.observers(job)
-            last = self.judging or self.training
-            last.finish = lambda: job.finish(folder)
+        if not job.is_chief:
+            return
+        if prepared.config.judging.way:
+            self.plans.append(judging_plan(prepared, self.training))
+        self.training.observers = watcher.observers(job)
+
+        def finish():
+            job.finish(folder)
+            if not job.run.why_worthless:
+                watcher.run_ends(job)
+
+        self.plans[-1].finish = finish
 
 
 def prepare_all(
@@ -218,10 +226,8 @@ def prepare_all(
         configs, output, engine: as `execute` takes them.
         strategy: the TensorFlow strategy that the configs name, if it had to be made before.
     """
-    if len(configs) > 1:  # of which none is prepared if another cannot work
-        for config in configs:
-            check(config, strategy)
-    prepared = [prepare(config, strategy) for config in configs]
+    checked = [check(config, strategy) for config in configs]
+    prepared = [each.prepare() for each in checked]  # none is, if another cannot work
     return [Job(each, output, _threads(each, engine, prepared)) for each in prepared]
 
 
@@ -253,15 +259,12 @@ def make(jobs: Sequence[Job], engine: EngineOptions, watcher: Watcher | None = N
     for at_once in _of_different_folders(jobs):
         with contextlib.ExitStack() as stack:
             entered = [stack.enter_context(job.entered(watcher)) for job in at_once]
-            plans = [each.training for each in entered]
+            plans = [plan for each in entered for plan in each.plans]
             made = _engine(engine, plans, jobs[0].threads)
             threads = jobs[0].threads
             each = "one thread" if threads == 1 else f"{threads} threads"
             watcher.trainings_begin(f"{made}, {each} each")
             engines.execute(plans, made)
-            judging = [each.judging for each in entered if each.judging]
-            if judging:
-                engines.execute(judging, _engine(engine, judging, jobs[0].threads))
     for job in jobs:
         if job.is_chief:
             _refuse_worthless(job.run)

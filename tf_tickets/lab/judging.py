@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tf_tickets.engines import Make, Plan, Stage
 from tf_tickets.lab import metrics
@@ -13,7 +13,6 @@ from tf_tickets.lab.precision import dtype_policy
 from tf_tickets.lab.prepared import Prepared, prepare
 from tf_tickets.lab.workshop import config_for_any_machine
 from tf_tickets.runs import paths
-from tf_tickets.runs.folder import RunFolder
 from tf_tickets.tickets.ticket import Ticket
 
 
@@ -38,13 +37,12 @@ class Judged(Stage):
         return Stage(self.seed, self.round, self.arm)
 
 
-def judging_plan(prepared: Prepared, folder: RunFolder, trained: Sequence[Stage]) -> Plan:
-    """Return the plan to judge all that a run has trained.
+def judging_plan(prepared: Prepared, training: Plan) -> Plan:
+    """Return the plan to judge all that a run trains; it may share a queue with the training.
 
     Args:
         prepared: of the run.
-        folder: of the run, entered.
-        trained: the stages of the run, those that drop out of it too.
+        training: the plan of its trainings.
 
     Raises:
         FileError: if the Inception network cannot be loaded; better now than after the training.
@@ -52,14 +50,22 @@ def judging_plan(prepared: Prepared, folder: RunFolder, trained: Sequence[Stage]
     if prepared.config.judging.inception:
         metrics.load_inception(prepared.config.judging.inception)
     by = prepared.config.judging.way
-    stages = [Judged(stage.seed, stage.round, stage.arm, by) for stage in trained]
+    stages = [Judged(stage.seed, stage.round, stage.arm, by) for stage in training.stages]
     workshop = JudgingWorkshop(config_for_any_machine(prepared), prepared)
 
     def is_wanted(judged, records):
         """Stages that dropped out of a search have nothing to judge."""
-        return (folder.path / judged.trained.name / paths.RESULT).exists()
+        return (training.folder.path / judged.trained.name / paths.RESULT).exists()
 
-    return Plan(folder, stages, lambda judged: [judged.trained], workshop, is_wanted=is_wanted)
+    return Plan(
+        training.folder,
+        stages,
+        lambda judged: [judged.trained],
+        workshop,
+        source_plan=training,
+        threads=training.threads,
+        is_wanted=is_wanted,
+    )
 
 
 class JudgingWorkshop:

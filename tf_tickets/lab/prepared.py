@@ -22,7 +22,7 @@ _OF_ANY_IMAGES = "reconstruction_loss"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
-    """A config brought to life; made by `prepare`.
+    """A config brought to life; made by `prepare` and `Checked.prepare`.
 
     Attributes:
         asked: the config as it was given.
@@ -43,6 +43,46 @@ class Prepared:
     trial: Trial | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checked:
+    """A config that can work, before data is loaded; made by `check`.
+
+    Attributes:
+        asked: the config as it was given.
+        config: with all that its method decides besides.
+        recipe: that it asks for.
+        metric: the name of the metric that decides.
+        strategy: the TensorFlow strategy that it is trained by.
+    """
+
+    asked: RunConfig
+    config: RunConfig
+    recipe: Recipe
+    metric: str
+    strategy: tf.distribute.Strategy
+
+    def prepare(self) -> Prepared:
+        """Bring the config to life; errors are those of the function `prepare`."""
+        config, recipe = self.config, self.recipe
+        experiment = Experiment(
+            recipe,
+            config.data.limit,
+            config.data.data_dir,
+            getattr(config.training, "distill_discriminator", False),
+            self.strategy,
+        )
+        fitted, notes = _fitted(config, experiment)
+        notes += _note_of_model(self.asked.model, config.model)
+        notes += _note_of_metric(self.metric, config, recipe)
+        trial = _trial_of(experiment)
+        if trial:
+            experiment.recipe = dataclasses.replace(experiment.recipe, precision=trial.policy)
+            notes.append(str(trial))
+        with dtype_policy(experiment.recipe.precision):
+            search = fitted.method.search(experiment, fitted)
+        return Prepared(self.asked, fitted, experiment, search, self.metric, notes, trial)
+
+
 def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) -> Prepared:
     """Bring a config to life.
 
@@ -54,31 +94,11 @@ def prepare(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) ->
         SettingError: if a value cannot work.
         FileError: if the data cannot be had.
     """
-    strategy = strategy or resolve_strategy(asked.strategy)
-    config, recipe, metric = check(asked, strategy)
-    experiment = Experiment(
-        recipe,
-        config.data.limit,
-        config.data.data_dir,
-        getattr(config.training, "distill_discriminator", False),
-        strategy,
-    )
-    fitted, notes = _fitted(config, experiment)
-    notes += _note_of_model(asked.model, config.model)
-    notes += _note_of_metric(metric, config, recipe)
-    trial = _trial_of(experiment)
-    if trial:
-        experiment.recipe = dataclasses.replace(experiment.recipe, precision=trial.policy)
-        notes.append(str(trial))
-    with dtype_policy(experiment.recipe.precision):
-        search = fitted.method.search(experiment, fitted)
-    return Prepared(asked, fitted, experiment, search, metric, notes, trial)
+    return check(asked, strategy).prepare()
 
 
-def check(
-    asked: RunConfig, strategy: tf.distribute.Strategy | None = None
-) -> tuple[RunConfig, Recipe, str]:
-    """Return a config with all that its method decides, its recipe, and the metric that decides.
+def check(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) -> Checked:
+    """Return a config with what its method decides, its recipe, and the metric that decides.
 
     What cannot work is refused here, before data is loaded and minutes go into the metrics'
     classifier. Arguments and errors are those of `prepare`.
@@ -92,7 +112,7 @@ def check(
     with dtype_policy("float32"):
         shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
         config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
-    return config, recipe, metric
+    return Checked(asked, config, recipe, metric, strategy)
 
 
 def _trial_of(experiment) -> Trial | None:

@@ -59,6 +59,18 @@ def test_what_is_trained_and_how_it_is_pruned_fits_into_the_shortest_trainings()
         assert prepare(PAPER.scale("smoke").config(study)).config.seeds == (0, 1)
 
 
+def test_the_smallest_scale_has_rounds_of_the_sparsities_that_claims_are_about():
+    scale = PAPER.scale("smoke")
+    ends = {}
+    for study in studies_of(claim for claim in PAPER.claims):
+        if study.source is None:
+            method = scale.config(study).method
+            ends[study.model, study.dataset] = 1 - (1 - method.rate) ** method.rounds
+    assert ends["sngan", "cifar10"] == pytest.approx(0.892, abs=1e-3)
+    assert ends["resnet-vae", "cifar10"] == pytest.approx(0.931, abs=1e-3)
+    assert ends["conv-ae", "celeb_a"] == pytest.approx(0.985, abs=1e-3)
+
+
 def test_studies_that_differ_are_different_runs():
     own = [study for study in studies_of(PAPER.exhibits) if study.source is None]
     for scale in PAPER.scales:

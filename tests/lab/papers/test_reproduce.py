@@ -51,12 +51,16 @@ PAPER = Paper(
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes runs of nothing, and remembers of which configs."""
+    """Makes runs of nothing, the last one first, and remembers of which configs."""
     asked = []
 
-    def made(configs):
+    def made(configs, ended):
         asked.append([(config.model, config.method.name) for config in configs])
-        return [run(config, len(asked), n) for n, config in enumerate(configs)]
+        runs = [run(config, len(asked), n) for n, config in enumerate(configs)]
+        for config, each in reversed(list(zip(configs, runs, strict=True))):
+            ended(config, each)
+            asked.append(f"made {config.model}")
+        return runs
 
     def run(config, *place):
         arm = config.method.judged_arm
@@ -74,16 +78,19 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_runs_are_made_once_and_shared_and_every_exhibit_is_drawn(make, tmp_path):
-    drawn = []
+def test_runs_share_a_queue_and_every_exhibit_is_drawn_as_soon_as_its_own_are_whole(make, tmp_path):
     done = reproduce(
-        PAPER, PAPER.scales[0], PAPER.exhibits, tmp_path, make, lambda e: drawn.append(e.name)
+        *(PAPER, PAPER.scales[0], PAPER.exhibits, tmp_path, make),
+        lambda exhibit: make.asked.append(f"drawn {exhibit.name}"),
     )
     assert make.asked == [
         [("vae", "imp"), ("dcgan-shared", "imp")],
+        "made dcgan-shared",
+        *("drawn figure-1", "drawn figure-3", "drawn table-1", "made vae"),
         [("dcgan-shared", "transfer")],
+        *("drawn figure-2", "made dcgan-shared"),
     ]
-    assert drawn == ["figure-1", "figure-2", "figure-3", "table-1"]
+    assert list(done.shown) == ["figure-1", "figure-2", "figure-3", "table-1"]
     assert done.folder == tmp_path / "someone2020-tiny"
     assert names(done.folder) == [
         "claims.json",
@@ -96,9 +103,9 @@ def test_tickets_are_taken_from_the_run_of_their_study(make, tmp_path, monkeypat
     configs = []
     record = make
 
-    def made(asked):
+    def made(asked, ended):
         configs.extend(asked)
-        return record(asked)
+        return record(asked, ended)
 
     done = reproduce(PAPER, PAPER.scales[0], PAPER.exhibits[:2], tmp_path, made)
     assert configs[-1].method.source == str(done.runs[VAE].path)

@@ -17,6 +17,7 @@ SCALE = Scale(
         ("vae", "cifar10"): {"epochs": 9},
         "dcgan-table2": {"width": 8},
     },
+    rates={"vae": 0.4, "dcgan-shared": 0.5, ("dcgan-shared", "cifar10"): 0.6},
 )
 
 
@@ -31,6 +32,13 @@ def test_what_stands_for_model_and_data_goes_into_the_config():
 
 def test_curves_are_whole_so_that_no_round_is_left_out():
     assert SCALE.config(Study("vae", "cifar10")).method.all_rounds
+
+
+def test_a_round_removes_what_the_scale_says_and_else_what_the_paper_does():
+    rates = [SCALE.config(Study(m, "cifar10")).method.rate for m in ("vae", "dcgan-shared", "wgan")]
+    assert rates == [0.4, 0.6, 0.2]
+    compared = SCALE.config(Study("vae", "cifar10", way="imp"))
+    assert compared.method.rate == 0.2  # at the sparsities at which ways are compared
 
 
 def test_ways_of_pruning_are_asked_for_the_same_sparsities():

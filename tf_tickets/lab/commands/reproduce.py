@@ -87,8 +87,8 @@ def _reproduce(paper, scale, exhibits, output, engine, console):
     def drawn(exhibit):
         print_line(console, f"Drawn: {exhibit.title}")
 
-    def made(configs):
-        return make(configs, output, console, engine)
+    def made(configs, ended):
+        return make(configs, output, console, engine, ended=ended)
 
     done = reproduce(paper, scale, exhibits, output, made, drawn)
     if done.findings:

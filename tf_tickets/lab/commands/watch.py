@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import rich.console
 
@@ -12,7 +12,12 @@ from tf_tickets.lab.engine_options import EngineOptions
 
 
 def make(
-    configs: Sequence[RunConfig], output: str, console, engine: EngineOptions, strategy=None
+    configs: Sequence[RunConfig],
+    output: str,
+    console,
+    engine: EngineOptions,
+    strategy=None,
+    ended: Callable[[RunConfig, object], None] = lambda config, run: None,
 ) -> list:
     """Make runs while a progress bar shows how far they are, and return them.
 
@@ -22,6 +27,7 @@ def make(
         console: for what is printed before.
         engine: where the trainings are made.
         strategy: the TensorFlow strategy, if it was made before.
+        ended: called with each config and its Run, as soon as that is whole.
 
     Returns:
         The Runs; none in a worker that is not the chief.
@@ -40,12 +46,12 @@ def make(
     if not jobs[0].is_chief:
         job.make(jobs, engine)
         return []
-    with _watcher(console, len(jobs)) as watcher:
+    with _watcher(console, len(jobs), ended) as watcher:
         return job.make(jobs, engine, watcher)
 
 
 @contextlib.contextmanager
-def _watcher(console, num_runs) -> Iterator:
+def _watcher(console, num_runs, ended) -> Iterator:
     from tf_tickets.lab.job import Watcher
     from tf_tickets.lab.show.progress import ProgressBar, TensorBoardLog
     from tf_tickets.runs import paths
@@ -64,6 +70,9 @@ def _watcher(console, num_runs) -> Iterator:
 
         def trainings_begin(self, engine):
             print_line(console, f"Trainings: {engine}")
+
+        def run_ends(self, job):
+            ended(job.prepared.asked, job.run)
 
     with bar:
         yield OnTerminal()

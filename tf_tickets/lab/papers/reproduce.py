@@ -14,8 +14,10 @@ from tf_tickets.lab.papers.scale import Scale
 from tf_tickets.runs import paths
 
 CLAIMS = "claims.json"
-# Makes the runs of some configs, and returns them in their order.
-Make = Callable[[Sequence[RunConfig]], list]
+Ended = Callable[[RunConfig, object], None]
+# Makes the runs of some configs, and returns them in their order; calls `ended(config, run)` as
+# soon as one is whole, of configs that are the same run once.
+Make = Callable[[Sequence[RunConfig], Ended], list]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ def reproduce(
 ) -> Reproduction:
     """Make the runs that some exhibits need, draw these, and test the claims that can be tested.
 
-    Each exhibit is drawn as soon as its runs are whole; runs that others have made are shared.
+    All runs share one queue. Each exhibit is drawn as soon as its runs are whole.
 
     Args:
         paper: of the exhibits.
@@ -62,36 +64,52 @@ def reproduce(
 
     folder = pathlib.Path(output) / f"{paper.name}-{scale.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    runs, shown = {}, {}
-    for exhibit in exhibits:
-        missing = [study for study in studies_of([exhibit]) if study not in runs]
-        runs |= make_runs(missing, runs, scale, make)
-        shown[exhibit.name] = exhibit.write(runs, folder, scale)
-        drawn(exhibit)
-    findings = _findings(paper, exhibits, runs, folder)
+    gallery = _Gallery(exhibits, scale, folder, drawn)
+    own, of_others = [], []
+    for study in studies_of(exhibits):
+        (of_others if study.source else own).append(study)
+    for studies in (own, of_others):  # tickets have to be there before others take them
+        if studies:
+            _make_runs(studies, scale, make, gallery)
+    findings = _findings(paper, exhibits, gallery.runs, folder)
     content = {name: dataclasses.asdict(found) for name, found in findings.items()}
     write_whole(folder / CLAIMS, (json.dumps(content, indent=1) + "\n").encode())
-    made = Reproduction(paper, scale, folder, shown, runs, findings)
+    made = Reproduction(paper, scale, folder, gallery.shown, gallery.runs, findings)
     page_of_paper(made).write(folder / paths.PAGE)
     return made
 
 
-def make_runs(studies: Sequence[Study], known: Mapping, scale: Scale, make: Make) -> dict:
-    """Return the runs of studies; those whose tickets others take are made first.
+class _Gallery:
+    """The runs that are made, and the exhibits that could be drawn of them."""
 
-    Args:
-        studies: each once.
-        known: study -> `Run` of those that are there.
-        scale, make: as `reproduce` takes them.
-    """
-    made = {}
-    for of_others in (False, True):
-        chosen = [study for study in studies if (study.source is not None) == of_others]
-        if chosen:
-            sources = {**known, **made}
-            configs = [scale.config(s, s.source and sources[s.source].path) for s in chosen]
-            made |= dict(zip(chosen, make(configs), strict=True))
-    return made
+    def __init__(self, exhibits, scale, folder, drawn):
+        self.runs: dict[Study, object] = {}
+        self._exhibits, self._scale, self._folder, self._drawn = exhibits, scale, folder, drawn
+        self._shown = {}
+
+    @property
+    def shown(self) -> dict[str, Shown]:
+        """Exhibit's name -> what was drawn, in the order of the exhibits."""
+        return {each.name: self._shown[each.name] for each in self._exhibits}
+
+    def add(self, runs: Mapping[Study, object]) -> None:
+        """Take runs that are whole, and draw what they were missing for."""
+        self.runs |= runs
+        for exhibit in self._exhibits:
+            if exhibit.name not in self._shown and self.runs.keys() >= set(exhibit.studies):
+                self._shown[exhibit.name] = exhibit.write(self.runs, self._folder, self._scale)
+                self._drawn(exhibit)
+
+
+def _make_runs(studies, scale, make, gallery):
+    """Make the runs of studies, and hang each in the gallery as soon as it is whole."""
+    configs = [scale.config(s, s.source and gallery.runs[s.source].path) for s in studies]
+
+    def ended(config, run):
+        same = [s for s, own in zip(studies, configs, strict=True) if own == config]
+        gallery.add(dict.fromkeys(same, run))
+
+    gallery.add(dict(zip(studies, make(configs, ended), strict=True)))
 
 
 def _findings(paper, exhibits, runs, folder) -> dict[str, Finding]:

@@ -23,6 +23,8 @@ class Scale:
         compared: rounds after which ways of pruning are compared with each other.
         sizes: (model, the paper's data set) -> options of the training and of the network, in place
             of the recipe's. A key of the model alone holds for all data sets.
+        rates: keys as of `sizes` -> what a round of iterative pruning removes of the weights that
+            are left, if that is not the paper's 20 %.
         judging: how all tickets are judged.
     """
 
@@ -33,6 +35,7 @@ class Scale:
     rounds: int
     compared: tuple[int, ...]
     sizes: Mapping = dataclasses.field(default_factory=dict)
+    rates: Mapping = dataclasses.field(default_factory=dict)
     judging: Judging = dataclasses.field(default_factory=Judging)
 
     def config(self, study: Study, source=None) -> RunConfig:
@@ -74,5 +77,8 @@ class Scale:
         decided = {"rounds": self.rounds, "all_rounds": True, "source": source and str(source)}
         if study.source is not None:
             decided["rounds"] = None  # all those of the source
+        for key in (study.model, (study.model, study.dataset)):
+            if key in self.rates:
+                decided["rate"] = self.rates[key]
         options = {name: value for name, value in decided.items() if name in known}
         return kind(**{**options, **dict(study.options)})

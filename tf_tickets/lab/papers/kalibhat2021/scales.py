@@ -4,6 +4,10 @@ from tf_tickets.lab.config import Data, Judging
 from tf_tickets.lab.papers.kalibhat2021.studies import GANS, VAES
 from tf_tickets.lab.papers.scale import Scale
 
+# Two rounds come to 89.2 %, or to the sparsity of a ticket that the paper names.
+_TO_89 = 0.671
+_SHORT = {"epochs": 1, "evaluations": 2}
+
 SMOKE = Scale(
     "smoke",
     "the smallest networks, trained for moments on scikit-learn's digits: it shows that all is "
@@ -17,18 +21,28 @@ SMOKE = Scale(
     rounds=2,
     compared=(1, 2),
     sizes={
-        "linear-ae": {"epochs": 1, "evaluations": 2},
-        "conv-ae": {"epochs": 1, "evaluations": 2, "width": 4},
-        **{model: {"epochs": 1, "evaluations": 2, "width": 4} for model in VAES},
-        **{model: {"epochs": 1, "evaluations": 2, "width": 4} for model in (*GANS, "dcgan-shared")},
+        "linear-ae": _SHORT,
+        **{model: {**_SHORT, "width": 4} for model in ("conv-ae", *VAES, *GANS, "dcgan-shared")},
         # One that draws a ticket at the end of an epoch goes on to train it.
-        "dcgan-table2": {"epochs": 2, "evaluations": 2, "width": 4},
+        "dcgan-table2": {**_SHORT, "epochs": 2, "width": 4},
+    },
+    rates={
+        **dict.fromkeys(("linear-ae", "conv-ae", *VAES, *GANS, "dcgan-shared"), _TO_89),
+        ("conv-ae", "celeb_a"): 0.8775,  # to 98.5 %
+        ("resnet-vae", "cifar10"): 0.737,  # to 93.1 %
     },
 )
 
 # A draft, from single trainings: benchmarks/dense_trainings.py has not measured all of it yet.
 _GAN = {"epochs": 150, "learning_rate_decay": "linear", "evaluations": 8}
-_ON_MNIST = {"width": 8, "batch_size": 32, "epochs": 25, "precision": "float32"}
+_ON_MNIST = {
+    "width": 8,
+    "batch_size": 32,
+    "epochs": 25,
+    "learning_rate_decay": "linear",
+    "precision": "float32",
+}
+_GAN_ON_MNIST = {**_ON_MNIST, "epochs": 50, "evaluations": 8}
 
 CPU = Scale(
     "cpu",
@@ -43,7 +57,8 @@ CPU = Scale(
     compared=(1, 3, 5, 7, 9, 11, 13),
     sizes={
         **{model: _GAN for model in (*GANS, "dcgan-table2", "dcgan-shared")},
-        **{(model, "celeb_a"): _ON_MNIST for model in ("conv-ae", *VAES, *GANS)},
+        **{(model, "celeb_a"): _ON_MNIST for model in ("conv-ae", *VAES)},
+        **{(model, "celeb_a"): _GAN_ON_MNIST for model in GANS},
     },
 )
 
