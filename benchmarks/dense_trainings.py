@@ -4,9 +4,10 @@
         [--seeds 0 1] [--figure FILE]
 
 For each network: the optimizer steps of a training, its seconds with evaluation, how many trainings
-had settled (see `has_converged`) by the metric that decides, or by the one that they are followed by
-if that is another, and what they gained in their last quarter. Then the processor hours of all trainings of the paper, if each takes as long as the dense
-one. Run folders are those of `scripts/reproduce.py --output RUNS`, so nothing is trained twice.
+had settled (see `has_converged`), and what they gained in their last quarter, by the metric that
+decides, or else by the one that they are followed by. Then the processor hours of all trainings of
+the paper, if each takes as long as the dense one. Run folders are those of `scripts/reproduce.py
+--output RUNS`, so nothing is trained twice.
 """
 
 import argparse
