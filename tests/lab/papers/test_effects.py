@@ -60,11 +60,32 @@ def test_dense_is_the_same_at_every_sparsity():
     assert found == pytest.approx(dict.fromkeys(SEEDS, math.log(1.5)))
 
 
-def test_a_training_that_collapsed_is_as_bad_as_the_worst_that_is_known():
+def test_a_training_that_collapsed_is_twice_as_bad_as_the_worst_that_is_known():
     run = run_of({"winning": {0.5: 1.0, 0.8: 3.0}, "random": {0.5: 4.0, 0.8: None}})
     found = effects.worse_by((run, "random"), (run, "winning"), "fid", (0.7, 0.9))
-    worst = 2 * 4.0  # of seed 1
+    worst = 2 * 2 * 4.0  # of seed 1
     assert found == pytest.approx({0: math.log(worst / 3), 1: math.log(worst / 6)})
+
+
+def test_a_ticket_that_collapsed_does_not_match_dense():
+    run = run_of({"dense": {0.0: 2.0}, "winning": {0.8: None}})
+    found = effects.worse_by((run, "winning"), (run, "dense"), "fid", (0.7, 0.9))
+    assert found == pytest.approx({0: math.log(8 / 2), 1: math.log(8 / 4)})
+    accuracies = run_of({"dense": {0.0: 0.2}, "winning": {0.8: None}}, "classifier_accuracy")
+    sides = (accuracies, "winning"), (accuracies, "dense")
+    found = effects.worse_by(*sides, "classifier_accuracy", (0.7, 0.9))
+    assert found == pytest.approx({0: math.log(0.2 / 0.1), 1: math.log(0.4 / 0.1)})
+
+
+def test_a_training_that_collapsed_is_beyond_the_worst_where_values_may_be_negative():
+    run = run_of({"winning": {0.5: -1.0}, "random": {0.5: None}}, "discriminator_loss")
+    found = effects.worse_by((run, "random"), (run, "winning"), "discriminator_loss", (0, 1))
+    assert found == pytest.approx({0: 1 / 1.5, 1: 2 / 1.5})  # at 0, as the values are -1 and -2
+
+
+def test_nothing_is_said_where_all_trainings_collapsed():
+    run = run_of({"winning": {0.5: None}, "random": {0.5: None}})
+    assert effects.worse_by((run, "random"), (run, "winning"), "fid", (0, 1)) == {}
 
 
 def test_values_of_zero_or_less_are_compared_by_their_difference():

@@ -20,8 +20,9 @@ def worse_by(side: Side, than: Side, quantity: str, between: Sequence[float]) ->
     """Return by how much one arm is worse than another, of each seed, mean over some rounds.
 
     Where the rounds of the two have other network sparsities, as when one of them prunes a single
-    component, the second curve is read between its rounds. A training that collapsed counts as the
-    worst value of both arms.
+    component, the second curve is read between its rounds. A training that collapsed counts as
+    twice as bad as the worst value of both arms; where values may be 0 or less, as one that lies as
+    far beyond the worst as the best is from it.
 
     Args:
         side: (run, arm) that should be worse; a run is a `Run`.
@@ -36,8 +37,10 @@ def worse_by(side: Side, than: Side, quantity: str, between: Sequence[float]) ->
     """
     curves = [_curves(run, arm, quantity) for run, arm in (side, than)]
     known = [value for curve in curves for value in curve.values() if value is not None]
+    if not known:  # whatever was trained of either arm has collapsed
+        return {}
     sign = -1 if metric_card(measured(quantity, side[0].records)).higher_is_better else 1
-    worst = (min if sign < 0 else max)(known)
+    worst = _beyond(known, sign)
     first, second = ({at: worst if v is None else v for at, v in c.items()} for c in curves)
     change = _change_by(known, list(second.values()))
     effects = {}
@@ -70,6 +73,14 @@ def _curves(run, arm, quantity) -> dict[tuple[int, float], float | None]:
 def _of_seed(curve, seed):
     points = sorted((x, y) for (of, x), y in curve.items() if of == seed)
     return np.array(points, float).T
+
+
+def _beyond(known, sign):
+    """Return what a training that collapsed counts as; `sign` is 1 if higher is worse, or -1."""
+    best, worst = (min(known), max(known))[::sign]
+    if min(known) > 0:
+        return worst * 2.0**sign
+    return worst + (worst - best)
 
 
 def _change_by(known, reference):
