@@ -31,6 +31,18 @@ def test_a_copied_network_is_not_compiled_and_the_network_itself_still_is():
     assert model.compiled and not copy.compiled
 
 
+def test_a_network_with_operations_between_its_layers_is_copied():
+    inputs = keras.Input((4, 4, 1))
+    x = keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    x = keras.layers.Conv2D(2, 3)(keras.ops.relu(x) + 1.0)
+    model = keras.Model(inputs, x)
+    copy = copy_with_state(model)
+    images = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
+    np.testing.assert_array_equal(copy(images), model(images))
+    copy.trainable_variables[0].assign(keras.ops.ones((3, 3, 1, 2)))
+    assert not np.array_equal(copy(images), model(images)), "they share no weights"
+
+
 def squash(x):
     return x / (1 + keras.ops.abs(x))
 

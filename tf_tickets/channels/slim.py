@@ -166,8 +166,8 @@ class _Copy:
 
     def _clone(self, layer):
         """Return a new layer as wide as what it keeps; the same one at each call of a layer."""
-        if not isinstance(layer, keras.layers.Layer):
-            return layer  # an operation, such as the sum of two tensors, has no width of its own
+        if not isinstance(layer, keras.layers.Layer):  # an operation has no width of its own
+            return copy_layer(layer)
         if id(layer) not in self._made:
             is_model = id(layer) in self._graph.nested
             copy = self._clone_model(layer) if is_model else self._clone_layer(layer)

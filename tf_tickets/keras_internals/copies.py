@@ -79,12 +79,14 @@ def copy_layer(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
     adapted to and that is no weight, such as a vocabulary, is copied too.
 
     Args:
-        layer: any layer, or an operation of a graph.
+        layer: any layer, or an operation of a graph, which may be in several.
         **changes: what is to be different in the config.
 
     Raises:
         SettingError: if there is no such copy; the message names the layer.
     """
+    if not isinstance(layer, keras.layers.Layer):
+        return layer  # an operation, such as `keras.ops.relu` makes, has no state of its own
     if graph_of(layer) is not None:
         return copy_network(layer, copy_layer)
     try:

@@ -5,6 +5,7 @@ import pytest
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import RunConfig, models
 from tf_tickets.lab.methods import IterativeMagnitude, Snip
+from tf_tickets.lab.models import GAN
 from tf_tickets.pruning.prunable import prunable
 
 
@@ -19,11 +20,11 @@ def checked(method, name):
 @pytest.mark.parametrize("kind", [IterativeMagnitude, Snip])
 def test_dense_layers_can_be_left_out(kind):
     model = checked(kind(skip_dense=True, rounds=5), "sngan-resnet")
-    left = prunable(model, kind(skip_dense=True).scope)
-    whole = prunable(model, kind().scope)
+    left = prunable(model, kind(skip_dense=True).scope(GAN))
+    whole = prunable(model, kind().scope(GAN))
     (skipped,) = set(whole.names) - set(left.names)
     assert skipped.endswith("generator_dense/kernel")
-    part = prunable(model, kind(skip_dense=True, component="generator").scope)
+    part = prunable(model, kind(skip_dense=True, component="generator").scope(GAN))
     inside = prunable(model, "generator")
     assert set(part.names) == set(left.names) & set(inside.names)
 

@@ -86,7 +86,7 @@ class AtInitialization(MaskingMethod):
             search.ByScore(score, self.schedule(), self.pool, self.steps),
             self.num_rounds,
             arms=self.arm_objects(config),
-            scope=self.scope,
+            scope=self.scope(config.card.family),
             retries=self.retries,
         )
 

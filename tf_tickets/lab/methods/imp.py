@@ -98,16 +98,18 @@ class IterativeMagnitude(MaskingMethod):
         from tf_tickets import search
 
         start = getattr(config.training, "discriminator_init", "rewind")
-        starts = {} if start == "rewind" else {"discriminator": start}
+        family, starts = config.card.family, {}
+        if start != "rewind":
+            starts = dict.fromkeys(family.parts["discriminator"], start)
         if self.start != "rewind":
-            starts = dict.fromkeys(config.card.family.components, self.start)
+            starts = dict.fromkeys(family.components, self.start)
         return search.TicketSearch(
             experiment.task(),
             search.ByMagnitude(self.schedule(), self.pool, self.one_shot),
             self.rounds,
             rewind_step=self.rewind_step,
             arms=self.arm_objects(config),
-            scope=self.scope,
+            scope=self.scope(family),
             starts=starts,
             retries=self.retries,
             rewind_optimizer=self.rewind_optimizer,

@@ -155,22 +155,27 @@ class MaskingMethod(Method):
         if self.component == "both":  # of the two that most models have
             object.__setattr__(self, "component", "all")
 
-    @property
-    def scope(self) -> str | list | None:
-        """What may be pruned, as `prunable` takes it."""
-        component = None if self.component == "all" else self.component
-        if not self.skip_dense:
-            return component
-        return [is_of_no_dense_layer] if component is None else [component, is_of_no_dense_layer]
+    def scope(self, family) -> list | None:
+        """Return what may be pruned, as `prunable` takes it.
+
+        Args:
+            family: the `Family` of the model.
+        """
+        components = self._components(family)
+        return [*components, is_of_no_dense_layer] if self.skip_dense else components or None
+
+    def _components(self, family) -> list[str]:
+        """Return the names of the components that may be pruned; [] for all."""
+        return [] if self.component == "all" else list(family.parts[self.component])
 
     def check(self, config):
         """Raise SettingError if a component, a pool or an arm does not fit the model."""
         super().check(config)
-        components = config.card.family.components
-        if self.component not in ("all", *components):
-            expected = f"must be all, {' or '.join(components)} for the model {config.model}"
+        parts = config.card.family.parts
+        if self.component not in ("all", *parts):
+            expected = f"must be all, {' or '.join(parts)} for the model {config.model}"
             refuse("component", expected, self.component)
-        if self.pool == "component" and self.component != "all":
+        if self.pool == "component" and len(self._components(config.card.family)) == 1:
             expected = f"must be model or layer if only the {self.component} is pruned"
             refuse("pool", expected, self.pool)
         if self.random_redraws == "all" and self.component == "all":
@@ -184,18 +189,18 @@ class MaskingMethod(Method):
         from tf_tickets.pruning.prunable import prunable
         from tf_tickets.search.round_masks import check_leaves_enough
 
-        component = None if self.component == "all" else self.component
-        kernels = prunable(model, component)
+        family = config.card.family
         if self.skip_dense:
-            self._check_skipped(kernels, component, config)
+            self._check_skipped(prunable(model, self._components(family) or None), config)
         sparsity = float(self.schedule()(self.num_rounds)[1])
-        check_leaves_enough(model, prunable(model, self.scope), sparsity, self.pool)
+        check_leaves_enough(model, prunable(model, self.scope(family)), sparsity, self.pool)
 
-    def _check_skipped(self, kernels, component, config):
+    def _check_skipped(self, kernels, config):
         skipped = [kernel for kernel in kernels if not is_of_no_dense_layer(kernel)]
         if len(skipped) in (0, len(kernels)):
             what = "none but dense layers" if skipped else "no dense layer"
-            where = config.model if component is None else f"the {component} of {config.model}"
+            of_all = self.component == "all"
+            where = config.model if of_all else f"the {self.component} of {config.model}"
             refuse("skip_dense", f"means nothing for {where}, which has {what} to prune", True)
 
     def arm_objects(self, config) -> list:

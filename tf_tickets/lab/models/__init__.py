@@ -11,10 +11,11 @@ import lazy_loader
 
 from tf_tickets.lab.models.card import Family, ModelCard
 from tf_tickets.lab.models.conv_ae import CONV_AE
+from tf_tickets.lab.models.cyclegan import CYCLEGAN
 from tf_tickets.lab.models.dcgan import DCGAN, SNGAN, WGAN
 from tf_tickets.lab.models.dcgan_shared import DCGAN_SHARED
 from tf_tickets.lab.models.dcgan_table2 import DCGAN_TABLE2
-from tf_tickets.lab.models.families import AUTOENCODER, GAN, VARIATIONAL_AUTOENCODER
+from tf_tickets.lab.models.families import AUTOENCODER, CYCLE_GAN, GAN, VARIATIONAL_AUTOENCODER
 from tf_tickets.lab.models.linear_ae import LINEAR_AE
 from tf_tickets.lab.models.resnet_gan import RESNET_DCGAN, SNGAN_RESNET
 from tf_tickets.lab.models.resnet_vae import RESNET_VAE
@@ -25,16 +26,19 @@ from tf_tickets.lab.registry import Registry
 if TYPE_CHECKING:
     from tf_tickets.lab.models.families.autoencoder import Autoencoder
     from tf_tickets.lab.models.families.base import ImageModel
+    from tf_tickets.lab.models.families.cyclegan import CycleGAN
     from tf_tickets.lab.models.families.gan import GenerativeAdversarialNetwork
     from tf_tickets.lab.models.families.vae import VariationalAutoencoder
     from tf_tickets.lab.models.spectral import SpectralConv2D
 
 __all__ = [
     "AUTOENCODER",
+    "CYCLE_GAN",
     "GAN",
     "MODELS",
     "VARIATIONAL_AUTOENCODER",
     "Autoencoder",
+    "CycleGAN",
     "Family",
     "GanTraining",
     "GenerativeAdversarialNetwork",
@@ -51,6 +55,7 @@ __getattr__, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "families.autoencoder": ["Autoencoder"],
+        "families.cyclegan": ["CycleGAN"],
         "families.base": ["ImageModel"],
         "families.gan": ["GenerativeAdversarialNetwork"],
         "families.vae": ["VariationalAutoencoder"],
@@ -71,6 +76,7 @@ MODELS = Registry(
         *(VAE, BETA_VAE, RESNET_VAE),
         *(DCGAN, DCGAN_TABLE2, DCGAN_SHARED, SNGAN, WGAN),
         *(RESNET_DCGAN, SNGAN_RESNET),
+        CYCLEGAN,
     ],
 )
 

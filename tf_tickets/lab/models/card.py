@@ -27,8 +27,10 @@ class Family:
         model_class: function without arguments that imports and returns the Keras class. Its
             networks are the first arguments of the class, in the order of `components`.
         components: the networks that a model is made of.
-        maker: the component that makes images out of codes.
-        offers: which images a model has to show: "samples" of noise, "reconstructions" of images.
+        maker: the component that makes images, out of codes if the model samples or reconstructs.
+        offers: which images a model has to show: "samples" of noise, "reconstructions" of images,
+            "translations" of images of one domain into another.
+        groups: name -> components that are pruned, or started anew, together under this name.
         training: the options of a training, a subclass of `Training`.
         num_optimizers: how many `compile` takes.
         options: the options of the class, with their defaults.
@@ -47,12 +49,18 @@ class Family:
     maker: str
     offers: frozenset[str]
     training: type[Training] = Training
+    groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     num_optimizers: int = 1
     options: Mapping = dataclasses.field(default_factory=dict)
     recipe: Mapping = dataclasses.field(default_factory=dict)
     recipes_on: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     complete: Callable[[dict, Mapping], None] = _nothing
     departures: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Each name under which something can be pruned -> its components."""
+        return {**{name: (name,) for name in self.components}, **self.groups}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ keras = LazyModule("keras")
 # arXiv:2106.00134 (scales of normalizations).
 _SMALL = 0.02
 
-INITIALIZERS = ("keras", "pytorch", "dcgan", "sngan")
+INITIALIZERS = ("keras", "pytorch", "normal", "dcgan", "sngan")
 
 
 def check_initializer(name: str) -> None:
@@ -22,9 +22,9 @@ def initialize(networks, name: str) -> None:
     """Draw the kernels and scales of new networks anew, by the seeds that Keras would take.
 
     "keras" leaves them as they are: Glorot's uniform kernels and scales of 1. "pytorch" draws
-    kernels uniformly from +-1 / sqrt(inputs), "dcgan" by a normal distribution with a standard
-    deviation of 0.02. "dcgan" and "sngan" draw scales about 1 with the same deviation. Biases are
-    zero in all of them; those of PyTorch are not.
+    kernels uniformly from +-1 / sqrt(inputs), "normal" and "dcgan" by a normal distribution with a
+    standard deviation of 0.02. "dcgan" and "sngan" draw scales about 1 with the same deviation.
+    Biases are zero in all of them; those of PyTorch are not.
 
     Args:
         networks: Keras models that nothing has trained.
@@ -51,6 +51,7 @@ def _uniform():
 _OF_VARIABLES = {
     "keras": {},
     "pytorch": {"kernel": _uniform},
+    "normal": {"kernel": _normal(0.0)},
     "dcgan": {"kernel": _normal(0.0), "gamma": _normal(1.0)},
     "sngan": {"gamma": _normal(1.0)},
 }

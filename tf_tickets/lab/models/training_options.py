@@ -79,7 +79,19 @@ class Training(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class GanTraining(Training):
+class AdversarialTraining(Training):
+    """How models with discriminators are trained."""
+
+    discriminator_init: str = option(
+        "rewind",
+        "what a round's discriminator starts from: the weights of the rewind point, those that the "
+        "round before has trained, or fresh ones",
+        ("rewind", "trained", "fresh"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class GanTraining(AdversarialTraining):
     """How GANs are trained."""
 
     critic_steps: int | None = option(
@@ -104,12 +116,6 @@ class GanTraining(Training):
         "decay of the average of a generator's weights, from which it samples (default: by recipe)",
         at_least=0,
         below=1,
-    )
-    discriminator_init: str = option(
-        "rewind",
-        "what a round's discriminator starts from: the weights of the rewind point, those that the "
-        "round before has trained, or fresh ones",
-        ("rewind", "trained", "fresh"),
     )
     distill_discriminator: bool = option(
         False, "let the trained dense discriminator teach the discriminators of the rounds"

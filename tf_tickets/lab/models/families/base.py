@@ -133,6 +133,21 @@ def images_only(data):
     return images
 
 
+def scaling_as(first: keras.optimizers.Optimizer, other: keras.optimizers.Optimizer):
+    """Return the other of a model's optimizers, wrapped to scale its loss if the first one does.
+
+    `compile` wraps the first one alone, in 16 bits.
+    """
+    kind = keras.optimizers.LossScaleOptimizer
+    return kind(other) if isinstance(first, kind) and not isinstance(other, kind) else other
+
+
+def apply_gradients(optimizer, tape: tf.GradientTape, scaled_loss, variables) -> None:
+    """Update variables by the gradient of a loss that `optimizer.scale_loss` has scaled."""
+    gradients = tape.gradient(scaled_loss, variables)
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
 def equal_parts(images, num_parts: int) -> list:
     """Return a batch in equal parts, filled up with its first images if it cannot be split."""
     size = images.shape[0]

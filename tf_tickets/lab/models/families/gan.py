@@ -13,9 +13,11 @@ from tf_tickets.lab.models.families import GAN
 from tf_tickets.lab.models.families.base import (
     ImageModel,
     Sampler,
+    apply_gradients,
     draw,
     equal_parts,
     images_only,
+    scaling_as,
 )
 from tf_tickets.lab.models.families.gan_arguments import check_arguments, check_counts
 from tf_tickets.lab.models.families.gan_penalties import bernoulli_divergence, gradient_penalty
@@ -224,11 +226,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
                 f"{type(of_generator).__name__} twice."
             )
         super().compile(of_generator, **options)
-        self.discriminator_optimizer = of_discriminator
-        if _scales(self.optimizer) and not _scales(self.discriminator_optimizer):
-            self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(
-                self.discriminator_optimizer
-            )
+        self.discriminator_optimizer = scaling_as(self.optimizer, of_discriminator)
         self.optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -253,7 +251,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             generator_loss = self._generator_loss(self.discriminator(fakes, training=True))
             total = generator_loss + sum(self.generator.losses)
             scaled = self._scaled(self.optimizer, total)
-        _apply(self.optimizer, tape, scaled, self.generator.trainable_variables)
+        apply_gradients(self.optimizer, tape, scaled, self.generator.trainable_variables)
         self._update_averages()
         losses = {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
         return self.report_losses(losses, images)
@@ -290,7 +288,7 @@ class GenerativeAdversarialNetwork(Sampler, ImageModel):
             loss, total = self._discriminator_losses(images, fakes)
             scaled = self._scaled(self.discriminator_optimizer, total)
         variables = self.discriminator.trainable_variables
-        _apply(self.discriminator_optimizer, tape, scaled, variables)
+        apply_gradients(self.discriminator_optimizer, tape, scaled, variables)
         if self.clip_weights is not None:
             for variable in variables:
                 variable.assign(ops.clip(variable, -self.clip_weights, self.clip_weights))
@@ -388,12 +386,3 @@ class _Untracked:
 
 def _optimizer(given):
     return keras.optimizers.get(given or keras.optimizers.Adam(2e-4, beta_1=0.5))
-
-
-def _scales(optimizer):
-    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-def _apply(optimizer, tape, scaled_loss, variables):
-    gradients = tape.gradient(scaled_loss, variables)
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
