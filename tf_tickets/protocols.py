@@ -162,6 +162,18 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
+class Translates(Protocol):
+    """A model that maps images of one domain to another and back: metrics are of both ways."""
+
+    def translate(self, images, direction: str):
+        """Return images of the other domain, in inference mode.
+
+        `direction` is "a2b" or "b2a".
+        """
+        ...
+
+
+@runtime_checkable
 class Decodes(Protocol):
     """A model that makes images out of codes by one of its components.
 
@@ -308,6 +320,7 @@ _ARGUMENTS = {
     Distills: [("distill", None)],
     Samples: [("sample", 1, 0)],
     Reconstructs: [("reconstruct", None)],
+    Translates: [("translate", None, "a2b")],
     Decodes: [("decode", None)],
     ForInference: [("inference_model",)],
     WithoutNormalization: [("without_normalization",)],

@@ -94,6 +94,14 @@ def test_a_linear_decay_is_the_same_at_a_step_wherever_executions_of_several_beg
     np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("start", [0, 5, 12])
+def test_a_decay_may_begin_in_the_middle_of_a_training(start):
+    model = Rates()
+    fit_steps(model, IMAGES, 8, 0, start, 18, [LinearDecay(0.5, 18, start, begin=0.5)])
+    expected = [0.5 * min((18 - step) / 9, 1) for step in range(start, 18)]
+    np.testing.assert_allclose(model.seen, expected, rtol=1e-6)
+
+
 def test_an_epoch_that_is_no_whole_number_of_executions_is_refused():
     model = Rates()
     model.compile("sgd", run_eagerly=True, steps_per_execution=4)

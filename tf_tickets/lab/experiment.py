@@ -18,7 +18,7 @@ from tf_tickets.lab.pictures import write_strip
 from tf_tickets.lab.recipes import Recipe
 from tf_tickets.lab.training import LinearDecay, fit_steps, steps_at_once
 from tf_tickets.names import variable_names
-from tf_tickets.protocols import Distills, Samples, Settles, components_of, rebuilt
+from tf_tickets.protocols import Distills, Samples, Settles, Translates, components_of, rebuilt
 from tf_tickets.search.task import Task
 from tf_tickets.strategy import check_agreement
 from tf_tickets.tickets.snapshot import take_snapshot
@@ -147,9 +147,16 @@ class Experiment:
             FileError: if the Inception network cannot be loaded, or no classifier be kept.
         """
         extractors = [metrics.load_inception(inception)] if inception else []
-        if self.train_images.num_classes >= 2:  # images without labels train no classifier
+        # Images without labels train no classifier, but to tell two domains apart.
+        if self.train_images.num_classes >= 2 or self._card.domains:
             extractors = [self._classifier(progress), *extractors]
         here, there = self.validation_images, self.test_images
+        if self._card.domains:
+            options = {"has_truth": self._card.has_truth}
+            return (
+                metrics.TranslationEvaluator(here, extractors, there, **options),
+                metrics.TranslationEvaluator(there, extractors, here, **options),
+            )
         return (
             metrics.Evaluator(here, extractors, num_samples, other=there),
             metrics.Evaluator(there, extractors, num_samples, other=here),
@@ -158,7 +165,13 @@ class Experiment:
     def _classifier(self, progress):
         size = self.recipe.image_size
         images = data.load(self.recipe.dataset, "classifier", size, data_dir=self._data_dir)
+        if self._card.domains:
+            images = images.of_both_domains()
         return metrics.load_classifier(images, progress=progress)
+
+    @property
+    def _card(self):
+        return data.DATASETS[self.recipe.dataset]
 
     def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
         """Return a model's metrics on the validation images, and their protocol."""
@@ -226,7 +239,8 @@ class Experiment:
         if self.recipe.learning_rate_decay == "none":
             return []
         rate, every = self.recipe.learning_rate, self._steps_at_once
-        return [LinearDecay(rate, self.num_steps, start_step, every)]
+        begin = 0.5 if self.recipe.learning_rate_decay == "linear-from-half" else 0.0
+        return [LinearDecay(rate, self.num_steps, start_step, every, begin)]
 
     def prepare(self, model: keras.Model, dense: Mapping[str, np.ndarray] | None) -> None:
         """Prepare a model whose weights were set for a training from them.
@@ -263,19 +277,30 @@ class Experiment:
     def illustrate(self, model: keras.Model, path: pathlib.Path) -> None:
         """Write a PNG of ten images side by side that the model makes.
 
-        Samples of a fixed seed if it can sample, reconstructions of test images otherwise.
+        Samples of a fixed seed if it can sample, else what it makes of the real pictures.
         """
         model = self._on_one_device(model)
         if isinstance(model, Samples):
             images = model.sample(_NUM_PICTURES, seed=0)
+        elif isinstance(model, Translates):
+            halves = zip(np.split(self.real_pictures(), 2), ("a2b", "b2a"), strict=True)
+            images = np.concatenate([model.translate(*half) for half in halves])
         else:
             images = model.reconstruct(self.real_pictures())
         write_strip(keras.ops.convert_to_numpy(images), path)
 
     def real_pictures(self) -> np.ndarray:
-        """Return the ten test images that pictures are compared with, (10, h, w, c) in [-1, 1]."""
+        """Return the ten test images that pictures are compared with, (10, h, w, c) in [-1, 1].
+
+        Of two domains these are five of A and five of B.
+        """
         examples = self.test_images.examples.take(_NUM_PICTURES)
-        return np.stack([image for image, _ in examples.as_numpy_iterator()])
+        images = np.stack([image for image, _ in examples.as_numpy_iterator()])
+        if not self._card.domains:
+            return images
+        a, b = np.split(images, 2, axis=-1)
+        half = _NUM_PICTURES // 2
+        return np.concatenate([a[:half], b[half:]])
 
 
 def build_model(

@@ -108,11 +108,23 @@ def check(asked: RunConfig, strategy: tf.distribute.Strategy | None = None) -> C
     strategy = strategy or resolve_strategy(asked.strategy)
     config = asked.method.completed(asked)
     recipe = recipe_of(config)
+    _check_domains(config, DATASETS[recipe.dataset])
     metric = metric_of(config, recipe)
     with dtype_policy("float32"):
         shape = image_shape(recipe.dataset, recipe.image_size, config.data.data_dir)
         config.method.check_model(MODELS[recipe.model].build(shape, **recipe.network), config)
     return Checked(asked, config, recipe, metric, strategy)
+
+
+def _check_domains(config, card):
+    translates = "translations" in config.card.family.offers
+    if translates and not card.domains:
+        known = [each.name for each in DATASETS.values() if each.domains]
+        expected = f"must have two domains for {config.model}: one of {', '.join(known)}"
+        refuse("dataset", expected, card.name)
+    if card.domains and not translates:
+        expected = f"must be of one kind of images for {config.model}, which translates none"
+        refuse("dataset", expected, card.name)
 
 
 def _trial_of(experiment) -> Trial | None:
@@ -156,10 +168,11 @@ def metric_of(config: RunConfig, recipe: Recipe) -> str:
         SettingError: if there is no such metric, or it is not measured of the model or the data.
     """
     card = DATASETS[recipe.dataset].at(config.data.data_dir)
-    has_labels = (card.num_classes or 0) >= 2
+    has_labels = (card.num_classes or 0) >= 2 or bool(card.domains)
     features = ["inception"] if config.judging.inception else []
     features += ["classifier"] if has_labels else []
-    situation = (config.card.family.offers, features, has_labels)
+    offers = {*config.card.family.offers, *(["truth"] if card.has_truth else [])}
+    situation = (offers, features, has_labels)
     name = _usual_metric(config, recipe)
     try:
         metrics.check_metric(name, *situation)

@@ -25,7 +25,8 @@ class Recipe:
         epochs: passes over the training images.
         batch_size: images per optimizer step; of a GAN per update of its discriminator.
         learning_rate: of the optimizer; a GAN has two of the same kind.
-        learning_rate_decay: "none", or "linear" to 0 at the end of a training.
+        learning_rate_decay: "none", "linear" to 0 at the end of a training, or "linear-from-half",
+            the same from its middle on.
         optimizer: a Keras optimizer's name.
         optimizer_options: what else it is made with.
         evaluations: how often a training is evaluated, at equal distances.

@@ -64,20 +64,30 @@ class LinearDecay(StepCounter):
         num_steps: optimizer steps of a whole training.
         start_step: the step that comes first.
         every: the rate falls after so many steps. `fit_steps` ends an execution at each of them.
+        begin: the fraction of a training at which it begins to fall.
     """
 
-    def __init__(self, learning_rate: float, num_steps: int, start_step: int, every: int = 1):
+    def __init__(
+        self,
+        learning_rate: float,
+        num_steps: int,
+        start_step: int,
+        every: int = 1,
+        begin: float = 0.0,
+    ):
         super().__init__(start_step)
         self._learning_rate = learning_rate
         self._num_steps = num_steps
         self._every = every
+        self._begin = begin
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set the rate of the steps that follow."""
         super().on_train_batch_begin(batch, logs)
-        fallen = self.steps // self._every * self._every
+        done = self.steps // self._every * self._every / self._num_steps
+        left = min((1 - done) / (1 - self._begin), 1)
         for optimizer in optimizers_of(self.model):
-            optimizer.learning_rate = self._learning_rate * (1 - fallen / self._num_steps)
+            optimizer.learning_rate = self._learning_rate * left
 
 
 def steps_at_once(epoch_steps: int, num_steps: int) -> int:

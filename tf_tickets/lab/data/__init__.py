@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from tf_tickets.lab.data import digits, images, tfds
+from tf_tickets.lab.data import digits, images, tfds, translations
 from tf_tickets.lab.data.card import DatasetCard
 from tf_tickets.lab.registry import Registry
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from tf_tickets.lab.data.facts import image_shape
 
-DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, images.CARD])
+DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, *translations.CARDS, images.CARD])
 
 __all__ = [
     "DATASETS",

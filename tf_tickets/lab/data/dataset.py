@@ -61,6 +61,44 @@ class ImageDataset:
         batched = self._pairs().batch(batch_size).map(_with_float_image)
         return _finish(batched, -(-self.num_images // batch_size))
 
+    def of_domain(self, number: int) -> "ImageDataset":
+        """Return the images of one of two domains, in the same order.
+
+        Classes are those of the data set in A, and as many others in B; without labels, A and B.
+
+        Args:
+            number: 0 for A, 1 for B.
+        """
+        height, width, channels = self.image_shape
+        own = slice(number * (channels // 2), (number + 1) * (channels // 2))
+        num_classes = max(self.num_classes, 1)
+
+        def of_domain(images, labels):
+            return images[..., own], tf.maximum(labels, 0) + number * num_classes
+
+        return dataclasses.replace(
+            self,
+            image_shape=(height, width, channels // 2),
+            num_classes=2 * num_classes,
+            digest=f"{self.digest}-{'ab'[number]}",
+            stored=self._mapped(of_domain),
+        )
+
+    def of_both_domains(self) -> "ImageDataset":
+        """Return the images of both domains one after another, with classes as `of_domain`."""
+        a, b = self.of_domain(0), self.of_domain(1)
+        joined = (
+            tuple(tf.concat(both, axis=0) for both in zip(a.stored, b.stored, strict=True))
+            if self.in_memory
+            else a.stored.concatenate(b.stored)
+        )
+        return dataclasses.replace(
+            a, num_images=2 * self.num_images, digest=f"{self.digest}-ab", stored=joined
+        )
+
+    def _mapped(self, function):
+        return function(*self.stored) if self.in_memory else self.stored.map(function)
+
     def _pairs(self) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(self.stored) if self.in_memory else self.stored
 

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from tf_tickets.lab.metrics import accuracy, collapse, frechet, kernel, losses, score
+from tf_tickets.lab.metrics import (
+    accuracy,
+    collapse,
+    frechet,
+    kernel,
+    losses,
+    score,
+    translation,
+)
 from tf_tickets.lab.metrics.card import Metric
 from tf_tickets.lab.registry import Registry
 
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from tf_tickets.lab.metrics.kernel import kernel_distance
     from tf_tickets.lab.metrics.moments import Moments
     from tf_tickets.lab.metrics.score import classifier_score
+    from tf_tickets.lab.metrics.translation import TranslationEvaluator
 
 METRICS = Registry(
     "metric",
@@ -37,6 +46,7 @@ METRICS = Registry(
         *frechet.CARDS,
         *kernel.CARDS,
         *score.CARDS,
+        *translation.CARDS,
     ],
 )
 
@@ -49,6 +59,7 @@ __all__ = [
     "Metric",
     "Moments",
     "ReconstructionEvidence",
+    "TranslationEvaluator",
     "check_metric",
     "classifier_accuracy",
     "classifier_score",
@@ -74,5 +85,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "kernel": ["kernel_distance"],
         "moments": ["Moments"],
         "score": ["classifier_score"],
+        "translation": ["TranslationEvaluator"],
     },
 )

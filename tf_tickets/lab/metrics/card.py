@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from tf_tickets.lab.metrics.evidence import Evidence
 
 _CHOICES = {
-    "of": ("losses", "reconstructions", "samples", "generated"),
+    "of": ("losses", "reconstructions", "samples", "translations", "generated"),
     "features": (None, "classifier", "inception"),
-    "only_with": (None, "samples", "reconstructions"),
-    "only_without": (None, "samples", "reconstructions"),
+    "only_with": (None, "samples", "reconstructions", "translations", "truth"),
+    "only_without": (None, "samples", "reconstructions", "translations"),
 }
 
 
@@ -34,13 +34,14 @@ class Metric:
             itself, if it needs it: to import a card must stay quick.
         of: what it is computed of: "losses", what the model's own `evaluate` returns, in which it
             then goes by the same name; "reconstructions" of real images; "samples";
-            "generated" images, which are samples if the model can sample and else
-            reconstructions.
+            "translations" of real images into the other domain; "generated" images, whichever of
+            these the model makes, samples first.
         features: the network that it needs the answers of, "classifier" or "inception"; None if
             it needs neither.
         needs_labels: whether it needs the true classes of the real images.
-        only_with: "samples" or "reconstructions": it is measured only of models that have these,
-            besides what `of` says.
+        only_with: "samples", "reconstructions" or "translations": it is measured only of models
+            that have these, besides what `of` says; "truth": only of data whose true translations
+            are known.
         only_without: the same, of models that lack them.
         has_floor: whether it is a distance to real images, so that two sets of these show how small
             it can be.
@@ -83,7 +84,8 @@ class Metric:
         """Return whether this is measured of a model.
 
         Args:
-            offers: "samples", "reconstructions" or both: what the model can make.
+            offers: what the model can make, such as "samples" and "reconstructions", and "truth"
+                if the data has true translations.
             features: the networks that are there, "classifier" and "inception".
             has_labels: whether the images have labels.
             losses: the names in the answer of the model's `evaluate`, if they are known. If not,
@@ -95,7 +97,7 @@ class Metric:
             return False
         if self.of == "losses" and losses is not None:
             return self.name in losses
-        if self.of in ("samples", "reconstructions") and self.of not in offers:
+        if self.of not in ("losses", "generated") and self.of not in offers:
             return False
         if self.only_with is not None and self.only_with not in offers:
             return False

@@ -15,8 +15,8 @@ def measured_metrics(
     """Return the names of the metrics that are measured of a model, in the order of records.
 
     Args:
-        offers: what models of its family can make: "samples", "reconstructions" or both. One that
-            only samples is a GAN, which has a loss for each of its two networks and no other.
+        offers: what models of its family can make, as `Metric.applies` takes it. One that only
+            samples is a GAN, which has a loss for each of its two networks and no other.
         features: the networks behind distances and scores: "classifier", which needs labels to be
             trained, and "inception".
         has_labels: whether the data set has at least two classes.

@@ -70,6 +70,8 @@ class Evaluator:
         other: another split of real images, for the floor.
         batch_size: how many images are in work at once.
         seed: of the samples and of all else that is random in an evaluation.
+        inputs: what is reconstructed, if that is not `real`: as many images. What should come of
+            each is the image in the same place of `real`.
 
     Raises:
         SettingError: if `num_samples` or `batch_size` is too small; when called, if the model
@@ -85,6 +87,7 @@ class Evaluator:
         other=None,
         batch_size: int = 500,
         seed: int = 0,
+        inputs=None,
     ):
         num_samples = real.num_images if num_samples is None else num_samples
         for name, value, least in (
@@ -101,6 +104,7 @@ class Evaluator:
         self._seed = seed
         self._batches = real.batches(batch_size)
         self._images = self._batches.map(lambda images, labels: images)
+        self._inputs = real if inputs is None else inputs
         self._reconstructors = weakref.WeakKeyDictionary()
 
     def __call__(self, model) -> tuple[dict[str, float], dict]:
@@ -189,8 +193,9 @@ class Evaluator:
         is_judged = any(m.of == "reconstructions" and m.features for m in measured)
         judged = seen.new(most)
         reconstructions = ReconstructionEvidence()
-        for images, labels in self._batches:
-            reconstructed = self._checked(reconstruct(images), len(images), "reconstruct")
+        inputs = self._inputs.batches(self._batch_size)
+        for (given, _), (images, labels) in tf.data.Dataset.zip(inputs, self._batches):
+            reconstructed = self._checked(reconstruct(given), len(images), "reconstruct")
             error = float(tf.reduce_sum(tf.math.squared_difference(reconstructed, images)))
             reconstructions.add(reconstructed, images, labels, error)
             if most or is_judged:

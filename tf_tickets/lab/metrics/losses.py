@@ -34,6 +34,15 @@ CARDS = (
         compute=lambda evidence: evidence.losses["generator_loss"],
     ),
     Metric(
+        name="cycle_loss",
+        title="Cycle loss",
+        unit="mean absolute difference of pixels in [-1, 1], sum of both directions",
+        higher_is_better=None,
+        of="losses",
+        only_with="translations",
+        compute=lambda evidence: evidence.losses["cycle_loss"],
+    ),
+    Metric(
         name="reconstruction_loss",
         title="Reconstruction loss",
         unit="mean squared error of pixels in [-1, 1]",

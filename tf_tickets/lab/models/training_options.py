@@ -36,8 +36,9 @@ class Training(Options):
 
     learning_rate_decay: str | None = option(
         None,
-        "how the learning rate falls: linear is to 0 at the end of a training (default: by recipe)",
-        ("none", "linear"),
+        "how the learning rate falls: linear is to 0 at the end of a training, linear-from-half "
+        "the same from its middle on (default: by recipe)",
+        ("none", "linear", "linear-from-half"),
     )
     initializer: str | None = option(
         None,
