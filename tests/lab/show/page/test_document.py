@@ -65,6 +65,14 @@ def test_headings_are_in_order_and_contents_lead_to_sections():
     assert '<html lang="en">' in made and "<footer><p>Note.</p></footer>" in made
 
 
+def test_sections_within_others_may_have_the_same_title_and_no_id_is_there_twice():
+    inner = Section("The same", [Text("Words.")])
+    made = Document("T", "L", [Section(title, [inner]) for title in ("One", "Two")]).html()
+    ids = re.findall(r' id="([^"]+)"', made)
+    assert {"one", "two"} <= set(ids) and len(ids) == len(set(ids))
+    assert made.count("<h3>The same</h3>") == 2 and made.count("<section ") == 2
+
+
 def test_texts_are_texts_and_no_html():
     told = page(Text("<b>&"), Items(["<i>"]), Facts({"<dt>": "<dd>"}), Code("<code>"))
     assert "&lt;b&gt;&amp;" in told and "&lt;i&gt;" in told

@@ -163,7 +163,8 @@ class Section:
     """Parts under a heading; among them may be sections, whose headings are smaller.
 
     Attributes:
-        title: the heading.
+        title: the heading. Of the sections of a document no two have the same; those within others
+            may.
         parts: in order.
         in_contents: what the list of contents calls it; None for its title.
     """
