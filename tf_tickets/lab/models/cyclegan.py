@@ -24,7 +24,7 @@ def cyclegan(image_shape, width=64, num_blocks=None, halvings=None):
         num_blocks: residual blocks of a generator. By default 9 of images of 256 pixels and more, 6
             from 64 pixels on, and 3 below.
         halvings: how often a discriminator halves an image before its last two layers. By default 3
-            from 64 pixels on, which makes patches of 70, and 2 below.
+            from 64 pixels on, which makes patches of 70, 2 from 16 on, and 1 below.
 
     Source: Zhu et al., 2017, arXiv:1703.10593; scales as in Chen et al., 2021, arXiv:2106.00134.
     """
@@ -40,7 +40,12 @@ def cyclegan(image_shape, width=64, num_blocks=None, halvings=None):
     if num_blocks is None:
         num_blocks = 9 if side >= 256 else 6 if side >= 64 else 3
     if halvings is None:
-        halvings = 3 if side >= 64 else 2
+        halvings = 3 if side >= 64 else 2 if side >= 16 else 1
+    if side < 3 * 2**halvings:
+        raise SettingError(
+            f"`halvings` must leave at least 3 of the {side} pixels of an image's side. Received: "
+            f"halvings={halvings}."
+        )
     generators = [_generator(of_one, width, num_blocks, f"generator_{to}") for to in ("a2b", "b2a")]
     discriminators = [_discriminator(of_one, width, halvings, f"discriminator_{x}") for x in "ab"]
     return (*generators, *discriminators)

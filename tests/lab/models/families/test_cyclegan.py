@@ -61,6 +61,8 @@ def test_images_of_one_domain_or_of_odd_sides_are_refused():
         models.build("cyclegan", (32, 32, 3))
     with pytest.raises(SettingError, match="multiples of 4"):
         models.build("cyclegan", (30, 30, 2))
+    with pytest.raises(SettingError, match=r"leave at least 3 of the 16 pixels.*halvings=3"):
+        models.build("cyclegan", (16, 16, 2), halvings=3)
 
 
 # --- a step
