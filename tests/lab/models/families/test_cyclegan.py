@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_tickets as tt
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network
 from tf_tickets.lab import models
@@ -193,13 +194,25 @@ def test_both_generators_translate_in_inference():
     batch = images(3)
     a, b = split_domains(batch)
     translation = model.inference_model()
-    found = translation([a, b])
+    found = translation({"a": a, "b": b})
     np.testing.assert_allclose(found["a2b"], model.translate(a, "a2b"), atol=1e-6)
     np.testing.assert_allclose(found["b2a"], model.translate(b, "b2a"), atol=1e-6)
     both = model(batch)
     np.testing.assert_allclose(both[..., :1], found["a2b"], atol=1e-6)
     np.testing.assert_allclose(both[..., 1:], found["b2a"], atol=1e-6)
     assert not {id(v) for v in translation.weights} & {id(v) for v in model.weights}
+
+
+def test_each_direction_is_a_signature_of_the_export(tmp_path):
+    model = tiny()
+    path = tmp_path / "saved_model"
+    tt.export_saved_model(model.inference_model(), path)
+    signatures = tf.saved_model.load(path).signatures
+    a, b = split_domains(images(2))
+    (found,) = signatures["a2b"](a).values()
+    np.testing.assert_allclose(found, model.translate(a, "a2b"), atol=1e-5)
+    both = signatures["serving_default"](a=a, b=b)
+    np.testing.assert_allclose(both["b2a"], model.translate(b, "b2a"), atol=1e-5)
 
 
 def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):

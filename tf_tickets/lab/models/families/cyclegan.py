@@ -100,17 +100,20 @@ class CycleGAN(ImageModel):
         return self.components[f"generator_{direction}"](images, training=False)
 
     def inference_model(self) -> keras.Model:
-        """Return a model of copies of the generators: images of A and of B to those of B and A."""
+        """Return a model whose components, `a2b` and `b2a`, are copies of the generators.
+
+        It takes images {"a": ..., "b": ...}, and returns {"a2b": ..., "b2a": ...}.
+        """
         copies = [copy_with_state(each) for each in (self.generator_a2b, self.generator_b2a)]
-        inputs = [
-            keras.Input(network.input_shape[1:], name=f"images_{domain}")
+        inputs = {
+            domain: keras.Input(network.input_shape[1:], name=domain)
             for domain, network in zip("ab", copies, strict=True)
-        ]
-        outputs = {
-            direction: network(images)
-            for direction, network, images in zip(DIRECTIONS, copies, inputs, strict=True)
         }
-        return keras.Model(inputs, outputs, name="translation")
+        translators = dict(zip(DIRECTIONS, copies, strict=True))
+        outputs = {name: network(inputs[name[0]]) for name, network in translators.items()}
+        made = keras.Model(inputs, outputs, name="translation")
+        made.components = translators
+        return made
 
     @property
     def scoring_losses(self):
