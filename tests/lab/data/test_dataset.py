@@ -255,7 +255,27 @@ def test_faces_in_the_wild_are_square_and_without_labels(tmp_path):
     assert [int(label) for _, label in dataset.examples] == [-1] * 4
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeb_a", "lfw"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_horses_and_zebras_are_on_top_of_each_other_and_the_fewer_begin_again(tmp_path):
+    with tfds.testing.mock_data(num_examples=5):  # of either domain
+        dataset = data.load("horse2zebra", "train", limit=7, data_dir=tmp_path)
+        wanted = tfds.decode.PartialDecoding({"image": True})
+        first = [
+            next(iter(tfds.load(name, split=split, data_dir=tmp_path, decoders=wanted)))
+            for name, split in (("cycle_gan/horse2zebra", f"train{x}") for x in "AB")
+        ]
+    assert dataset.image_shape == (32, 32, 6) and dataset.digest == "horse2zebra-train-32-7"
+    images = dataset.stored[0]
+    for number, example in enumerate(first):
+        small = pixels.square(example["image"], 32)
+        assert np.array_equal(images[0, ..., 3 * number : 3 * number + 3], small)
+    a, b = (tags(np.asarray(images[..., own])) for own in (slice(3), slice(3, 6)))
+    assert np.array_equal(a[5:], a[:2]) and np.array_equal(b[5:], b[:2])
+    assert len(set(a)) == 5
+    assert set(np.asarray(dataset.of_domain(1).stored[1])) == {1}
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeb_a", "lfw", "horse2zebra"])
 def test_data_that_cannot_be_downloaded_is_one_line(name, tmp_path, offline):
     with pytest.raises(FileError, match="digits") as caught:
         data.load(name, "train", data_dir=tmp_path / "none")

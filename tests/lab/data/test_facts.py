@@ -24,7 +24,9 @@ def test_cards_and_shapes_need_no_tensorflow():
 
 
 def test_the_data_sets_and_their_sizes():
-    assert list(DATASETS) == ["digits", "mnist", "cifar10", "celeb_a", "lfw", "images"]
+    plain = ["digits", "mnist", "cifar10", "celeb_a", "lfw"]
+    of_two = ["horse2zebra", "digits-relief", "mnist-relief"]
+    assert list(DATASETS) == [*plain, *of_two, "images"]
     sizes = {name: dict(card.num_images or {}) for name, card in DATASETS.items()}
     assert sizes == {
         "digits": {"train": 647, "classifier": 450, "validation": 350, "test": 350},
@@ -37,6 +39,14 @@ def test_the_data_sets_and_their_sizes():
             "test": 19_962,
         },
         "lfw": {"train": 10_233, "validation": 1_500, "test": 1_500},
+        "horse2zebra": {"train": 934, "classifier": 160, "validation": 160, "test": 120},
+        "digits-relief": {"train": 323, "classifier": 450, "validation": 350, "test": 350},
+        "mnist-relief": {
+            "train": 20_000,
+            "classifier": 10_000,
+            "validation": 10_000,
+            "test": 10_000,
+        },
         "images": {},
     }
     for name in ("digits", "mnist", "cifar10", "celeb_a"):

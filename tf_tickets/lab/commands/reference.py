@@ -23,7 +23,7 @@ from tf_tickets.lab.metrics import METRICS
 from tf_tickets.lab.models import MODELS, GanTraining, Training
 
 _DIRECTIONS = {True: "higher", False: "lower", None: "neither"}
-_SIZES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+_SIZES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "horse2zebra": (256, 256, 6)}
 
 
 def filled(page: str) -> str:

@@ -46,6 +46,51 @@ def _card(
     )
 
 
+def _card_of_two(name: str, title: str, domains, splits, host: str) -> DatasetCard:
+    """Return the card of two domains of `cycle_gan` there.
+
+    Args:
+        name: of the config there, and here.
+        title, domains: as in the card.
+        splits: split -> what tensorflow_datasets calls the images of A and those of B, and how many
+            rows they make.
+        host: where tensorflow_datasets downloads it from.
+    """
+    return DatasetCard(
+        name=name,
+        title=title,
+        read=functools.partial(_read_two, name, host, splits),
+        channels=6,
+        num_classes=0,
+        num_images={split: number for split, (*_, number) in splits.items()},
+        splits=tuple(splits),
+        domains=domains,
+    )
+
+
+def _read_two(name, host, splits, split, size, limit, data_dir):
+    """Read two domains; of what is trained on, the smaller one begins again when it ends."""
+    import tensorflow as tf
+
+    from tf_tickets.lab.data.pixels import fits_in_memory, hold, square
+
+    *names, num_available = splits[split]
+    folder = _folder(data_dir)
+    num_images = min(limit or num_available, num_available)
+    config = f"cycle_gan/{name}"
+    with _one_line_errors(config, folder):
+        streams = [_open(config, each, folder, host, None) for each in names]
+        images = [stream.repeat().map(lambda image, _: square(image, size)) for stream in streams]
+        rows = tf.data.Dataset.zip(*images).take(num_images)
+        stacked = rows.map(
+            lambda a, b: (tf.concat([a, b], axis=-1), tf.constant(-1, tf.int64)), tf.data.AUTOTUNE
+        )
+        shape = (num_images, size, size, 6)
+        if fits_in_memory(shape):
+            return hold(stacked.batch(64), shape), num_available
+    return stacked, num_available
+
+
 def _read(name, channels, host, label, splits, split, size, limit, data_dir):
     import tensorflow as tf
 
@@ -54,8 +99,7 @@ def _read(name, channels, host, label, splits, split, size, limit, data_dir):
     def to_square(images, labels):
         return square(images, size), labels
 
-    place = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    folder = pathlib.Path(os.path.expanduser(place))  # of whom there is no home, as it is
+    folder = _folder(data_dir)
     with _one_line_errors(name, folder):
         stream = _open(name, splits[split][0], folder, host, label)
         num_available = int(stream.cardinality())
@@ -65,6 +109,11 @@ def _read(name, channels, host, label, splits, split, size, limit, data_dir):
         if fits_in_memory(shape):
             return hold(stream.batch(512).map(to_square, tf.data.AUTOTUNE), shape), num_available
     return stream.map(to_square, tf.data.AUTOTUNE), num_available
+
+
+def _folder(data_dir) -> pathlib.Path:
+    place = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return pathlib.Path(os.path.expanduser(place))  # of whom there is no home, as it is
 
 
 def _open(name, split, folder, host, label):
@@ -196,5 +245,17 @@ CARDS = (
         },
         host="http://vis-www.cs.umass.edu",
         label=None,  # there it is the person's name, and most people have one image
+    ),
+    _card_of_two(
+        "horse2zebra",
+        "horses and zebras",
+        ("horses", "zebras"),
+        splits={
+            "train": ("trainA[:747]", "trainB[:934]", 934),
+            "classifier": ("trainA[747:907]", "trainB[934:1134]", 160),
+            "validation": ("trainA[907:]", "trainB[1134:]", 160),
+            "test": ("testA", "testB", 120),
+        },
+        host="https://efrosgans.eecs.berkeley.edu",
     ),
 )

@@ -118,6 +118,8 @@ CYCLEGAN = ModelCard(
     family=CYCLE_GAN,
     networks=cyclegan,
     options={"initializer": "normal"},
+    recipes_on={"horse2zebra": {"image_size": 256, "network": {"augment": True}}},
     paper_params=2 * (11_383_555 + 2_766_529),
+    paper_dataset="horse2zebra",
     paper="Chen et al., arXiv:2106.00134, the authors' code",
 )

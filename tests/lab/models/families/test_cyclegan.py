@@ -9,7 +9,7 @@ import tf_tickets as tt
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network
 from tf_tickets.lab import models
-from tf_tickets.lab.models.families.cyclegan import ReplayBuffer, split_domains
+from tf_tickets.lab.models.families.cyclegan import ReplayBuffer, augmented, split_domains
 
 SHAPE = (8, 8, 2)
 TINY = {"width": 2, "num_blocks": 1, "halvings": 1}
@@ -226,6 +226,35 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
         each.fit(images(4, seed=1), verbose=0)
     for one, two in zip(model.variables, other.variables, strict=True):
         np.testing.assert_array_equal(one, two, err_msg=one.path)
+
+
+# --- augmentation
+
+
+def test_a_crop_is_a_part_of_the_image_and_every_other_one_is_mirrored():
+    ramp = np.broadcast_to(np.linspace(-1, 1, 32, dtype="float32")[:, None], (200, 32, 32, 1))
+    found = np.asarray(augmented(tf.constant(ramp), keras.random.SeedGenerator(0)))[..., 0]
+    columns = found[:, 0]
+    slopes = np.diff(columns, axis=1)
+    expected = 2 / 31 / 1.12
+    np.testing.assert_allclose(np.abs(slopes), expected, rtol=0.01)
+    is_mirrored = slopes[:, 0] < 0
+    assert np.all((slopes < 0) == is_mirrored[:, None])
+    assert is_mirrored.mean() == pytest.approx(0.5, abs=0.1)
+    starts = np.where(is_mirrored, columns[:, -1], columns[:, 0])
+    room = 2 - 2 / 1.12  # how far a crop can lie
+    assert -1 <= starts.min() < -1 + 0.1 * room and -1 + 0.9 * room < starts.max() <= -1 + room
+
+
+def test_images_are_augmented_in_training_alone():
+    model, plain = tiny(augment=True), tiny()
+    plain.set_weights(model.get_weights())
+    for each in (model, plain):
+        each.compile()
+    batch = images(4)
+    assert model.evaluate(batch, verbose=0) == pytest.approx(plain.evaluate(batch, verbose=0))
+    losses = [each.train_on_batch(batch, return_dict=True) for each in (model, plain)]
+    assert losses[0]["cycle_loss"] != pytest.approx(losses[1]["cycle_loss"], rel=1e-3)
 
 
 # --- the replay buffer

@@ -134,7 +134,12 @@ CYCLE_GAN = Family(
     offers=frozenset({"translations"}),
     training=AdversarialTraining,
     num_optimizers=3,
-    options={"cycle_weight": 10.0, "identity_weight": 5.0, "replay_size": 50},
+    options={
+        "cycle_weight": 10.0,
+        "identity_weight": 5.0,
+        "replay_size": 50,
+        "augment": False,
+    },
     # As Zhu et al. set them, arXiv:1703.10593.
     recipe={
         "epochs": 200,
@@ -153,4 +158,8 @@ CYCLE_GAN = Family(
             "epochs": 20,
         }
     },
+    departures=(
+        "Images to train on are enlarged, cropped and mirrored, as `augment` says, with bilinear "
+        "weights in place of bicubic ones (Zhu et al., arXiv:1703.10593).",
+    ),
 )

@@ -16,6 +16,7 @@ from tf_tickets.lab.models.families.base import (
 )
 
 DIRECTIONS = ("a2b", "b2a")
+_ENLARGED = 1.12
 
 
 @keras.saving.register_keras_serializable("tf_tickets")
@@ -42,6 +43,7 @@ class CycleGAN(ImageModel):
         discriminator_a, discriminator_b: `keras.Model` from images to verdicts (batch, 1).
         cycle_weight, identity_weight: as above.
         replay_size: images that each discriminator's buffer holds; 0 for none.
+        augment: whether images to train on are enlarged by 1.12, cropped and mirrored at random.
         seed: of the draws from the buffers; by default it follows `keras.utils.set_random_seed`.
 
     Raises:
@@ -62,6 +64,7 @@ class CycleGAN(ImageModel):
         cycle_weight: float = 10.0,
         identity_weight: float = 5.0,
         replay_size: int = 50,
+        augment: bool = False,
         seed: int | None = None,
         **kwargs,
     ):
@@ -72,6 +75,7 @@ class CycleGAN(ImageModel):
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
         self.replay_size = replay_size
+        self.augment = augment
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed, name="seed_generator")
         self.replays = [
@@ -188,6 +192,9 @@ class CycleGAN(ImageModel):
     def train_step(self, data):
         """Update all four networks on one batch; return the running means of the losses."""
         images = images_only(data)
+        if self.augment:
+            halves = (augmented(half, self.seed_generator) for half in split_domains(images))
+            images = ops.concatenate(list(halves), axis=-1)
         with tf.GradientTape() as tape:
             losses, translated = self._generator_losses(images)
             total = self.optimizer.scale_loss(self._objective(losses))
@@ -281,6 +288,7 @@ class CycleGAN(ImageModel):
             "cycle_weight": self.cycle_weight,
             "identity_weight": self.identity_weight,
             "replay_size": self.replay_size,
+            "augment": self.augment,
             "seed": self.seed,
         }
 
@@ -366,6 +374,24 @@ def split_domains(images):
         images: (batch, height, width, 2 channels).
     """
     return ops.split(images, 2, axis=-1)
+
+
+def augmented(images, seed: keras.random.SeedGenerator):
+    """Return a random crop of each image, enlarged by 1.12, and every other one mirrored.
+
+    Args:
+        images: (batch, height, width, channels).
+        seed: of the draws.
+    """
+    count = tf.shape(images)[0]
+    corners = keras.random.uniform((count, 2), 0.0, 1.0 - 1.0 / _ENLARGED, seed=seed)
+    top, left = tf.unstack(corners, axis=1)
+    bottom, right = top + 1.0 / _ENLARGED, left + 1.0 / _ENLARGED
+    is_mirrored = keras.random.uniform((count,), seed=seed) < 0.5
+    left, right = tf.where(is_mirrored, right, left), tf.where(is_mirrored, left, right)
+    boxes = tf.stack([top, left, bottom, right], axis=1)
+    cropped = tf.image.crop_and_resize(images, boxes, tf.range(count), images.shape[1:3])
+    return tf.ensure_shape(cropped, images.shape)
 
 
 def _by_domain(images, translated):
