@@ -15,8 +15,11 @@ from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.config import Data, Judging, RunConfig
 from tf_tickets.lab.engine_options import EngineOptions
 from tf_tickets.lab.methods import METHODS, EarlyBird, IterativeMagnitude, Snip, Transfer
-from tf_tickets.lab.models import MODELS, GanTraining, Training
+from tf_tickets.lab.models import MODELS, AdversarialTraining, GanTraining, Training
 
+ADVERSARIAL = [
+    name for name, card in MODELS.items() if issubclass(card.family.training, AdversarialTraining)
+]
 GANS = [name for name, card in MODELS.items() if card.family.training is GanTraining]
 
 
@@ -219,9 +222,12 @@ FOREIGN = [
             "--critic-steps 2",
             "--gradient-penalty 0",
             "--ema-decay 0.9",
-            "--discriminator-init trained",
             "--distill-discriminator",
         )
+    ),
+    (
+        "--discriminator-init trained",
+        f"--model {', '.join(ADVERSARIAL[:-1])} or {ADVERSARIAL[-1]}",
     ),
 ]
 

@@ -539,13 +539,16 @@ def test_settings_that_cannot_work(tiny, extractor, option):
 
 def test_the_direction_of_every_metric(tiny, extractor, inception):
     metrics, _ = Evaluator(tiny[1], [extractor, inception])(VAE())
-    directed = {m.name for m in METRICS.values() if m.higher_is_better is not None}
+    own = [m for m in METRICS.values() if "translations" not in (m.of, m.only_with)]
+    directed = {m.name for m in own if m.higher_is_better is not None}
     assert set(metrics) == directed
     choose_no_model = {"discriminator_loss", "generator_loss", "sample_deviation"}
     assert set(Evaluator(tiny[1], [extractor])(GAN())[0]) - directed == choose_no_model
-    assert set(METRICS) == directed | choose_no_model
-    higher = {metric.name for metric in METRICS.values() if metric.higher_is_better}
+    assert {m.name for m in own} == directed | choose_no_model
+    higher = {metric.name for metric in own if metric.higher_is_better}
     assert higher == {"classifier_score", "inception_score", "classifier_accuracy"}
+    translated = {metric.name for metric in METRICS.values() if metric.higher_is_better} - higher
+    assert translated == {f"translated_accuracy{end}" for end in ("", "_a2b", "_b2a")}
 
 
 class OfOtherImages(VAE):

@@ -69,5 +69,5 @@ def test_the_seed_decides_the_weights():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(SettingError, match="`initializer` must be one of keras, pytorch, dcgan"):
+    with pytest.raises(SettingError, match="must be one of keras, pytorch, normal, dcgan"):
         models.build("vae", (8, 8, 1), initializer="radford")

@@ -6,7 +6,7 @@ import pytest
 
 from tf_tickets.errors import SettingError
 from tf_tickets.lab import recipes
-from tf_tickets.lab.models import MODELS, GanTraining, Training
+from tf_tickets.lab.models import MODELS, AdversarialTraining, GanTraining, Training
 
 
 def test_what_is_not_given_goes_nowhere():
@@ -51,7 +51,7 @@ def test_each_option_goes_to_the_model_or_to_the_recipe():
         ({"critic_steps": 0}, "at least 1"),
         ({"generator_batch_factor": 0}, "at least 1"),
         ({"learning_rate_decay": "cosine"}, "one of none, linear"),
-        ({"initializer": "normal"}, "one of keras, pytorch, dcgan, sngan"),
+        ({"initializer": "uniform"}, "one of keras, pytorch, normal, dcgan, sngan"),
         ({"gradient_penalty": -1.0}, "at least 0"),
         ({"ema_decay": -0.1}, "at least 0"),
         ({"ema_decay": 1.0}, "below 1"),
@@ -66,7 +66,8 @@ def test_a_value_out_of_bounds_is_refused(options, expected):
 
 
 def test_options_of_gans_do_not_exist_for_others():
-    assert {card.family.training for card in MODELS.values()} == {Training, GanTraining}
+    kinds = {card.family.training for card in MODELS.values()}
+    assert kinds == {Training, AdversarialTraining, GanTraining}
     with pytest.raises(TypeError, match="critic_steps"):
         MODELS["vae"].family.training(critic_steps=2)
 

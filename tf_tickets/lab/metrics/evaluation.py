@@ -174,7 +174,9 @@ class Evaluator:
         return {
             metric.name: float(metric.compute(Evidence({}, here[kind], there[kind], None, None)))
             for metric in METRICS.values()
-            if (kind := metric.features) in self._extractors and metric.has_floor
+            if (kind := metric.features) in self._extractors
+            and metric.has_floor
+            and metric.of == "generated"
         }
 
     def _measured(self, offers, losses) -> list[Metric]:

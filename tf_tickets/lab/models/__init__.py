@@ -19,7 +19,7 @@ from tf_tickets.lab.models.families import AUTOENCODER, CYCLE_GAN, GAN, VARIATIO
 from tf_tickets.lab.models.linear_ae import LINEAR_AE
 from tf_tickets.lab.models.resnet_gan import RESNET_DCGAN, SNGAN_RESNET
 from tf_tickets.lab.models.resnet_vae import RESNET_VAE
-from tf_tickets.lab.models.training_options import GanTraining, Training
+from tf_tickets.lab.models.training_options import AdversarialTraining, GanTraining, Training
 from tf_tickets.lab.models.vae import BETA_VAE, VAE
 from tf_tickets.lab.registry import Registry
 
@@ -37,6 +37,7 @@ __all__ = [
     "GAN",
     "MODELS",
     "VARIATIONAL_AUTOENCODER",
+    "AdversarialTraining",
     "Autoencoder",
     "CycleGAN",
     "Family",

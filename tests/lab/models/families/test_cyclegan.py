@@ -9,7 +9,7 @@ import tf_tickets as tt
 from tf_tickets.errors import SettingError
 from tf_tickets.keras_internals import copy_layer, copy_network
 from tf_tickets.lab import models
-from tf_tickets.lab.models.families.cyclegan import ReplayBuffer, augmented, split_domains
+from tf_tickets.lab.models.families.cyclegan import augmented, split_domains
 
 SHAPE = (8, 8, 2)
 TINY = {"width": 2, "num_blocks": 1, "halvings": 1}
@@ -128,7 +128,8 @@ def test_a_step_follows_the_gradients_of_a_plain_reference_in_float64():
     for rate, group, old, gradients in zip(rates, trained, before, expected, strict=True):
         for variable, value, gradient in zip(group, old, gradients, strict=True):
             found = (value - variable.numpy()) / rate
-            np.testing.assert_allclose(found, gradient, rtol=1e-3, atol=3e-5, err_msg=variable.path)
+            most = max(1e-4 * np.abs(gradient).max(), 3e-5)  # float32 against float64
+            np.testing.assert_allclose(found, gradient, atol=most, err_msg=variable.path)
     assert logs["generator_loss"] == pytest.approx(float(parts[0]), rel=1e-5)
     assert logs["cycle_loss"] == pytest.approx(float(parts[1]), rel=1e-5)
     assert logs["identity_loss"] == pytest.approx(float(parts[2]), rel=1e-5)
@@ -257,51 +258,6 @@ def test_images_are_augmented_in_training_alone():
     assert losses[0]["cycle_loss"] != pytest.approx(losses[1]["cycle_loss"], rel=1e-3)
 
 
-# --- the replay buffer
-
-
-def replayed(size, new, seed):
-    """Return what a buffer shows, one image after another, by plain Python."""
-    generator = keras.random.SeedGenerator(seed)
-    held, shown = [], []
-    for batch in new:
-        places = np.asarray(keras.random.randint((len(batch),), 0, size, seed=generator))
-        takes_place = np.asarray(keras.random.uniform((len(batch),), seed=generator)) < 0.5
-        for image, place, takes in zip(batch, places, takes_place, strict=True):
-            if len(held) < size:
-                held.append(image)
-                shown.append(image)
-            elif takes:
-                shown.append(held[place])
-                held[place] = image
-            else:
-                shown.append(image)
-    return np.stack(shown), np.stack(held)
-
-
-@pytest.mark.parametrize("size", [1, 3, 8])
-@pytest.mark.parametrize("in_graph", [True, False])
-def test_a_buffer_shows_what_a_slow_reference_shows(size, in_graph):
-    rng = np.random.default_rng(0)
-    new = [rng.normal(size=(n, 2, 2, 1)).astype("float32") for n in (2, 5, 1, 4, 7)]
-    buffer, generator = ReplayBuffer(size, (2, 2, 1)), keras.random.SeedGenerator(3)
-    exchange = tf.function(buffer.exchange) if in_graph else buffer.exchange
-    found = np.concatenate([exchange(tf.constant(batch), generator) for batch in new])
-    shown, held = replayed(size, new, seed=3)
-    np.testing.assert_array_equal(found, shown)
-    np.testing.assert_array_equal(buffer.images, held)
-    assert int(buffer.filled) == size
-
-
-def test_about_half_of_the_images_shown_are_old():
-    buffer, generator = ReplayBuffer(50, (1, 1, 1)), keras.random.SeedGenerator(0)
-    new = tf.reshape(tf.range(2000.0), (40, 50, 1, 1, 1))
-    shown = np.stack([buffer.exchange(batch, generator) for batch in new])
-    is_old = shown[1:] != np.asarray(new)[1:]
-    assert is_old.mean() == pytest.approx(0.5, abs=0.04)
-    assert np.all(np.asarray(shown[0]) == np.asarray(new[0]))
-
-
 def test_settling_empties_the_buffers():
     model = tiny(replay_size=3)
     model.compile()
@@ -309,8 +265,3 @@ def test_settling_empties_the_buffers():
     assert int(model.replays[1].filled) == 2 and np.any(model.replays[1].images)
     model.settle()
     assert int(model.replays[1].filled) == 0 and not np.any(model.replays[1].images)
-
-
-def test_without_a_buffer_new_images_are_shown():
-    batch = images(2)
-    assert ReplayBuffer(0, SHAPE).exchange(batch, keras.random.SeedGenerator(0)) is batch
