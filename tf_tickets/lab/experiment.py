@@ -171,7 +171,7 @@ class Experiment:
 
     @property
     def _card(self):
-        return data.DATASETS[self.recipe.dataset]
+        return data.DATASETS[self.recipe.dataset].at(self._data_dir)
 
     def evaluate(self, model: keras.Model) -> tuple[dict[str, float], dict]:
         """Return a model's metrics on the validation images, and their protocol."""

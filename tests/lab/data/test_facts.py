@@ -26,7 +26,7 @@ def test_cards_and_shapes_need_no_tensorflow():
 def test_the_data_sets_and_their_sizes():
     plain = ["digits", "mnist", "cifar10", "celeb_a", "lfw"]
     of_two = ["horse2zebra", "digits-relief", "mnist-relief"]
-    assert list(DATASETS) == [*plain, *of_two, "images"]
+    assert list(DATASETS) == [*plain, *of_two, "images", "two-folders"]
     sizes = {name: dict(card.num_images or {}) for name, card in DATASETS.items()}
     assert sizes == {
         "digits": {"train": 647, "classifier": 450, "validation": 350, "test": 350},
@@ -48,6 +48,7 @@ def test_the_data_sets_and_their_sizes():
             "test": 10_000,
         },
         "images": {},
+        "two-folders": {},
     }
     for name in ("digits", "mnist", "cifar10", "celeb_a"):
         assert DATASETS[name].splits == SPLITS

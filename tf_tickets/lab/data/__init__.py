@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from tf_tickets.lab.data import digits, images, tfds, translations
+from tf_tickets.lab.data import digits, images, tfds, translations, two_folders
 from tf_tickets.lab.data.card import DatasetCard
 from tf_tickets.lab.registry import Registry
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     )
     from tf_tickets.lab.data.facts import image_shape
 
-DATASETS = Registry("data set", [digits.CARD, *tfds.CARDS, *translations.CARDS, images.CARD])
+DATASETS = Registry(
+    "data set", [digits.CARD, *tfds.CARDS, *translations.CARDS, images.CARD, two_folders.CARD]
+)
 
 __all__ = [
     "DATASETS",

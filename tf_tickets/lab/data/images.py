@@ -64,6 +64,15 @@ def _look(data_dir: str | None) -> dict:
     }
 
 
+def study(path: pathlib.Path) -> _Folder:
+    """Return what is in a folder of images: their channels, an identity, and names by split.
+
+    Raises:
+        FileError: if it cannot be read, or holds too few images.
+    """
+    return _study(str(path))[1]
+
+
 def _study(data_dir: str | None) -> tuple[pathlib.Path, _Folder]:
     """Return the folder and what is in it; files that did not change are not read again."""
     if data_dir is None:

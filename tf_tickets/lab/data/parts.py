@@ -35,7 +35,8 @@ def reader(card: DatasetCard) -> Callable:
 def _remainders(card: DatasetCard) -> dict[str, range]:
     """Return for each split that shares the training images which remainders of rows it has."""
     missing = [name for name in _TAKEN if name not in card.splits]
-    if not card.num_classes and "classifier" in missing:
+    # Without labels a classifier can be trained to tell two domains apart, and for nothing else.
+    if not card.num_classes and not card.domains and "classifier" in missing:
         missing.remove("classifier")
     shares, start = {}, 0
     for name in missing:
