@@ -159,7 +159,7 @@ CYCLE_GAN = Family(
         }
     },
     departures=(
-        "Images to train on are enlarged, cropped and mirrored, as `augment` says, with bilinear "
-        "weights in place of bicubic ones (Zhu et al., arXiv:1703.10593).",
+        "Horses and zebras to train on are enlarged with bilinear weights before they are cropped "
+        "and mirrored, and not with bicubic ones (Zhu et al., arXiv:1703.10593).",
     ),
 )
