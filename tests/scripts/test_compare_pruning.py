@@ -203,7 +203,7 @@ def test_what_one_way_cannot_do_is_refused_before_anything_is_prepared(
     def prepare(*_):
         raise AssertionError("A run is about to be prepared")
 
-    monkeypatch.setattr("tf_tickets.lab.job.prepare", prepare)
+    monkeypatch.setattr("tf_tickets.lab.prepared.Checked.prepare", prepare)
     options = {"script": "compare_pruning.py"}
     assert_refused(run_here(*words.split(), "--output", tmp_path, **options), 2, message)
     assert not list(tmp_path.iterdir())
