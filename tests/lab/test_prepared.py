@@ -146,3 +146,22 @@ def test_a_transfer_between_unlike_models_is_refused_with_those_that_could(made)
         prepare(RunConfig("sngan", Transfer(source=str(made.path)), training=training))
     with pytest.raises(SettingError, match="`source` is required"):
         RunConfig("dcgan", Transfer())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            RunConfig("cyclegan", data=Data("digits")),
+            "must have two domains for cyclegan",
+        ),
+        (RunConfig("vae", data=Data("digits-relief")), "one kind of images for vae"),
+        (
+            RunConfig("cyclegan", data=Data("digits-relief"), judging=Judging(num_samples=9)),
+            "`num_samples` means nothing for cyclegan",
+        ),
+    ],
+)
+def test_models_that_translate_go_with_data_of_two_domains_alone(config, message):
+    with pytest.raises(SettingError, match=message):
+        prepare(config)

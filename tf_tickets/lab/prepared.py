@@ -122,6 +122,9 @@ def _check_domains(config, card):
         known = [each.name for each in DATASETS.values() if each.domains]
         expected = f"must have two domains for {config.model}: one of {', '.join(known)}"
         refuse("dataset", expected, card.name)
+    if translates and config.judging.num_samples is not None:
+        expected = f"means nothing for {config.model}, which translates all images and samples none"
+        refuse("num_samples", expected, config.judging.num_samples)
     if card.domains and not translates:
         expected = f"must be of one kind of images for {config.model}, which translates none"
         refuse("dataset", expected, card.name)

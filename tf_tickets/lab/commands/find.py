@@ -13,7 +13,6 @@ import sys
 from tf_tickets.lab.commands.console import new_console, start_tensorflow
 from tf_tickets.lab.commands.run_parser import Output, RunParser
 from tf_tickets.lab.commands.watch import make, show
-from tf_tickets.lab.methods.method import MaskingMethod
 from tf_tickets.lab.options import option
 from tf_tickets.runs import paths
 
@@ -52,8 +51,7 @@ def _describe(config):
     from tf_tickets.lab.prepared import recipe_of
 
     recipe = recipe_of(config)
-    method, family = config.method, config.card.family
-    scope = method.scope(family) if isinstance(method, MaskingMethod) else None
+    scope = config.method.scope(config.card.family)
     described = {"model": recipe.model, "dataset": recipe.dataset}
     described |= describe(recipe, scope, config.data.data_dir)
     described |= {"recipe": dataclasses.asdict(recipe), "departures": config.departures}

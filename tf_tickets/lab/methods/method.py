@@ -115,6 +115,14 @@ def is_of_no_dense_layer(kernel) -> bool:
     """Return whether a kernel is none of a dense layer, whose kernels have two axes."""
     return len(kernel.shape) > 2
 
+    def scope(self, family) -> list | None:
+        """Return what may be pruned, as `prunable` takes it; None for all.
+
+        Args:
+            family: the `Family` of the model.
+        """
+        return None
+
 
 @dataclasses.dataclass(frozen=True)
 class MaskingMethod(Method):
@@ -156,11 +164,7 @@ class MaskingMethod(Method):
             object.__setattr__(self, "component", "all")
 
     def scope(self, family) -> list | None:
-        """Return what may be pruned, as `prunable` takes it.
-
-        Args:
-            family: the `Family` of the model.
-        """
+        """Return the components that may be pruned, if not all, and what is left out of them."""
         components = self._components(family)
         return [*components, is_of_no_dense_layer] if self.skip_dense else components or None
 

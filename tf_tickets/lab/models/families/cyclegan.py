@@ -91,9 +91,7 @@ class CycleGAN(ImageModel):
 
     def call(self, images, training=False):
         """Return the translations of both halves, on top of each other as B and A."""
-        a, b = split_domains(images)
-        fakes = self.generator_a2b(a, training=training), self.generator_b2a(b, training=training)
-        return ops.concatenate(fakes, axis=-1)
+        return ops.concatenate(self._translated(images, training), axis=-1)
 
     def translate(self, images, direction: str):
         """Return float32 images of the other domain, in inference mode.
@@ -317,7 +315,7 @@ def split_domains(images):
 
 
 def augmented(images, seed: keras.random.SeedGenerator):
-    """Return a random crop of each image, enlarged by 1.12, and every other one mirrored.
+    """Return a random crop of each image, enlarged by 1.12, and mirrored with a chance of one half.
 
     Args:
         images: (batch, height, width, channels).
